@@ -1,0 +1,109 @@
+/* gyre/driver.h - the seam between the core and the world: one struct of functions.
+ *
+ * Two drivers stand under it, the ring (uring/) and the simulator (core/sim). Whatever bypasses it
+ * cannot be simulated, so nothing does. Applications never need this header.
+ *
+ * The driver owns the loop and calls the shard in steps (core/shard.h); the shard calls back through
+ * this struct. All functions are called on the shard's own thread, with the shard's own context. */
+#ifndef GYRE_DRIVER_H
+#define GYRE_DRIVER_H
+
+#include "gyre/base.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+GY_BEGIN_DECLS
+
+struct gy_op;
+
+enum gy_op_kind {
+    GY_OP_NONE,
+    GY_OP_LISTEN,     /* socket, bind, listen: res = handle; port is filled in */
+    GY_OP_ACCEPT,     /* multishot: each completion's res = a new handle */
+    GY_OP_RECV,       /* one completion with bytes, or res 0 at FIN */
+    GY_OP_RECV_MULTI, /* the same, with MORE until it ends */
+    GY_OP_SEND,       /* iov[0..n): all of it or an error; res = bytes sent */
+    GY_OP_SEND_CLOSE, /* the same, then the handle is closed whether or not the send failed */
+    GY_OP_HALF_CLOSE, /* shutdown of the sending side; res 0 */
+    GY_OP_CLOSE,      /* the handle is gone when it completes; armed receives of it must have ended */
+    GY_OP_UNLISTEN,   /* a listening handle: accept what the kernel has queued (completions of `peer`
+                       * op, with MORE), then close it; completes last */
+    GY_OP_KINDS
+};
+
+struct gy_iov { /* same layout as struct iovec */
+    const void *base;
+    size_t len;
+};
+
+enum gy_completion_flags {
+    GY_COMPLETION_MORE = 1, /* the operation goes on; without it this is its one last completion */
+    GY_COMPLETION_BUF = 2,  /* a receive buffer is given: data, buffer */
+};
+
+struct gy_completion {
+    struct gy_op *op;
+    int32_t res; /* >= 0, or -errno. -ENOBUFS: no receive buffer was free; data stays in the socket */
+    uint32_t flags;
+    uint8_t *data;   /* with BUF: res bytes, until the buffer is given back */
+    uint32_t buffer; /* with BUF: its number, for give_back */
+};
+
+/* An operation: plain memory of the submitter at a stable address, pinned until its last completion,
+ * which comes exactly once whatever is cancelled or closed. */
+struct gy_op {
+    /* The submitter's. Called by the core for each completion; may submit, also this op again when
+     * MORE is clear. */
+    void (*done)(struct gy_op *op, const struct gy_completion *completion);
+    uint8_t kind;
+    uint8_t in_flight; /* set by the core at submit, cleared before the last done() */
+    uint8_t canceled;  /* cancel was asked for */
+    uint8_t gy__driver8; /* the driver's */
+    int32_t handle;
+    union {
+        struct {
+            const struct gy_iov *iov; /* pinned, and what it points to */
+            uint32_t n;
+        } send;
+        struct {
+            const char *addr; /* pinned: "127.0.0.1:8080" */
+            uint16_t backlog;
+            uint16_t port; /* out: the port bound */
+        } listen;
+        struct {
+            struct gy_op *accept; /* the accept operation that gets what was queued */
+        } unlisten;
+    } u;
+    uint64_t gy__driver[2]; /* the driver's */
+};
+
+struct gy_driver {
+    size_t size; /* sizeof(struct gy_driver) */
+    /* Monotonic and wall time, ns; a random word from the run's seed. */
+    uint64_t (*now)(void *ctx);
+    uint64_t (*wall)(void *ctx);
+    uint64_t (*random)(void *ctx);
+    /* Zeroed, page-aligned memory, untouched until used; NULL when there is none. Only at boot and for counted growth. */
+    void *(*memory)(void *ctx, size_t bytes);
+    void (*memory_free)(void *ctx, void *memory, size_t bytes);
+    /* Queue an operation. Never completes inline, never fails: errors are completions. */
+    void (*submit)(void *ctx, struct gy_op *op);
+    /* Ask that an operation in flight ends soon; it completes in any case, with -ECANCELED or with
+     * whatever won the race. */
+    void (*cancel)(void *ctx, struct gy_op *op);
+    /* A receive buffer is free again. Queued, effective at the next poll. */
+    void (*give_back)(void *ctx, uint32_t buffer);
+    /* The peer's address of a connected handle as text. */
+    void (*peer_name)(void *ctx, int32_t handle, char *out, size_t len);
+    /* Wake another shard of this runtime, which announced that it sleeps. One at most per its sleep. */
+    void (*wake)(void *ctx, unsigned shard);
+    /* A line for the log, len bytes, no line end. level: 0 info, 1 warning, 2 error. */
+    void (*log)(void *ctx, int level, const char *text, size_t len);
+    /* A broken invariant: does not return. */
+    void (*panic)(void *ctx, const char *text);
+};
+
+GY_END_DECLS
+
+#endif

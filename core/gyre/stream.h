@@ -1,0 +1,115 @@
+/* gyre/stream.h - connected byte streams, owned by an actor.
+ *
+ * A listening actor gets a stream for each connection that its shard accepts; its functions run on
+ * the actor, one at a time, like handlers. What is sent during a turn leaves in one operation at the
+ * end of the turn. A stream pointer is valid from opened() until closed() has returned.
+ * All functions: only on the owner's shard. */
+#ifndef GYRE_STREAM_H
+#define GYRE_STREAM_H
+
+#include "gyre/base.h"
+#include "gyre/core.h"
+
+GY_BEGIN_DECLS
+
+struct gy_buf;
+struct gy_stream;
+
+/* Any of these may be NULL, except data and closed. */
+struct gy_stream_events {
+    /* A connection was accepted. Reading begins when this returns. */
+    void (*opened)(struct gy_actor *self, struct gy_stream *s);
+    /* Bytes arrived. buf: given; pass it on (gy_stream_send), or gy_buf_release it soon: it may be
+     * one of a few receive buffers that all connections of the shard share. */
+    void (*data)(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf);
+    /* The peer will send no more (FIN). Sending is still possible. If NULL: the stream closes when
+     * all that was queued is sent. */
+    void (*ended)(struct gy_actor *self, struct gy_stream *s);
+    /* After gy_stream_mark(): once, at the end of the turn, before what is queued leaves. */
+    void (*flush)(struct gy_actor *self, struct gy_stream *s);
+    /* Fewer than low_water bytes wait to be sent, after more than high_water did. */
+    void (*drained)(struct gy_actor *self, struct gy_stream *s);
+    /* The end, exactly once for each opened stream. why: 0 closed by us or FIN by the peer,
+     * -ECONNRESET, -ETIMEDOUT, -EPIPE, ... */
+    void (*closed)(struct gy_actor *self, struct gy_stream *s, int why);
+    /* The runtime drains and no connection will be accepted after this: end your streams when what
+     * was begun is done. The drain waits for them. If NULL, each is closed when all that was queued
+     * is sent. */
+    void (*drain)(struct gy_actor *self);
+};
+
+struct gy_listen_options {
+    size_t size;            /* sizeof this struct, set by GY_LISTEN_OPTIONS_INIT */
+    uint32_t backlog;       /* default 4096 */
+    uint32_t high_water;    /* bytes queued that make gy_stream_full() true, default 1 MiB */
+    uint32_t low_water;     /* default 256 KiB */
+    uint32_t streams_max;   /* accepted at once on this shard; more wait in the backlog */
+    uint32_t held_max;      /* receive buffers one stream may hold before reading stops, default 16 */
+    uint8_t oneshot_first;  /* the first receive is a single one: cheap if the answer closes */
+};
+#define GY_LISTEN_OPTIONS_INIT { sizeof(struct gy_listen_options), 4096, 1u << 20, 1u << 18, 0, 16, 0 }
+
+/* Accept connections at addr ("127.0.0.1:8080", "[::1]:80", "0.0.0.0:0"). Call it on every shard that
+ * shall accept: the shards share the port (SO_REUSEPORT); port 0 means one free port, the same for
+ * all. The socket opens when all shards have started; a failure then ends gy_run with this error,
+ * and the log names the address. addr, events, options: borrowed while the actor lives; NULL options
+ * are the defaults. -> 0; -EINVAL no such address form; -EAGAIN no listener slot left. */
+GY_API GY_MUST_CHECK int gy_listen_raw(struct gy_actor *self, const char *addr,
+                                       const struct gy_stream_events *events,
+                                       const struct gy_listen_options *options);
+
+/* Stop accepting on this shard: what the kernel has already queued is accepted first, then the socket closes. */
+GY_API void gy_unlisten(struct gy_actor *self);
+
+/* Queue bytes. buf: taken in every case. -> 0; -EPIPE closed or closing; the stream then ends with
+ * closed(). Nothing is refused for being much: look at gy_stream_full() and wait for drained(). */
+GY_API int gy_stream_send(struct gy_stream *s, struct gy_buf *buf);
+GY_API int gy_stream_full(const struct gy_stream *s);
+/* Bytes queued or on their way. */
+GY_API uint64_t gy_stream_queued(const struct gy_stream *s);
+/* Ask for flush() at the end of this turn. */
+GY_API void gy_stream_mark(struct gy_stream *s);
+
+/* Stop and start reading; bytes that already arrived may still be given after pause. */
+GY_API void gy_stream_pause(struct gy_stream *s);
+GY_API void gy_stream_resume(struct gy_stream *s);
+
+/* Send all that is queued, then close. */
+GY_API void gy_stream_close(struct gy_stream *s);
+/* Send all that is queued, half-close, read and drop until the peer's FIN, max_ns or max_bytes, then
+ * close: the peer gets to read the answer although it is still sending. */
+GY_API void gy_stream_linger(struct gy_stream *s, uint64_t max_ns, uint64_t max_bytes);
+/* Close at once, dropping what is queued. */
+GY_API void gy_stream_abort(struct gy_stream *s);
+
+/* One pointer of the owner's per stream. */
+GY_API void gy_stream_set_context(struct gy_stream *s, void *context);
+GY_API void *gy_stream_context(const struct gy_stream *s);
+/* The peer's address as text into out[len], ended by 0. */
+GY_API void gy_stream_peer(const struct gy_stream *s, char *out, size_t len);
+
+GY_END_DECLS
+
+/* In the actor's .c: GY_STREAM(echo, echo_stream, echo_opened, echo_data, echo_closed) declares the three functions with
+ * their real types and defines echo_stream, for gy_listen(self, addr, &echo_stream, NULL). */
+#define GY_STREAM(A, NAME, OPENED, DATA, CLOSED)                                                    \
+    static void OPENED(struct A *self, struct gy_stream *s);                                        \
+    static void DATA(struct A *self, struct gy_stream *s, struct gy_buf *buf);                      \
+    static void CLOSED(struct A *self, struct gy_stream *s, int why);                               \
+    static void NAME##_opened_run(struct gy_actor *a, struct gy_stream *s)                          \
+    {                                                                                               \
+        OPENED((struct A *)(void *)a, s);                                                           \
+    }                                                                                               \
+    static void NAME##_data_run(struct gy_actor *a, struct gy_stream *s, struct gy_buf *buf)        \
+    {                                                                                               \
+        DATA((struct A *)(void *)a, s, buf);                                                        \
+    }                                                                                               \
+    static void NAME##_closed_run(struct gy_actor *a, struct gy_stream *s, int why)                 \
+    {                                                                                               \
+        CLOSED((struct A *)(void *)a, s, why);                                                      \
+    }                                                                                               \
+    static const struct gy_stream_events NAME = { NAME##_opened_run, NAME##_data_run, NULL, NULL,   \
+                                                  NULL, NAME##_closed_run, NULL };
+#define gy_listen(self, addr, events, options) gy_listen_raw(&(self)->actor, addr, events, options)
+
+#endif

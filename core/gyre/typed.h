@@ -1,0 +1,180 @@
+/* gyre/typed.h - the type-checked skin over gyre/core.h. For actor A and verb V
+ *   you write   struct A, struct A_args, struct A_V_msg, (calls) struct A_V_reply, and the handler
+ *               void A_on_V(struct A *self, const struct A_V_msg *msg)                       cast
+ *               void A_on_V(struct A *self, const struct A_V_msg *msg, A_V_promise reply)    call
+ *   you get     A_spawn(), the sender A_V(), and for calls A_V_fut, A_V_promise, A_V_resolve(),
+ *               A_V_reject(), A_V_keep()
+ * In the header: GY_ACTOR(A), then GY_CAST(A, V) or GY_CALL(A, V). In the one .c: GY_ACTOR_TYPE(A,
+ * start, stop), then GY_VERB(A, V) for each verb. Nothing here allocates; every function is a
+ * one-line inline over gyre/core.h. */
+#ifndef GYRE_TYPED_H
+#define GYRE_TYPED_H
+
+#include "gyre/core.h"
+
+#include <string.h>
+
+#define GY_FITS(T)                                                                                 \
+    GY_STATIC_ASSERT(sizeof(T) <= GY_MSG_INLINE, #T " does not fit a message: send a gy_buf")
+
+#define GY_ACTOR(A)                                                                                \
+    struct A;                                                                                      \
+    struct A##_args;                                                                               \
+    typedef struct A##_pid {                                                                       \
+        gy_pid pid;                                                                                \
+    } A##_pid;                                                                                     \
+    GY_EXTERN const struct gy_actor_type A##_type;                                                 \
+    GY_MUST_CHECK GY_INLINE int A##_spawn(A##_pid *out, const struct A##_args *args)               \
+    {                                                                                              \
+        return gy_spawn_raw(&out->pid, &A##_type, args);                                           \
+    }                                                                                              \
+    typedef struct A##_spawn_fut {                                                                 \
+        gy_fut fut;                                                                                \
+    } A##_spawn_fut;                                                                               \
+    struct A##_spawn_reply {                                                                       \
+        A##_pid pid;                                                                               \
+    };                                                                                             \
+    GY_MUST_CHECK GY_INLINE A##_spawn_fut A##_spawn_on(unsigned shard, const struct A##_args *args) \
+    {                                                                                              \
+        A##_spawn_fut f;                                                                           \
+        f.fut = gy_spawn_on_raw(shard, &A##_type, args);                                           \
+        return f;                                                                                  \
+    }                                                                                              \
+    GY_EXTERN const struct gy_actor_type A##_type
+
+#define GY_CAST(A, V)                                                                              \
+    GY_EXTERN void A##_on_##V(struct A *self, const struct A##_##V##_msg *msg);                    \
+    GY_EXTERN const struct gy_verb A##_##V##_verb;                                                 \
+    enum { A##_##V##_flags = 0 };                                                                  \
+    GY_INLINE void A##_##V##_run(struct gy_actor *a, const void *m, struct gy_buf *b, gy_promise p) \
+    {                                                                                              \
+        (void)b, (void)p;                                                                          \
+        A##_on_##V((struct A *)(void *)a, (const struct A##_##V##_msg *)m);                        \
+    }                                                                                              \
+    GY_FITS(struct A##_##V##_msg);                                                                 \
+    GY_MUST_CHECK GY_INLINE int A##_##V(A##_pid to, struct A##_##V##_msg msg)                      \
+    {                                                                                              \
+        GY_WORDS(words, msg);                                                                      \
+        return gy_cast_raw(to.pid, &A##_##V##_verb, words, NULL);                                  \
+    }                                                                                              \
+    GY_MUST_CHECK GY_INLINE int A##_##V##_post(struct gy_runtime *rt, A##_pid to,                  \
+                                               struct A##_##V##_msg msg)                           \
+    {                                                                                              \
+        GY_WORDS(words, msg);                                                                      \
+        return gy_post_raw(rt, to.pid, &A##_##V##_verb, words);                                    \
+    }                                                                                              \
+    GY_EXTERN const struct gy_verb A##_##V##_verb
+
+#define GY_CALL(A, V)                                                                              \
+    typedef struct A##_##V##_fut {                                                                 \
+        gy_fut fut;                                                                                \
+    } A##_##V##_fut;                                                                               \
+    typedef struct A##_##V##_promise {                                                             \
+        gy_promise promise;                                                                        \
+    } A##_##V##_promise;                                                                           \
+    GY_EXTERN void A##_on_##V(struct A *self, const struct A##_##V##_msg *msg,                     \
+                              A##_##V##_promise reply);                                            \
+    GY_EXTERN const struct gy_verb A##_##V##_verb;                                                 \
+    enum { A##_##V##_flags = GY_VERB_CALL };                                                       \
+    GY_INLINE void A##_##V##_run(struct gy_actor *a, const void *m, struct gy_buf *b, gy_promise p) \
+    {                                                                                              \
+        A##_##V##_promise reply;                                                                   \
+        (void)b;                                                                                   \
+        reply.promise = p;                                                                         \
+        A##_on_##V((struct A *)(void *)a, (const struct A##_##V##_msg *)m, reply);                 \
+    }                                                                                              \
+    GY_FITS(struct A##_##V##_msg);                                                                 \
+    GY_FITS(struct A##_##V##_reply);                                                               \
+    GY_MUST_CHECK GY_INLINE A##_##V##_fut A##_##V(A##_pid to, struct A##_##V##_msg msg)            \
+    {                                                                                              \
+        A##_##V##_fut f;                                                                           \
+        GY_WORDS(words, msg);                                                                      \
+        f.fut = gy_call_raw(to.pid, &A##_##V##_verb, words, NULL);                                 \
+        return f;                                                                                  \
+    }                                                                                              \
+    GY_INLINE int A##_##V##_resolve(A##_##V##_promise p, struct A##_##V##_reply value)             \
+    {                                                                                              \
+        return gy_resolve_raw(p.promise, 0, &value, sizeof(value), NULL);                          \
+    }                                                                                              \
+    GY_INLINE int A##_##V##_reject(A##_##V##_promise p, int err)                                   \
+    {                                                                                              \
+        return gy_resolve_raw(p.promise, err, NULL, 0, NULL);                                      \
+    }                                                                                              \
+    GY_MUST_CHECK GY_INLINE int A##_##V##_keep(A##_##V##_promise p)                                \
+    {                                                                                              \
+        return gy_keep(p.promise);                                                                 \
+    }                                                                                              \
+    GY_EXTERN const struct gy_verb A##_##V##_verb
+
+/* The message as whole words, the rest zero. */
+#define GY_WORDS(words, msg)                                                                       \
+    uint64_t words[(sizeof(msg) + 7) / 8];                                                         \
+    words[sizeof(words) / 8 - 1] = 0;                                                              \
+    memcpy(words, &(msg), sizeof(msg))
+
+/* In the caller's .c: F() runs on actor C when a future of A's verb V completes; value is NULL when
+ * res < 0. Use it as gy_then(self, future, F, ctx). */
+#define GY_THEN(C, F, A, V)                                                                        \
+    static void F(struct C *self, uint64_t ctx, int res, const struct A##_##V##_reply *value);     \
+    static void F##_run(struct gy_actor *self, const struct gy_done *d)                            \
+    {                                                                                              \
+        F((struct C *)(void *)self, d->ctx, d->res, (const struct A##_##V##_reply *)d->value);     \
+    }                                                                                              \
+    GY_INLINE int F##_then(struct C *self, A##_##V##_fut f, uint64_t ctx)                          \
+    {                                                                                              \
+        return gy_then_raw((struct gy_actor *)(void *)self, f.fut, F##_run, ctx);                  \
+    }                                                                                              \
+    static void F(struct C *self, uint64_t ctx, int res, const struct A##_##V##_reply *value)
+
+/* The same for a bare gy_fut (gy_after): no value, only res. */
+#define GY_THEN_RES(C, F)                                                                          \
+    static void F(struct C *self, uint64_t ctx, int res);                                          \
+    static void F##_run(struct gy_actor *self, const struct gy_done *d)                            \
+    {                                                                                              \
+        F((struct C *)(void *)self, d->ctx, d->res);                                               \
+    }                                                                                              \
+    GY_INLINE int F##_then(struct C *self, gy_fut f, uint64_t ctx)                                 \
+    {                                                                                              \
+        return gy_then_raw((struct gy_actor *)(void *)self, f, F##_run, ctx);                      \
+    }                                                                                              \
+    static void F(struct C *self, uint64_t ctx, int res)
+#define gy_then(self, fut, F, ctx) F##_then((self), (fut), (ctx))
+
+/* In the caller's .c: F() runs on actor C when there may be room again after -EAGAIN. */
+#define GY_ROOM(C, F)                                                                              \
+    static void F(struct C *self, uint64_t ctx);                                                   \
+    static void F##_run(struct gy_actor *self, uint64_t ctx)                                       \
+    {                                                                                              \
+        F((struct C *)(void *)self, ctx);                                                          \
+    }                                                                                              \
+    GY_MUST_CHECK GY_INLINE int F##_again(struct C *self, gy_pid to, uint64_t ctx)                 \
+    {                                                                                              \
+        return gy_room_again_raw((struct gy_actor *)(void *)self, to, F##_run, ctx);               \
+    }                                                                                              \
+    static void F(struct C *self, uint64_t ctx)
+#define gy_room_again(self, to, F, ctx) F##_again((self), (to), (ctx))
+
+/* In the actor's .c: the one definition of its type. */
+#define GY_ACTOR_TYPE(A, start_, stop_)                                                            \
+    static int start_(struct A *self, const struct A##_args *args);                                \
+    static void stop_(struct A *self, int why);                                                    \
+    static int A##_start_run(struct gy_actor *a, const void *args)                                 \
+    {                                                                                              \
+        return start_((struct A *)(void *)a, (const struct A##_args *)args);                       \
+    }                                                                                              \
+    static void A##_stop_run(struct gy_actor *a, int why)                                          \
+    {                                                                                              \
+        stop_((struct A *)(void *)a, why);                                                         \
+    }                                                                                              \
+    GY_STATIC_ASSERT(offsetof(struct A, actor) == 0, "struct gy_actor must be the first member");  \
+    GY_EXTERN const struct gy_actor_type A##_type;                                                 \
+    const struct gy_actor_type A##_type = { #A, sizeof(struct A), sizeof(struct A##_args),         \
+                                            A##_start_run, A##_stop_run }
+
+/* In the actor's .c: the one definition of a verb. */
+#define GY_VERB(A, V)                                                                              \
+    GY_EXTERN const struct gy_verb A##_##V##_verb;                                                 \
+    const struct gy_verb A##_##V##_verb = { #A "." #V, &A##_type, A##_##V##_run,                   \
+                                            sizeof(struct A##_##V##_msg), A##_##V##_flags }
+
+#endif

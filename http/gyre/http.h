@@ -1,0 +1,135 @@
+/* gyre/http.h - HTTP/1.1 on every actor.
+ *
+ * Each shard that calls gy_http_listen() in its boot function accepts connections; requests become
+ * messages to the actors that registered a route, wherever they live. Answers leave in request
+ * order. Framing, limits and time-outs are the server's business and never reach a handler.
+ * RFC 9110, RFC 9112. */
+#ifndef GYRE_HTTP_H
+#define GYRE_HTTP_H
+
+#include "gyre/base.h"
+#include "gyre/buf.h"
+#include "gyre/core.h"
+
+GY_BEGIN_DECLS
+
+/* Bytes that are somebody else's; not ended by 0. */
+struct gy_slice {
+    const char *ptr;
+    size_t len;
+};
+
+struct gy_http_header {
+    struct gy_slice name, value;
+};
+
+/* A request, borrowed by the handler until it returns (keep it with a copy of what is needed). */
+struct gy_http_req {
+    struct gy_slice method;
+    struct gy_slice path;  /* raw, up to '?' */
+    struct gy_slice rest;  /* of the path, behind the matched route */
+    struct gy_slice query; /* raw, behind '?' */
+    struct gy_slice body;
+    const struct gy_http_header *headers;
+    uint16_t header_count;
+    uint8_t minor; /* HTTP/1.minor */
+    uint8_t keep_alive;
+};
+
+typedef struct gy_http_promise {
+    gy_promise promise;
+} gy_http_promise;
+
+struct gy_http_config {
+    size_t size;              /* sizeof this struct; GY_HTTP_CONFIG_INIT sets it and the defaults */
+    const char *listen;       /* "127.0.0.1:8080"; borrowed while the runtime lives */
+    uint32_t line_max;        /* request line, bytes: 414 above */
+    uint32_t head_max;        /* all header lines, bytes: 431 above */
+    uint32_t headers_max;     /* their number: 431 above */
+    uint64_t body_max;        /* 413 above */
+    uint32_t requests_max;    /* per connection; 0 = no limit; the last answer says close */
+    uint32_t pipeline_max;    /* requests of one connection in hand at once; reading stops above */
+    uint32_t connections_max; /* per shard */
+    uint64_t head_timeout_ns; /* from the first byte to the end of the head: 408 */
+    uint64_t body_timeout_ns; /* for the whole body: 408 */
+    uint64_t idle_timeout_ns; /* between requests: closed without a word */
+    uint64_t answer_timeout_ns; /* for a handler: 503 */
+    uint64_t write_timeout_ns;  /* without progress of a slow reader: aborted */
+    uint64_t linger_ns;         /* after an answer that closes while the peer still sends */
+};
+#define GY_HTTP_CONFIG_INIT(address)                                                               \
+    {                                                                                              \
+        sizeof(struct gy_http_config), address, 8192, 65536, 100, 1u << 20, 0, 64, 16384,          \
+            10 * GY_S, 30 * GY_S, 60 * GY_S, 30 * GY_S, 30 * GY_S, 1 * GY_S                        \
+    }
+
+/* Serve HTTP on this shard. In boot, before routes are registered. config: copied.
+ * Also registers GET /metrics (Prometheus text) and GET /__processes__ (actors as JSON).
+ * -> 0; -EINVAL; -EAGAIN. */
+GY_API GY_MUST_CHECK int gy_http_listen(const struct gy_http_config *config);
+
+/* Answer requests at route on this actor, from every shard. route: "/id/name" (any method) or
+ * "GET /id/name" or "GET,POST /id/name"; the longest registered prefix by path segments wins, and an actor of the
+ * accepting shard wins over one elsewhere. A known path with another method is 405 with Allow, an unknown path 404.
+ * HEAD is answered by a GET handler, without its body. route: copied.
+ * -> 0; -EINVAL bad route; -EEXIST taken on this shard; -EAGAIN table full. */
+GY_API GY_MUST_CHECK int gy_http_route_raw(struct gy_actor *self, const char *route,
+                                           const struct gy_verb *verb);
+
+/* The first header of that name (any case), or NULL. */
+GY_API const struct gy_slice *gy_http_header(const struct gy_http_req *req, const char *name);
+/* The last query parameter of that name, percent-decoded into out[size], ended by 0.
+ * -> its length; -ENOENT; -ENOBUFS longer than size - 1; -EINVAL broken escape. */
+GY_API int gy_http_query(const struct gy_http_req *req, const char *name, char *out, size_t size);
+GY_API int gy_slice_equal(struct gy_slice slice, const char *text);
+
+/* Answer. Copies type and body; from the handler, or later after gy_keep(reply.promise), from the
+ * actor's shard. type may be NULL (no Content-Type). -> 0; -ESRCH answered before or client gone;
+ * -EAGAIN no buffer: the client gets 503. */
+GY_API int gy_http_reply(gy_http_promise reply, int status, const char *type, const void *body,
+                         size_t len);
+GY_API int gy_http_replyf(gy_http_promise reply, int status, const char *format, ...)
+    GY_PRINTF(3, 4);
+
+/* An answer with headers of its own, built in one buffer. */
+struct gy_http_res {
+    struct gy_buf *gy__head;
+    struct gy_buf *gy__body;
+    int gy__err;
+    int status;
+};
+/* Begin; then any number of gy_http_set (refuses CR, LF, NUL, bad names, and the framing headers
+ * Content-Length, Transfer-Encoding, Connection, Date, which are the server's), then one of the ends. The first error is
+ * remembered and makes the end answer 500. */
+GY_API void gy_http_begin(struct gy_http_res *res, int status);
+GY_API int gy_http_set(struct gy_http_res *res, const char *name, const char *value);
+/* Body copied; or body buffer taken. */
+GY_API int gy_http_end(struct gy_http_res *res, gy_http_promise reply, const void *body, size_t len);
+GY_API int gy_http_end_buf(struct gy_http_res *res, gy_http_promise reply, struct gy_buf *body);
+
+/* How GY_HTTP's verbs find their handler's arguments; not for applications. */
+GY_API void gy__http_run(struct gy_actor *self, const void *payload, struct gy_buf *buf,
+                         gy_promise promise,
+                         void (*handler)(struct gy_actor *self, const struct gy_http_req *req,
+                                         gy_http_promise reply));
+
+GY_END_DECLS
+
+/* In the actor's .c: GY_HTTP(limit, limit_http_take) declares the handler
+ *     static void limit_http_take(struct limit *self, const struct gy_http_req *req, gy_http_promise reply)
+ * and its verb, for gy_http_route(self, "POST /limit/take", limit_http_take). */
+#define GY_HTTP(A, F)                                                                              \
+    static void F(struct A *self, const struct gy_http_req *req, gy_http_promise reply);           \
+    static void F##_typed(struct gy_actor *a, const struct gy_http_req *req, gy_http_promise p)    \
+    {                                                                                              \
+        F((struct A *)(void *)a, req, p);                                                          \
+    }                                                                                              \
+    static void F##_run(struct gy_actor *a, const void *m, struct gy_buf *b, gy_promise p)         \
+    {                                                                                              \
+        gy__http_run(a, m, b, p, F##_typed);                                                       \
+    }                                                                                              \
+    static const struct gy_verb F##_verb = { #F, &A##_type, F##_run, GY_MSG_INLINE_WITH_BUF,       \
+                                             GY_VERB_CALL | GY_VERB_BUF }
+#define gy_http_route(self, route, F) gy_http_route_raw(&(self)->actor, route, &F##_verb)
+
+#endif

@@ -1,0 +1,42 @@
+/* gyre/run.h - start a runtime on io_uring: one pinned thread per shard.
+ *
+ * The calling thread is the control thread, never a shard. Signals are touched only if the
+ * configuration says so; SIGPIPE never kills; children of the program are never reaped. Any number
+ * of runtimes may live in one process. */
+#ifndef GYRE_RUN_H
+#define GYRE_RUN_H
+
+#include "gyre/base.h"
+#include "gyre/config.h"
+
+GY_BEGIN_DECLS
+
+struct gy_runtime;
+
+/* Runs on every shard, on its thread, before its first turn; spawn actors and listen here.
+ * < 0 ends the start-up with this error. arg: borrowed while the runtime lives. */
+typedef int gy_boot_fn(unsigned shard, void *arg);
+
+/* The program as a function: start, run until SIGTERM or SIGINT (if config->handle_signals) or
+ * gy_stop from elsewhere; drain within config->drain_timeout_ns;
+ * a second signal ends at once.
+ * -> 0 after a clean end; -ETIME when the drain time ran out; the error that prevented the start,
+ * of which a line has been logged. */
+GY_API GY_MUST_CHECK int gy_run(const struct gy_config *config, gy_boot_fn *boot, void *arg);
+
+/* The parts of gy_run, for programs with a main loop of their own.
+ * gy_start returns when every shard has booted and every listener is open. *out: given, ends with gy_wait. */
+GY_API GY_MUST_CHECK int gy_start(struct gy_runtime **out, const struct gy_config *config,
+                                  gy_boot_fn *boot, void *arg);
+/* Close listeners, answer what was begun, then come to rest: returns at once. Any thread. */
+GY_API void gy_drain(struct gy_runtime *runtime);
+/* Stop all actors and end: returns at once. Any thread; also from an actor. */
+GY_API void gy_stop(struct gy_runtime *runtime);
+/* Wait until the shards have ended, and free the runtime. -> as gy_run. */
+GY_API int gy_wait(struct gy_runtime *runtime);
+/* The runtime of the shard that calls, NULL elsewhere. */
+GY_API struct gy_runtime *gy_runtime_of_shard(void);
+
+GY_END_DECLS
+
+#endif
