@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Usage: tests/fuzz/run.sh [SECONDS]
+# Builds the fuzz targets with clang and libFuzzer and runs them for SECONDS (60) altogether, each from its corpus.
+# What crashes one is kept in build/fuzz/found/; minimised, it belongs into tests/fuzz/corpus/.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+seconds=${1:-60}
+command -v clang >/dev/null || { echo "fuzz: clang is not here"; exit 77; }
+targets=(tests/fuzz/fuzz_*.c)
+[ -e "${targets[0]}" ] || { echo "fuzz: no targets"; exit 77; }
+
+cmake --preset fuzz >/dev/null
+cmake --build --preset fuzz --target fuzz
+each=$(((seconds + ${#targets[@]} - 1) / ${#targets[@]}))
+failed=0
+mkdir -p build/fuzz/found
+for target in "${targets[@]}"; do
+    name=$(basename "$target" .c)
+    subject=${name#fuzz_}
+    grown=build/fuzz/corpus/$subject
+    mkdir -p "$grown"
+    echo "fuzz: $subject for $each s"
+    # New inputs go into the first directory; the tracked one is only read.
+    build/fuzz/tests/fuzz/"$name" -max_total_time=$each -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+        -artifact_prefix="build/fuzz/found/$subject-" "$grown" "tests/fuzz/corpus/$subject" 2>"build/fuzz/$subject.log" || {
+        tail -n 60 "build/fuzz/$subject.log"
+        echo "fuzz: $subject FAILED; the input is in build/fuzz/found/"
+        failed=1
+        continue
+    }
+    grep -E 'number_of_executed_units|new_units_added' "build/fuzz/$subject.log" || true
+done
+exit $failed
