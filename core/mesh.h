@@ -1,0 +1,56 @@
+/* core/mesh.h - all rings of a shard, and how it sleeps and is woken.
+ *
+ * Each shard has one gy__door that the others see: whether it sleeps, and one bit per shard that may
+ * have written to it. Bits are sticky: a sender sets its bit only when it is clear, and the owner clears it after
+ * a ring was quiet for long; with few shards it never does, since looking at every ring is cheaper.
+ *
+ * Sleeping without losing a message needs a full fence on both sides. Owner: sleeping = 1, fence, look at everything again.
+ * Sender, once per flush: store of the cell's word, fence, look at `sleeping` and at the bit. tests/model has the proof. */
+#ifndef GYRE_CORE_MESH_H
+#define GYRE_CORE_MESH_H
+
+#include "core/ring.h"
+
+#define GY__DOOR_WORDS (GY__SHARDS_MAX / 64)
+
+struct gy__door {
+    alignas(64) _Atomic uint32_t sleeping;
+    _Atomic uint32_t requests; /* of the control thread: enum gy__request bits */
+    _Atomic uint32_t phase;    /* enum gy__phase, for others to read */
+    alignas(64) _Atomic uint64_t written[GY__DOOR_WORDS];
+    alignas(64) char end[];
+};
+
+struct gy__mesh {
+    struct gy__door *door; /* this shard's own */
+    struct gy__out *out;   /* one per shard */
+    struct gy__in *in;     /* one per shard */
+    uint8_t *rings;        /* pool of rings, a producer's own */
+    uint32_t rings_left;
+    uint32_t ring_count;   /* cells in each */
+    uint32_t start;        /* rotating first peer to look at */
+    uint16_t *dirty;       /* peers with cells not yet visible */
+    uint32_t dirty_count;
+    uint16_t *moved;       /* peers whose ring's head was published this turn */
+    uint32_t moved_count;
+    uint32_t backlog;      /* peers with discards or buffers that wait for room */
+    bool keeps_bits;       /* few shards: bits are never cleared */
+};
+
+struct gy_shard;
+int gy__mesh_open(struct gy_shard *shard);
+
+/* A slot in the ring to that shard for a cast, a call or control; NULL if full (or no ring left). */
+struct gy_cell *gy__mesh_reserve(struct gy_shard *shard, uint32_t peer, uint64_t sender);
+/* For an answer: always has room, since calls outstanding are limited. */
+struct gy_cell *gy__mesh_reserve_answer(struct gy_shard *shard, uint32_t peer);
+void gy__mesh_commit(struct gy_shard *shard, uint32_t peer, struct gy_cell *cell, uint64_t target);
+bool gy__mesh_has_room(struct gy_shard *shard, uint32_t peer, uint64_t sender);
+
+/* Run what came in, until `budget_ns` is used up; -> cells run. */
+uint32_t gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns);
+void gy__mesh_publish(struct gy_shard *shard);
+bool gy__mesh_inbound(const struct gy_shard *shard);
+void gy__mesh_discard(struct gy_shard *shard, uint32_t peer, uint32_t future_slot);
+
+#endif
