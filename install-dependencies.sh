@@ -303,7 +303,7 @@ install_debian()
         fi
     fi
     if [ $all = yes ]; then
-        apt_install clang spin valgrind wrk debootstrap libpcre2-8-0 libssl3"$(apt_t64)"
+        apt_install clang libclang-rt-dev spin valgrind wrk debootstrap libpcre2-8-0 libssl3"$(apt_t64)"
         nginx_debian
     fi
 }
