@@ -5,7 +5,7 @@
 set -uo pipefail
 cd "$GYRE_SOURCE" || exit 1
 
-warn=(-Wall -Wextra -Wpedantic -Wshadow -Werror -fsyntax-only -Icore -Iuring -Ihttp)
+warn=(-Wall -Wextra -Wpedantic -Werror -fsyntax-only -Icore -Iuring -Ihttp)
 headers=$(find core/gyre uring/gyre http/gyre -name '*.h' 2>/dev/null | sort)
 failed=0
 count=0
