@@ -234,9 +234,11 @@ static void test_random(void **state)
     const char *env = getenv("GYRE_TEST_SEED");
     const char *runs_env = getenv("GYRE_TEST_RUNS");
     uint64_t first = env != NULL ? strtoull(env, NULL, 0) : 1;
-    uint64_t runs = runs_env != NULL ? strtoull(runs_env, NULL, 0) : 120;
+    uint64_t runs = getenv("GYRE_LONG") != NULL ? 20000 : 120;
 
     (void)state;
+    if (runs_env != NULL)
+        runs = strtoull(runs_env, NULL, 0);
     for (run = first; run < first + runs; run++) {
         seed = run * UINT64_C(0x9E3779B97F4A7C15);
         reaction = (unsigned)(rnd() % 60);
