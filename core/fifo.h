@@ -14,8 +14,15 @@
 
 #define GY__BLOCK_CELLS 63
 
+/* A queue of cells in blocks, without bounds of its own. */
+struct gy__chain {
+    struct gy__block *head, *tail;
+    uint32_t head_at, tail_at; /* next cell to run in head; next free cell in tail */
+};
+
 struct gy__block {
     alignas(64) struct gy__block *next;
+    struct gy__chain stash; /* in the first block of a stash: its chain */
     struct gy_cell cells[GY__BLOCK_CELLS];
 };
 _Static_assert(sizeof(struct gy__block) == 4096, "a block is one page");
@@ -24,8 +31,8 @@ struct gy__block_pool {
     struct gy__block *free;  /* recycled */
     struct gy__block *fresh; /* never used, so never touched: the next of fresh_left */
     uint32_t fresh_left;
-    uint32_t left;     /* recycled and fresh */
-    uint32_t reserved; /* of them not for stashes */
+    uint32_t left;           /* recycled and fresh */
+    uint32_t lent, lent_max; /* to stashes */
 };
 
 /* How many cells one sender may have in a queue: counted by a hash of the sender since a mark in the
@@ -38,21 +45,17 @@ struct gy__quota {
     uint16_t sent[GY__QUOTA_BUCKETS];
 };
 
-/* A queue of cells in blocks, without bounds of its own. */
-struct gy__chain {
-    struct gy__block *head, *tail;
-    uint32_t head_at, tail_at; /* next cell to run in head; next free cell in tail */
-};
-
 struct gy__fifo {
     struct gy__chain chain;
     uint64_t pushed, popped;
-    uint64_t normal_max; /* casts and calls are refused above this many; answers and control never */
+    uint64_t normal_max;  /* casts and calls are refused above this many */
+    uint64_t control_max; /* so many stops more; answers and continuations never */
     struct gy__quota quota;
     struct gy__block_pool pool;
 };
 
-void gy__block_pool_init(struct gy__block_pool *pool, struct gy__block *blocks, uint32_t count);
+void gy__block_pool_init(struct gy__block_pool *pool, struct gy__block *blocks, uint32_t count,
+                         uint32_t lent_max);
 
 static inline struct gy__block *gy__block_take(struct gy__block_pool *pool)
 {

@@ -45,6 +45,7 @@ static inline void gy__count(gy__counter *counter, uint64_t add)
                           memory_order_relaxed);
 }
 
+struct gy__foreign; /* core/foreign.h */
 struct gy__streams; /* core/streams.h */
 struct gy__bufs;    /* core/bufs.h */
 
@@ -66,7 +67,10 @@ enum gy__actor_state {
     GY__ACTOR_CLOSING, /* dead for messages; its operations in flight keep the memory */
 };
 enum gy__actor_flags {
-    GY__ACTOR_HOLDS = 1,   /* arriving cells go to the stash */
+    GY__ACTOR_STASHES = 1, /* arriving cells go to the stash: it holds, or the stash is not empty */
+    GY__ACTOR_HOLDS = 16,  /* nothing leaves the stash */
+    GY__ACTOR_DROPS = 32,  /* stops now: what arrives is dropped */
+    GY__ACTOR_STOP_QUEUED = 64,
     GY__ACTOR_STOPS = 2,   /* stops when its handler returns */
     GY__ACTOR_FAILED = 4,  /* declared failure: may not send */
     GY__ACTOR_WAITS = 8,   /* registered for room */
@@ -99,17 +103,80 @@ enum gy__core_counter {
     GY__COUNT_WAKES,        /* peers woken */
     GY__COUNT_FLUSHES,      /* rings made visible */
     GY__COUNT_COMPLETIONS,
+    GY__COUNT_RING_FULL,    /* of the refused: to another shard */
     GY__CORE_COUNTERS
 };
+/* Written once per turn, so that other threads can see them. */
+enum gy__core_gauge {
+    GY__GAUGE_QUEUED,
+    GY__GAUGE_FUTURES,
+    GY__GAUGE_KEPT,
+    GY__GAUGE_ACTORS,
+    GY__GAUGE_OPS,
+    GY__CORE_GAUGES
+};
 
-struct gy__future;
-struct gy__kept;
+/* One answer awaited, 128 bytes; the first line is what a call touches. */
+enum gy__future_state {
+    GY__FUTURE_FREE,
+    GY__FUTURE_PENDING, /* nothing came yet */
+    GY__FUTURE_DONE,    /* outcome in the slot, waits for its consumer */
+    GY__FUTURE_GONE,    /* the owner is through with it; kept only while its answer is due */
+};
+struct gy__future {
+    uint64_t generation;   /* 34 bits, never 0 */
+    uint32_t owner;        /* slot of the actor that called */
+    uint8_t state;
+    bool timed;            /* the timer's fields are in use */
+    /* What else points to the slot; it is reused only when none of these is set. */
+    bool answer_due : 1;    /* the callee will answer once */
+    bool continues : 1;     /* a cell that runs the consumer is queued */
+    bool has_buf : 1;       /* value.with.buf is owned */
+    bool discard_waits : 1; /* listed at the mesh until the ring to the callee has room */
+    void (*run)(struct gy_actor *self, const struct gy_done *done); /* the consumer, or NULL */
+    uint64_t ctx;
+    uint32_t next, prev;   /* of the same owner; free list; waiting discards */
+    uint64_t callee;       /* pid bits, 0 for a bare timer */
+    int32_t res;
+    uint32_t size;
+    union {
+        uint64_t word[GY_MSG_INLINE / 8];
+        uint64_t next_discard; /* of those that wait: they have no value */
+        struct {
+            uint64_t word[GY_MSG_INLINE_WITH_BUF / 8];
+            struct gy_buf *buf; /* if has_buf */
+        } with;
+    } value;
+    struct gy_timer timer;
+};
+_Static_assert(sizeof(struct gy__future) == 128, "two cache lines");
+
+/* A promise that is answered after its handler returned. */
+struct gy__kept {
+    uint64_t promise;
+    uint32_t actor;      /* slot of the callee */
+    uint32_t hash_next;  /* same bucket, or free list */
+    uint32_t next, prev; /* same actor */
+};
+
+struct gy__waiter {
+    uint64_t actor; /* pid bits: one that died meanwhile is passed over */
+    uint64_t to;    /* pid bits */
+    void (*run)(struct gy_actor *self, uint64_t ctx);
+    uint64_t ctx;
+};
+
+#define GY__MEMORIES_MAX 256
+enum gy__request {
+    GY__REQUEST_DRAIN = 1,
+    GY__REQUEST_STOP = 2,
+};
 
 struct gy_shard {
     /* Hot. */
+    struct gy__context context;
     uint8_t *actors;        /* granule 0 of the reserved range */
     struct gy__slot *slots; /* one per granule */
-    struct gy__context context;
     struct gy__fifo fifo;
     struct gy__future *futures;
     uint32_t futures_free;  /* first of the free slots */
@@ -121,29 +188,119 @@ struct gy_shard {
     const struct gy_driver *driver;
     void *ctx;
     gy__counter core_counters[GY__CORE_COUNTERS];
+    gy__counter core_gauges[GY__CORE_GAUGES];
     gy__counter driver_counters[GY__DRIVER_COUNTERS];
     struct gy__type_stats types[GY__TYPES_MAX];
-    uint32_t type_count;
+    _Atomic uint32_t type_count;
 
     struct gy__mesh mesh;
     struct gy__wheel wheel;
     struct gy__streams *streams;
     struct gy__bufs *bufs;
 
-    uint64_t random[2];
-    uint32_t futures_count, futures_used;
+    uint64_t random;
+    uint32_t futures_count, futures_used, futures_live;
     struct gy__kept *kept;
-    uint32_t kept_free, kept_count, *kept_buckets, kept_mask;
+    uint32_t kept_free, kept_used, kept_count, kept_live, kept_mask;
+    uint32_t *kept_buckets;
     uint32_t granules, granules_used;
+    struct gy_actor nobody;  /* whose code runs when no actor's does: boot, completions of nobody */
     uint32_t free_slots[23]; /* by log2 of granules; 0 = none (granule 0 is never used) */
     uint32_t actors_live;
     uint32_t mailbox_max;
-    uint32_t waiters_first, waiters_last; /* actors that wait for room, in order; 0 = none */
+    struct gy__waiter *waiters; /* actors that wait for room, in order */
+    uint32_t waiters_count, waiters_max;
+    struct gy__foreign *foreign; /* the lane for other threads */
     uint64_t ops_in_flight;
     uint32_t drain_holds;
     uint8_t phase; /* enum gy__phase; the runtime holds the copy that others read */
-    uint8_t draining_told, stopping_told;
+    struct gy__memory {
+        void *start;
+        size_t bytes;
+    } memories[GY__MEMORIES_MAX]; /* freed at close */
+    uint32_t memory_count;
 };
+
+/* ---- core/actor.c ---- */
+extern const struct gy_actor_type gy__nobody_type;
+int gy__actors_open(struct gy_shard *shard);
+/* Spawn into given granules (services) or wherever there is room (slot 0). */
+int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
+                 const struct gy_actor_type *type, const void *args);
+void gy__actor_finish(struct gy_shard *shard, struct gy_actor *actor, int why);
+/* The actor of a pid of this shard if it lives, else NULL. */
+struct gy_actor *gy__actor_find(const struct gy_shard *shard, uint64_t pid);
+uint16_t gy__type_index(struct gy_shard *shard, const struct gy_actor_type *type);
+
+/* ---- core/run.c ---- */
+/* Run one cell where it lies. from_ring: its room was not taken at the sender's. */
+void gy__cell_run(struct gy_shard *shard, struct gy_cell *cell, bool from_ring);
+/* A cell that will not be handled: a call in it is answered with err, its buffer goes home. */
+void gy__cell_drop(struct gy_shard *shard, struct gy_cell *cell, int err);
+/* Run local cells: at most those present now, or until stop_ns. */
+void gy__fifo_run(struct gy_shard *shard, uint64_t stop_ns);
+
+/* ---- core/hold.c ---- */
+/* An arriving cell to the stash. false: no room. */
+GY_MUST_CHECK bool gy__stash_push(struct gy_shard *shard, struct gy_actor *actor, const struct gy_cell *cell);
+void gy__stash_drop(struct gy_shard *shard, struct gy_actor *actor);
+void gy__stash_continue(struct gy_shard *shard, struct gy_cell *cell);
+
+/* ---- core/send.c ---- */
+extern const struct gy_verb gy__verb_answer, gy__verb_answer_buf, gy__verb_continue, gy__verb_refused, gy__verb_stop,
+    gy__verb_stop_now, gy__verb_spawn, gy__verb_discard, gy__verb_buf_home, gy__verb_unstash,
+    gy__verb_stop_queued;
+/* A call to the runtime of a shard, which answers it. */
+gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uint64_t *words);
+void gy__control_run(struct gy_shard *shard, struct gy_cell *cell);
+/* A control cell to this shard; always has room. */
+struct gy_cell *gy__control_local(struct gy_shard *shard, const struct gy_verb *verb,
+                                  uint64_t target);
+
+/* ---- core/future.c ---- */
+int gy__futures_open(struct gy_shard *shard);
+/* A pending slot for an actor, NULL if none is left. */
+struct gy__future *gy__future_take(struct gy_shard *shard, struct gy_actor *owner, uint64_t callee);
+void gy__future_untake(struct gy_shard *shard, struct gy__future *future);
+uint64_t gy__future_bits(const struct gy_shard *shard, const struct gy__future *future);
+void gy__future_answer(struct gy_shard *shard, struct gy_cell *cell);
+void gy__future_continue(struct gy_shard *shard, struct gy_cell *cell);
+/* The discard that waited has left the mesh's list; false: its answer came meanwhile. */
+bool gy__future_discard_left(struct gy_shard *shard, struct gy__future *future);
+void gy__future_refused(struct gy_shard *shard, struct gy_cell *cell);
+void gy__futures_actor_died(struct gy_shard *shard, struct gy_actor *actor);
+static inline gy_fut gy__fut_refused(int err)
+{
+    return (gy_fut){ (uint32_t)-err };
+}
+
+/* ---- core/promise.c ---- */
+int gy__kept_open(struct gy_shard *shard);
+void gy__answer(struct gy_shard *shard, uint64_t promise, int res, const void *value, size_t size,
+                struct gy_buf *buf);
+/* The caller gave up: the record goes, its answer is sent for the callee. */
+void gy__kept_discard(struct gy_shard *shard, uint64_t promise);
+void gy__kept_actor_died(struct gy_shard *shard, struct gy_actor *actor);
+
+/* ---- core/room.c ---- */
+void gy__room_scan(struct gy_shard *shard);
+/* Before sleeping: tell the peers whose rings are waited for. After: is there room already? */
+void gy__room_announce(struct gy_shard *shard);
+bool gy__room_ready(struct gy_shard *shard);
+
+/* ---- the sleep fence, core/mesh.h ---- */
+static inline void gy__full_fence(void)
+{
+#if defined(__x86_64__) || defined(__SANITIZE_THREAD__)
+    /* Any locked instruction is a full fence, at a ninth of mfence's cost; and it is one that the
+     * thread sanitizer understands. */
+    _Atomic uint32_t line = 0;
+    (void)atomic_exchange_explicit(&line, 1, memory_order_seq_cst);
+    __asm__ volatile("" ::: "memory");
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
 
 /* Zeroed memory of the shard for its life; asserts that it is asked for at boot only, or counted. */
 void *gy__shard_memory(struct gy_shard *shard, size_t bytes);
@@ -188,10 +345,43 @@ void gy__bufs_home(struct gy_shard *shard, struct gy_buf *buf);
 void gy__mesh_return_buf(struct gy_shard *shard, struct gy_buf *buf);
 
 #define GY__GRANULE 128
+/* Service actors live in the granules before this one (core/service.c). */
+#define GY__FIRST_FREE_SLOT 1024
 #define GY__SLOT_BITS 22
 static inline struct gy_actor *gy__actor_at(const struct gy_shard *shard, uint32_t slot)
 {
     return (struct gy_actor *)(void *)(shard->actors + (uint64_t)slot * GY__GRANULE);
 }
+
+#define GY__SLOT_MASK ((UINT32_C(1) << GY__SLOT_BITS) - 1)
+static inline uint32_t gy__pid_slot(uint64_t pid)
+{
+    return (uint32_t)(pid >> 32) & GY__SLOT_MASK;
+}
+static inline uint32_t gy__actor_slot(const struct gy_actor *actor)
+{
+    return gy__pid_slot(actor->pid.bits);
+}
+#define GY__FUT_GENERATION_BITS 34
+#define GY__FUT_GENERATION_MASK ((UINT64_C(1) << GY__FUT_GENERATION_BITS) - 1)
+static inline uint32_t gy__fut_slot(uint64_t fut)
+{
+    return (uint32_t)(fut >> GY__FUT_GENERATION_BITS) & 0xFFFFF;
+}
+
+/* What the shards share; each field says who writes it. */
+struct gy_runtime {
+    struct gy_config config;
+    const struct gy_driver *driver;
+    void *control;
+    uint32_t shard_count;
+    struct gy__door *doors;             /* one per shard, each its owner's */
+    struct gy_shard **shards;           /* slot i is written by shard i at open, before the barrier */
+    _Atomic(struct gy__ring *) *rings;  /* [to * shard_count + from], written once by `from` */
+    _Atomic int32_t error;              /* first failure of any shard */
+    _Atomic int32_t pending;            /* listeners asked for, not open yet */
+    void (*wake)(void *arg, unsigned shard);
+    void *wake_arg;
+};
 
 #endif

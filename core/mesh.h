@@ -47,8 +47,8 @@ struct gy_cell *gy__mesh_reserve_answer(struct gy_shard *shard, uint32_t peer);
 void gy__mesh_commit(struct gy_shard *shard, uint32_t peer, struct gy_cell *cell, uint64_t target);
 bool gy__mesh_has_room(struct gy_shard *shard, uint32_t peer, uint64_t sender);
 
-/* Run what came in, until `budget_ns` is used up; -> cells run. */
-uint32_t gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns);
+/* Run what came in, until stop_ns. */
+void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns);
 void gy__mesh_publish(struct gy_shard *shard);
 bool gy__mesh_inbound(const struct gy_shard *shard);
 void gy__mesh_discard(struct gy_shard *shard, uint32_t peer, uint32_t future_slot);

@@ -73,6 +73,8 @@ bool gy__runtime_unpark(struct gy_runtime *runtime, unsigned shard);
 enum gy__phase gy__shard_phase(const struct gy_runtime *runtime, unsigned shard);
 /* First error of a listener or start-up on any shard, 0 while there is none. */
 int gy__runtime_error(const struct gy_runtime *runtime);
+/* Listeners asked for and not open yet. */
+int gy__runtime_pending_count(const struct gy_runtime *runtime);
 unsigned gy__runtime_shards(const struct gy_runtime *runtime);
 /* Posts from foreign threads wake by this; set by the driver before the shards start. */
 void gy__runtime_set_wake(struct gy_runtime *runtime, void (*wake)(void *arg, unsigned shard), void *arg);

@@ -23,7 +23,7 @@
 GY_BEGIN_DECLS
 
 struct gy_buf;     /* gyre/buf.h */
-struct gy_runtime; /* gyre/runtime.h */
+struct gy_runtime; /* gyre/run.h */
 
 /* What travels inline in one message or answer, in bytes; with a buffer, 8 fewer. */
 #define GY_MSG_INLINE 32
@@ -98,6 +98,8 @@ union gy_words {
 /* This shard's number, 0 ..; how many there are. */
 GY_API unsigned gy_shard(void);
 GY_API unsigned gy_shards(void);
+/* The runtime of the shard that calls, NULL on threads that are no shards. Any thread. */
+GY_API struct gy_runtime *gy_runtime_of_shard(void);
 /* The actor whose code is running; {0} in boot. */
 GY_API gy_pid gy_self(void);
 /* Monotonic time in ns, read once per turn: never goes back, may be some 20 us old. No system call. */
@@ -181,8 +183,10 @@ struct gy_done {
 };
 
 /* Run a continuation on this actor when the future completes, once, never inside this call.
- * self must be the actor that called (-EINVAL is delivered otherwise). A second consumer: -EBUSY
- * is returned and nothing changes. The slot is freed after the continuation has returned. */
+ * self must be the actor that called (-EINVAL is delivered otherwise). The slot is freed after the
+ * continuation has returned.
+ * -> 0; -EBUSY there is a consumer already, nothing changes; -EAGAIN the handle was refused and the
+ * queue has not even room to say so: run will not be called, treat it as the refusal it is. */
 GY_API int gy_then_raw(struct gy_actor *self, gy_fut fut,
                        void (*run)(struct gy_actor *self, const struct gy_done *done), uint64_t ctx);
 /* Fail the future with -ETIMEDOUT unless it completes within after_ns. The last deadline set counts.

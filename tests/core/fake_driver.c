@@ -275,7 +275,7 @@ void fake_settle(struct fake_driver *fake)
         for (unsigned i = 0; i < fake->shards; i++)
             more |= fake_turn(fake, i);
         for (unsigned i = 0; i < fake->shards && !more; i++)
-            more |= gy__shard_inbound(fake->shard[i].shard);
+            more |= gy__shard_look_again(fake->shard[i].shard);
         if (!more)
             return;
     }

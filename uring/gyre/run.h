@@ -34,9 +34,6 @@ GY_API void gy_drain(struct gy_runtime *runtime);
 GY_API void gy_stop(struct gy_runtime *runtime);
 /* Wait until the shards have ended, and free the runtime. -> as gy_run. */
 GY_API int gy_wait(struct gy_runtime *runtime);
-/* The runtime of the shard that calls, NULL elsewhere. */
-GY_API struct gy_runtime *gy_runtime_of_shard(void);
-
 GY_END_DECLS
 
 #endif

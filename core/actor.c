@@ -1,0 +1,208 @@
+/* core/actor.c - the life of actors: their memory, spawn, stop, hold.
+ *
+ * A shard reserves one range of addresses; an actor's slot number is the index of its first 128-byte
+ * granule there, so that a pid leads to memory by arithmetic. Sizes are rounded up to a power of two
+ * of granules, each with a free list through the dead actors' memory; fresh memory comes in order of addresses.
+ * shard->slots holds generation and room of every granule, 8 bytes each, dense.
+ *
+ * Invariants: generation is odd exactly while an actor lives in the slot. A slot is reused only after
+ * its last handler has returned and nothing in flight points into it (gy__ops is 0). A slot whose
+ * generation would wrap is retired: it is never put on a free list again. */
+#include "core/kernel.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define GENERATION_LAST UINT32_C(0xFFFFFFFE)
+
+static int nobody_start(struct gy_actor *self, const void *args)
+{
+    (void)self, (void)args;
+    return 0;
+}
+static void nobody_stop(struct gy_actor *self, int why)
+{
+    (void)self, (void)why;
+}
+const struct gy_actor_type gy__nobody_type = { "nobody", sizeof(struct gy_actor), 0, nobody_start,
+                                               nobody_stop };
+
+int gy__actors_open(struct gy_shard *shard)
+{
+    shard->granules = UINT32_C(1) << GY__SLOT_BITS;
+    if (shard->runtime->config.actors_max < shard->granules - GY__FIRST_FREE_SLOT)
+        shard->granules = shard->runtime->config.actors_max + GY__FIRST_FREE_SLOT;
+    shard->granules_used = GY__FIRST_FREE_SLOT;
+    shard->actors = gy__shard_memory(shard, (size_t)shard->granules * GY__GRANULE);
+    shard->slots = gy__shard_memory(shard, (size_t)shard->granules * sizeof(struct gy__slot));
+    if (shard->actors == NULL || shard->slots == NULL)
+        return -ENOMEM;
+    shard->mailbox_max = shard->runtime->config.mailbox;
+    shard->nobody.type = &gy__nobody_type;
+    shard->context.actor = &shard->nobody;
+    return 0;
+}
+
+uint16_t gy__type_index(struct gy_shard *shard, const struct gy_actor_type *type)
+{
+    uint32_t n = atomic_load_explicit(&shard->type_count, memory_order_relaxed);
+    for (uint32_t i = 0; i < n; i++)
+        if (shard->types[i].type == type)
+            return (uint16_t)i;
+    /* More types than the table holds share its last row. */
+    if (n == GY__TYPES_MAX)
+        return GY__TYPES_MAX - 1;
+    shard->types[n].type = type;
+    /* release: pairs with the acquire of whoever shows the counters. */
+    atomic_store_explicit(&shard->type_count, n + 1, memory_order_release);
+    return (uint16_t)n;
+}
+
+static unsigned size_class(size_t size)
+{
+    size_t granules = (size + GY__GRANULE - 1) / GY__GRANULE;
+    return granules <= 1 ? 0 : 64 - (unsigned)__builtin_clzl(granules - 1);
+}
+
+/* A slot with zeroed memory, or 0. */
+static uint32_t slot_take(struct gy_shard *shard, unsigned class, size_t size)
+{
+    uint32_t slot = shard->free_slots[class];
+    if (slot != 0) {
+        struct gy_actor *actor = gy__actor_at(shard, slot);
+        shard->free_slots[class] = (uint32_t)actor->pid.bits;
+        memset(actor, 0, size);
+        return slot;
+    }
+    if (shard->granules - shard->granules_used < UINT32_C(1) << class)
+        return 0;
+    slot = shard->granules_used;
+    shard->granules_used += UINT32_C(1) << class;
+    return slot;
+}
+
+static void slot_give(struct gy_shard *shard, struct gy_actor *actor, uint32_t slot)
+{
+    unsigned class = size_class(actor->type->size);
+    if (shard->slots[slot].generation == GENERATION_LAST)
+        return;
+    actor->pid.bits = shard->free_slots[class];
+    shard->free_slots[class] = slot;
+}
+
+/* The actor ends now; no handler of it is running, or it is the one that is leaving. */
+static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool started)
+{
+    struct gy__slot *dense = &shard->slots[gy__actor_slot(actor)];
+    GY_ASSERT(actor->gy__state == GY__ACTOR_LIVE);
+    /* Dead for whatever is sent from here on, by its own stop function too. */
+    dense->generation++;
+    actor->gy__state = GY__ACTOR_CLOSING;
+    gy__actor_ops(shard, actor, 1);
+    if (started) {
+        struct gy__context saved = shard->context;
+        shard->context = (struct gy__context){ actor, 0 };
+        actor->type->stop(actor, why);
+        shard->context = saved;
+    }
+    gy__kept_actor_died(shard, actor);
+    gy__futures_actor_died(shard, actor);
+    gy__stash_drop(shard, actor);
+    gy__streams_actor_died(shard, actor);
+    shard->actors_live--;
+    gy__count(&shard->types[actor->gy__type_index].stopped, 1);
+    gy__actor_ops(shard, actor, -1);
+}
+
+int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
+                 const struct gy_actor_type *type, const void *args)
+{
+    unsigned class = size_class(type->size);
+    if (type->size < sizeof(struct gy_actor) || class > GY__SLOT_BITS)
+        return -EINVAL;
+    if (slot == 0)
+        slot = slot_take(shard, class, type->size);
+    if (slot == 0) {
+        gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
+        return -EAGAIN;
+    }
+    struct gy_actor *actor = gy__actor_at(shard, slot);
+    struct gy__slot *dense = &shard->slots[slot];
+    GY_ASSERT((dense->generation & 1) == 0);
+    dense->generation++;
+    dense->room = (int32_t)shard->mailbox_max;
+    actor->pid.bits = shard->self_bits | (uint64_t)slot << 32 | dense->generation;
+    actor->type = type;
+    actor->gy__type_index = gy__type_index(shard, type);
+    actor->gy__state = GY__ACTOR_LIVE;
+    shard->actors_live++;
+    gy__count(&shard->types[actor->gy__type_index].spawned, 1);
+
+    gy_pid pid = actor->pid;
+    struct gy__context saved = shard->context;
+    shard->context = (struct gy__context){ actor, 0 };
+    int err = type->start(actor, args);
+    shard->context = saved;
+    if (err < 0)
+        finish(shard, actor, err, false);
+    else if (actor->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED))
+        finish(shard, actor, actor->gy__why, true);
+    if (err < 0)
+        return err;
+    *out = pid;
+    return 0;
+}
+
+int gy_spawn_raw(gy_pid *out, const struct gy_actor_type *type, const void *args)
+{
+    return gy__spawn_at(gy__self(), 0, out, type, args);
+}
+
+struct gy_actor *gy__actor_find(const struct gy_shard *shard, uint64_t pid)
+{
+    uint32_t slot = gy__pid_slot(pid);
+    if (slot >= shard->granules || (uint32_t)pid != shard->slots[slot].generation || (pid & 1) == 0)
+        return NULL;
+    return gy__actor_at(shard, slot);
+}
+
+void gy__actor_finish(struct gy_shard *shard, struct gy_actor *actor, int why)
+{
+    finish(shard, actor, why, true);
+}
+
+void gy__actor_ops(struct gy_shard *shard, struct gy_actor *actor, int add)
+{
+    if (actor == &shard->nobody)
+        return;
+    actor->gy__ops = (uint32_t)((int)actor->gy__ops + add);
+    if (actor->gy__ops == 0 && actor->gy__state == GY__ACTOR_CLOSING)
+        slot_give(shard, actor, gy__actor_slot(actor));
+}
+
+struct gy__context gy__actor_enter(struct gy_shard *shard, struct gy_actor *actor)
+{
+    struct gy__context saved = shard->context;
+    shard->context = (struct gy__context){ actor, 0 };
+    return saved;
+}
+
+void gy__actor_leave(struct gy_shard *shard, struct gy__context saved)
+{
+    struct gy_actor *actor = shard->context.actor;
+    shard->context = saved;
+    if (actor->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED) &&
+        actor->gy__state == GY__ACTOR_LIVE && saved.actor != actor)
+        gy__actor_finish(shard, actor, actor->gy__why);
+}
+
+void gy_fail(struct gy_actor *self, int why)
+{
+    self->gy__flags |= GY__ACTOR_FAILED;
+    self->gy__why = why;
+}
+
+gy_pid gy_self(void)
+{
+    return gy__self()->context.actor->pid;
+}

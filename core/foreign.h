@@ -1,0 +1,48 @@
+/* core/foreign.h - the lane by which threads that are no shards post to a shard: a bounded
+ * multi-producer single-consumer array of cells.
+ *
+ * Each slot has a sequence number: index = free for the producer of that index, index + 1 = full.
+ * Producers claim an index by compare-and-swap of the tail and then publish their slot alone, so a
+ * producer that stops between the two delays those behind it but loses nothing: peek returns NULL until it goes on.
+ * Lock-free for producers, wait-free for the consumer. A reserve is kept for cells that must not be
+ * refused (completions of blocking work). */
+#ifndef GYRE_CORE_FOREIGN_H
+#define GYRE_CORE_FOREIGN_H
+
+#include "core/cell.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gy__foreign_slot {
+    alignas(64) struct gy_cell cell;
+    _Atomic uint64_t sequence;
+};
+
+struct gy__foreign {
+    alignas(64) _Atomic uint64_t tail; /* producers: next index to claim */
+    alignas(64) _Atomic uint64_t head; /* consumer: next index to run */
+    struct gy__foreign_slot *slots;
+    uint32_t count;   /* a power of two */
+    uint32_t reserve; /* slots that gy__foreign_post leaves free */
+};
+
+/* Memory for so many slots. */
+static inline size_t gy__foreign_bytes(uint32_t count)
+{
+    return count * sizeof(struct gy__foreign_slot);
+}
+/* slots: gy__foreign_bytes(count), zeroed, borrowed while the lane lives. start: the first index. */
+void gy__foreign_init(struct gy__foreign *lane, void *slots, uint32_t count, uint32_t reserve,
+                      uint64_t start);
+/* Any thread. cell: copied. -> 0, -EAGAIN full (up to the reserve). */
+GY_MUST_CHECK int gy__foreign_post(struct gy__foreign *lane, const struct gy_cell *cell);
+/* As gy__foreign_post, also into the reserve. */
+GY_MUST_CHECK int gy__foreign_post_reserved(struct gy__foreign *lane, const struct gy_cell *cell);
+/* The consumer only: the next cell, NULL if there is none; it stays until pop. */
+struct gy_cell *gy__foreign_peek(struct gy__foreign *lane);
+void gy__foreign_pop(struct gy__foreign *lane);
+
+#endif

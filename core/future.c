@@ -1,0 +1,372 @@
+/* core/future.c - the caller's side of a call: the table of awaited answers.
+ *
+ * A slot belongs to the actor that called and is in its list until it is GONE. It ends once: by its
+ * answer, its deadline, a discard, or its owner's death. When it ended before its answer came, the slot stays (GONE,
+ * answer_due) until that one answer arrives, so that an answer can never meet a later call; the callee is told, and a
+ * promise that it keeps is answered at once.
+ *
+ * A consumer never runs inside the call that completes a future: an answer runs it from the cell
+ * that brought it; a discard, or then() on a future already done, queues a cell that continues. */
+#include "core/kernel.h"
+
+#include <errno.h>
+#include <string.h>
+
+int gy__futures_open(struct gy_shard *shard)
+{
+    uint32_t count = shard->runtime->config.futures;
+    /* Slot 0 is "none". */
+    shard->futures = gy__shard_memory(shard, ((size_t)count + 1) * sizeof(struct gy__future));
+    shard->futures_count = count;
+    return shard->futures == NULL ? -ENOMEM : 0;
+}
+
+static uint32_t slot_of(const struct gy_shard *shard, const struct gy__future *future)
+{
+    return (uint32_t)(future - shard->futures);
+}
+
+uint64_t gy__future_bits(const struct gy_shard *shard, const struct gy__future *future)
+{
+    return shard->self_bits | (uint64_t)slot_of(shard, future) << GY__FUT_GENERATION_BITS |
+           future->generation;
+}
+
+struct gy__future *gy__future_take(struct gy_shard *shard, struct gy_actor *owner, uint64_t callee)
+{
+    uint32_t slot = shard->futures_free;
+    struct gy__future *future = &shard->futures[slot];
+    if (__builtin_expect(slot != 0, 1)) {
+        shard->futures_free = future->next;
+    } else {
+        if (shard->futures_used == shard->futures_count)
+            return NULL;
+        slot = ++shard->futures_used;
+        future = &shard->futures[slot];
+        future->generation = 1;
+    }
+    future->owner = gy__actor_slot(owner);
+    future->state = GY__FUTURE_PENDING;
+    future->answer_due = true;
+    future->continues = false;
+    future->discard_waits = false;
+    future->timed = false;
+    future->run = NULL;
+    future->callee = callee;
+    future->has_buf = false;
+    future->prev = 0;
+    future->next = owner->gy__futures;
+    if (future->next != 0)
+        shard->futures[future->next].prev = slot;
+    owner->gy__futures = slot;
+    shard->futures_live++;
+    return future;
+}
+
+static void slot_free(struct gy_shard *shard, struct gy__future *future)
+{
+    GY_ASSERT(!future->answer_due && !future->continues && !future->discard_waits);
+    future->state = GY__FUTURE_FREE;
+    /* 34 bits outlive any machine, but 0 means "no slot". */
+    future->generation = (future->generation + 1) & GY__FUT_GENERATION_MASK;
+    if (future->generation == 0)
+        future->generation = 1;
+    future->next = shard->futures_free;
+    shard->futures_free = slot_of(shard, future);
+    shard->futures_live--;
+}
+
+static void unlink_owner(struct gy_shard *shard, struct gy__future *future)
+{
+    if (future->prev != 0)
+        shard->futures[future->prev].next = future->next;
+    else if (future->owner != 0)
+        gy__actor_at(shard, future->owner)->gy__futures = future->next;
+    else
+        shard->nobody.gy__futures = future->next;
+    if (future->next != 0)
+        shard->futures[future->next].prev = future->prev;
+}
+
+/* Reuse the slot if the owner is through with it and nothing else points to it. */
+static void slot_try_free(struct gy_shard *shard, struct gy__future *future)
+{
+    if (future->state == GY__FUTURE_GONE && !future->answer_due && !future->continues &&
+        !future->discard_waits)
+        slot_free(shard, future);
+}
+
+void gy__future_untake(struct gy_shard *shard, struct gy__future *future)
+{
+    unlink_owner(shard, future);
+    future->answer_due = false;
+    slot_free(shard, future);
+}
+
+/* The owner is through with it. */
+static void gone(struct gy_shard *shard, struct gy__future *future)
+{
+    if (future->timed)
+        gy__timer_cancel(&shard->wheel, &future->timer);
+    future->timed = false;
+    if (future->has_buf)
+        gy_buf_release(future->value.with.buf);
+    future->has_buf = false;
+    unlink_owner(shard, future);
+    future->state = GY__FUTURE_GONE;
+    slot_try_free(shard, future);
+}
+
+/* Tell the callee that nobody waits any more. */
+static void tell_callee(struct gy_shard *shard, struct gy__future *future)
+{
+    if (!future->answer_due)
+        return;
+    uint32_t peer = (uint32_t)(future->callee >> GY__SHARD_SHIFT);
+    if (peer == shard->index)
+        gy__kept_discard(shard, gy__future_bits(shard, future));
+    else
+        gy__mesh_discard(shard, peer, slot_of(shard, future));
+}
+
+static struct gy__future *find(struct gy_shard *shard, gy_fut fut)
+{
+    uint64_t generation = fut.bits & GY__FUT_GENERATION_MASK;
+    uint32_t slot = gy__fut_slot(fut.bits);
+    if (slot == 0 || slot > shard->futures_used || fut.bits >> GY__SHARD_SHIFT != shard->index)
+        return NULL;
+    struct gy__future *future = &shard->futures[slot];
+    return future->generation == generation && (future->state == GY__FUTURE_PENDING ||
+                                                future->state == GY__FUTURE_DONE) ?
+               future :
+               NULL;
+}
+
+static struct gy_actor *owner_of(struct gy_shard *shard, const struct gy__future *future)
+{
+    return future->owner == 0 ? &shard->nobody : gy__actor_at(shard, future->owner);
+}
+
+/* Run the consumer, then let the slot go. The buffer is the consumer's from here. */
+static void consume(struct gy_shard *shard, struct gy__future *future, int res, const void *value,
+                    uint32_t size, struct gy_buf *buf)
+{
+    struct gy_actor *owner = owner_of(shard, future);
+    struct gy_done done = { future->ctx, res, size, res < 0 ? NULL : value, buf };
+    future->state = GY__FUTURE_DONE;
+    if (future->timed)
+        gy__timer_cancel(&shard->wheel, &future->timer);
+    future->timed = false;
+    future->has_buf = false;
+    uint32_t slot = slot_of(shard, future);
+    uint64_t generation = future->generation;
+    struct gy__context saved = gy__actor_enter(shard, owner);
+    future->run(owner, &done);
+    gy__actor_leave(shard, saved);
+    /* The owner's end, or its consumer, may have let the slot go already. */
+    future = &shard->futures[slot];
+    if (future->generation == generation && future->state == GY__FUTURE_DONE)
+        gone(shard, future);
+}
+
+/* It ended, but its consumer must not run here, or there is none yet: keep the outcome. */
+static void store(struct gy__future *future, int res, const void *value, uint32_t size,
+                  struct gy_buf *buf)
+{
+    future->state = GY__FUTURE_DONE;
+    future->res = res;
+    future->size = size;
+    future->has_buf = buf != NULL;
+    if (size > 0)
+        memcpy(future->value.word, value, size);
+    if (buf != NULL)
+        future->value.with.buf = buf;
+}
+
+void gy__future_answer(struct gy_shard *shard, struct gy_cell *cell)
+{
+    struct gy__future *future = &shard->futures[gy__fut_slot(cell->target)];
+    struct gy_buf *buf = cell->verb == &gy__verb_answer_buf ? cell->payload.with.buf : NULL;
+    GY_ASSERT((cell->target & GY__FUT_GENERATION_MASK) == future->generation);
+    GY_ASSERT(future->answer_due);
+    future->answer_due = false;
+    gy__count(&shard->core_counters[GY__COUNT_ANSWERS], 1);
+    if (__builtin_expect(future->state == GY__FUTURE_PENDING, 1)) {
+        if (future->run != NULL)
+            consume(shard, future, (int)cell->from.res, cell->payload.word, (uint32_t)cell->fut,
+                    buf);
+        else
+            store(future, (int)cell->from.res, cell->payload.word, (uint32_t)cell->fut, buf);
+        return;
+    }
+    gy__count(&shard->core_counters[GY__COUNT_LATE_ANSWERS], 1);
+    gy_buf_release(buf);
+    slot_try_free(shard, future);
+}
+
+bool gy__future_discard_left(struct gy_shard *shard, struct gy__future *future)
+{
+    bool due = future->answer_due;
+    future->discard_waits = false;
+    slot_try_free(shard, future);
+    return due;
+}
+
+static void queue_continue(struct gy_shard *shard, struct gy__future *future)
+{
+    if (future->continues)
+        return;
+    future->continues = true;
+    gy__control_local(shard, &gy__verb_continue, gy__future_bits(shard, future));
+}
+
+void gy__future_continue(struct gy_shard *shard, struct gy_cell *cell)
+{
+    struct gy__future *future = &shard->futures[gy__fut_slot(cell->target)];
+    GY_ASSERT((cell->target & GY__FUT_GENERATION_MASK) == future->generation);
+    future->continues = false;
+    if (future->state == GY__FUTURE_DONE && future->run != NULL) {
+        uint64_t value[GY_MSG_INLINE / 8];
+        memcpy(value, future->value.word, sizeof(value));
+        consume(shard, future, future->res, value, future->size,
+                future->has_buf ? future->value.with.buf : NULL);
+    } else {
+        slot_try_free(shard, future);
+    }
+}
+
+/* End a pending future before its answer. run_now: the caller is no code of an actor. */
+static void end_early(struct gy_shard *shard, struct gy__future *future, int res, bool run_now)
+{
+    tell_callee(shard, future);
+    if (future->run == NULL || !run_now) {
+        store(future, res, NULL, 0, NULL);
+        if (future->run != NULL)
+            queue_continue(shard, future);
+        return;
+    }
+    consume(shard, future, res, NULL, 0, NULL);
+}
+
+static void on_deadline(struct gy_timer *timer)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__future *future = GY__CONTAINER(timer, struct gy__future, timer);
+    future->timed = false;
+    if (future->state == GY__FUTURE_PENDING)
+        end_early(shard, future, future->callee == 0 ? 0 : -ETIMEDOUT, true);
+}
+
+int gy_deadline(gy_fut fut, uint64_t after_ns)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__future *future = find(shard, fut);
+    if (future == NULL || future->state != GY__FUTURE_PENDING)
+        return -EINVAL;
+    if (!future->timed)
+        future->timer = (struct gy_timer){ .fire = on_deadline };
+    future->timed = true;
+    uint64_t deadline_ns = shard->now_ns + after_ns;
+    gy__timer_arm(&shard->wheel, &future->timer, deadline_ns < after_ns ? UINT64_MAX : deadline_ns);
+    return 0;
+}
+
+gy_fut gy_after(uint64_t after_ns)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__future *future = gy__future_take(shard, shard->context.actor, 0);
+    if (future == NULL) {
+        gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
+        return gy__fut_refused(-EAGAIN);
+    }
+    future->answer_due = false;
+    gy_fut fut = { gy__future_bits(shard, future) };
+    (void)gy_deadline(fut, after_ns);
+    return fut;
+}
+
+int gy_refused(gy_fut fut)
+{
+    return (fut.bits & ~UINT64_C(0xFFFF)) == 0 ? -(int)fut.bits : 0;
+}
+
+/* A refused handle has no slot, but its consumer must not run here: a cell brings it the error. */
+static int then_refused(struct gy_shard *shard, struct gy_actor *self, int res,
+                        void (*run)(struct gy_actor *, const struct gy_done *), uint64_t ctx)
+{
+    struct gy__fifo *fifo = &shard->fifo;
+    if (gy__fifo_count(fifo) >= fifo->normal_max + fifo->control_max)
+        return -EAGAIN;
+    struct gy_cell *cell = gy__control_local(shard, &gy__verb_refused, self->pid.bits);
+    cell->payload.word[0] = (uint64_t)(uintptr_t)run;
+    cell->payload.word[1] = ctx;
+    cell->payload.word[2] = (uint64_t)(int64_t)res;
+    return 0;
+}
+
+void gy__future_refused(struct gy_shard *shard, struct gy_cell *cell)
+{
+    struct gy_actor *actor = cell->target == 0 ? &shard->nobody :
+                                                 gy__actor_find(shard, cell->target);
+    if (actor == NULL)
+        return;
+    void (*run)(struct gy_actor *, const struct gy_done *);
+    uintptr_t bits = (uintptr_t)cell->payload.word[0];
+    memcpy(&run, &bits, sizeof(run));
+    struct gy_done done = { cell->payload.word[1], (int)cell->payload.word[2], 0, NULL, NULL };
+    struct gy__context saved = gy__actor_enter(shard, actor);
+    run(actor, &done);
+    gy__actor_leave(shard, saved);
+}
+
+int gy_then_raw(struct gy_actor *self, gy_fut fut,
+                void (*run)(struct gy_actor *self, const struct gy_done *done), uint64_t ctx)
+{
+    struct gy_shard *shard = gy__self();
+    int refused = gy_refused(fut);
+    struct gy__future *future = find(shard, fut);
+    if (__builtin_expect(future == NULL, 0))
+        return then_refused(shard, self, refused < 0 ? refused : -EINVAL, run, ctx);
+    if (future->run != NULL)
+        return -EBUSY;
+    if (owner_of(shard, future) != self)
+        return then_refused(shard, self, -EINVAL, run, ctx);
+    future->run = run;
+    future->ctx = ctx;
+    if (future->state == GY__FUTURE_DONE)
+        queue_continue(shard, future);
+    return 0;
+}
+
+void gy_discard(gy_fut fut)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__future *future = find(shard, fut);
+    if (future == NULL || (future->state == GY__FUTURE_DONE && future->run != NULL))
+        return;
+    if (future->state == GY__FUTURE_DONE || future->run == NULL) {
+        if (future->state == GY__FUTURE_PENDING)
+            tell_callee(shard, future);
+        gone(shard, future);
+        return;
+    }
+    end_early(shard, future, -ECANCELED, false);
+}
+
+void gy_forget(gy_fut fut)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__future *future = find(shard, fut);
+    if (future != NULL)
+        gone(shard, future);
+}
+
+void gy__futures_actor_died(struct gy_shard *shard, struct gy_actor *actor)
+{
+    while (actor->gy__futures != 0) {
+        struct gy__future *future = &shard->futures[actor->gy__futures];
+        if (future->state == GY__FUTURE_PENDING)
+            tell_callee(shard, future);
+        gone(shard, future);
+    }
+}

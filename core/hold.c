@@ -1,0 +1,109 @@
+/* core/hold.c - actors that hold: what arrives for them waits, in order, in a stash.
+ *
+ * A stash is a chain of blocks lent by the pool of the local queue, never more than was set aside for
+ * stashes; its chain is kept in its own first block. While it is not empty the actor STASHES, so that
+ * newer cells queue behind. unhold() queues one control cell that runs a few stashed cells and queues itself again,
+ * so a long stash does not make a turn long.
+ *
+ * Room: a cell that was sent on this shard took its place in the mailbox when it was sent; one that came
+ * by ring takes it when it is stashed. Both give it back when they run or are dropped. */
+#include "core/kernel.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define CELLS_AT_ONCE 16
+
+static struct gy__chain stash_load(const struct gy_actor *actor)
+{
+    const struct gy__block *first = actor->gy__stash;
+    return first == NULL ? (struct gy__chain){ 0 } : first->stash;
+}
+
+static void stash_store(struct gy_actor *actor, struct gy__chain chain)
+{
+    actor->gy__stash = chain.head;
+    if (chain.head != NULL)
+        chain.head->stash = chain;
+}
+
+bool gy__stash_push(struct gy_shard *shard, struct gy_actor *actor, const struct gy_cell *cell)
+{
+    struct gy__block_pool *pool = &shard->fifo.pool;
+    struct gy__chain chain = stash_load(actor);
+    bool grows = chain.tail == NULL || chain.tail_at == GY__BLOCK_CELLS;
+    if (grows && pool->lent == pool->lent_max)
+        return false;
+    struct gy_cell *copy = gy__chain_push(&chain, pool);
+    if (copy == NULL)
+        return false;
+    pool->lent += grows;
+    *copy = *cell;
+    /* From a ring the top bits are a lap. */
+    copy->target = shard->self_bits | (cell->target & GY__REST_MASK);
+    stash_store(actor, chain);
+    return true;
+}
+
+/* The oldest stashed cell, copied out: its handler may push to the same chain. */
+static bool stash_pop(struct gy_shard *shard, struct gy_actor *actor, struct gy_cell *out)
+{
+    struct gy__block_pool *pool = &shard->fifo.pool;
+    struct gy__chain chain = stash_load(actor);
+    struct gy_cell *cell = gy__chain_peek(&chain);
+    if (cell == NULL)
+        return false;
+    *out = *cell;
+    uint32_t before = pool->left;
+    gy__chain_pop(&chain, pool);
+    if (gy__chain_peek(&chain) == NULL)
+        gy__chain_clear(&chain, pool);
+    pool->lent -= pool->left - before;
+    stash_store(actor, chain);
+    return true;
+}
+
+void gy__stash_drop(struct gy_shard *shard, struct gy_actor *actor)
+{
+    struct gy_cell cell;
+    while (stash_pop(shard, actor, &cell))
+        gy__cell_drop(shard, &cell, -EOWNERDEAD);
+}
+
+void gy_hold(struct gy_actor *self)
+{
+    self->gy__flags |= GY__ACTOR_HOLDS | GY__ACTOR_STASHES;
+}
+
+void gy_unhold(struct gy_actor *self)
+{
+    if (!(self->gy__flags & GY__ACTOR_HOLDS))
+        return;
+    self->gy__flags &= (uint8_t)~GY__ACTOR_HOLDS;
+    if (self->gy__stash == NULL)
+        self->gy__flags &= (uint8_t)~GY__ACTOR_STASHES;
+    else
+        gy__control_local(gy__self(), &gy__verb_unstash, self->pid.bits);
+}
+
+void gy__stash_continue(struct gy_shard *shard, struct gy_cell *control)
+{
+    uint64_t pid = control->target;
+    for (unsigned i = 0; i < CELLS_AT_ONCE; i++) {
+        /* Looked up anew each time: a handler may have ended the actor, or hold again. */
+        struct gy_actor *actor = gy__actor_find(shard, pid);
+        struct gy_cell cell;
+        if (actor == NULL || actor->gy__flags & GY__ACTOR_HOLDS)
+            return;
+        actor->gy__flags &= (uint8_t)~GY__ACTOR_STASHES;
+        if (!stash_pop(shard, actor, &cell))
+            return;
+        gy__cell_run(shard, &cell, false);
+        actor = gy__actor_find(shard, pid);
+        if (actor != NULL && actor->gy__stash != NULL)
+            actor->gy__flags |= GY__ACTOR_STASHES;
+    }
+    struct gy_actor *actor = gy__actor_find(shard, pid);
+    if (actor != NULL && actor->gy__stash != NULL && !(actor->gy__flags & GY__ACTOR_HOLDS))
+        gy__control_local(shard, &gy__verb_unstash, pid);
+}

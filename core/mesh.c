@@ -1,0 +1,358 @@
+/* core/mesh.c - the rings between this shard and the others: reserve, publish, drain, sleep.
+ *
+ * A shard owns its `out` halves, its `in` halves, its pool of rings (those it writes to) and its door.
+ * Casts, calls and control may fill half of a ring; the other half is for answers, of which there
+ * are never more on their way than the other side has calls outstanding, half a ring at most. So an answer
+ * always fits, and two full rings cannot wait for each other. A shard drains its inbound rings
+ * whatever its outbound ones do. */
+#include "core/kernel.h"
+
+#include <errno.h>
+
+/* With so few shards every ring is looked at in every turn. */
+#define KEEPS_BITS_MAX 8
+/* Polls without a find after which a bit is cleared. */
+#define QUIET_MAX 64
+/* Cells run from one ring between two publications of its head. */
+#define HEAD_STRIDE 32
+#define CLOCK_STRIDE 16
+
+int gy__mesh_open(struct gy_shard *shard)
+{
+    struct gy__mesh *mesh = &shard->mesh;
+    uint32_t shards = shard->runtime->shard_count;
+    mesh->ring_count = shard->runtime->config.ring_cells;
+    mesh->door = &shard->runtime->doors[shard->index];
+    mesh->out = gy__shard_memory(shard, shards * sizeof(struct gy__out));
+    mesh->in = gy__shard_memory(shard, shards * sizeof(struct gy__in));
+    mesh->dirty = gy__shard_memory(shard, shards * sizeof(uint16_t));
+    mesh->moved = gy__shard_memory(shard, shards * sizeof(uint16_t));
+    if (mesh->out == NULL || mesh->in == NULL || mesh->dirty == NULL || mesh->moved == NULL)
+        return -ENOMEM;
+    mesh->keeps_bits = shards <= KEEPS_BITS_MAX;
+    if (shards == 1)
+        return 0;
+    size_t bytes = sizeof(struct gy__ring) + mesh->ring_count * sizeof(struct gy_cell);
+    mesh->rings = gy__shard_memory(shard, (shards - 1) * bytes);
+    mesh->rings_left = shards - 1;
+    return mesh->rings == NULL ? -ENOMEM : 0;
+}
+
+/* The pair talks for the first time. */
+static __attribute__((noinline)) bool ring_create(struct gy_shard *shard, uint32_t peer)
+{
+    struct gy__mesh *mesh = &shard->mesh;
+    struct gy__out *out = &mesh->out[peer];
+    if (mesh->rings_left == 0)
+        return false;
+    struct gy__ring *ring = (struct gy__ring *)(void *)mesh->rings;
+    mesh->rings += sizeof(struct gy__ring) + mesh->ring_count * sizeof(struct gy_cell);
+    mesh->rings_left--;
+    gy__ring_init(ring, mesh->ring_count, 0);
+    out->ring = ring;
+    out->count = mesh->ring_count;
+    out->quota.max = mesh->ring_count / 8;
+    /* release: pairs with the acquire in ring_of(); the receiver looks only once our bit is set. */
+    atomic_store_explicit(
+        &shard->runtime->rings[(size_t)peer * shard->runtime->shard_count + shard->index], ring,
+        memory_order_release);
+    return true;
+}
+
+bool gy__mesh_has_room(struct gy_shard *shard, uint32_t peer, uint64_t sender)
+{
+    struct gy__out *out = &shard->mesh.out[peer];
+    if (out->ring == NULL)
+        return shard->mesh.rings_left > 0;
+    if (!gy__ring_has_room(out, out->count / 2))
+        return false;
+    /* Without taking it: is the quota's window full, and may it not begin anew? */
+    uint16_t sent = out->quota.sent[gy__pid_slot(sender) % GY__QUOTA_BUCKETS];
+    if (sent < out->quota.max)
+        return true;
+    out->head = atomic_load_explicit(&out->ring->head, memory_order_acquire);
+    return out->head >= out->quota.mark;
+}
+
+struct gy_cell *gy__mesh_reserve(struct gy_shard *shard, uint32_t peer, uint64_t sender)
+{
+    struct gy__out *out = &shard->mesh.out[peer];
+    if (__builtin_expect(out->ring == NULL, 0) && !ring_create(shard, peer))
+        return NULL;
+    uint32_t bucket = gy__pid_slot(sender);
+    if (__builtin_expect(gy__ring_has_room(out, out->count / 2), 1)) {
+        if (__builtin_expect(gy__quota_take(&out->quota, bucket, out->head, out->tail), 1))
+            return gy__ring_reserve(out);
+        /* The quota looks at our copy of head; is it old? acquire: as in gy__ring_has_room(). */
+        out->head = atomic_load_explicit(&out->ring->head, memory_order_acquire);
+        if (gy__quota_take(&out->quota, bucket, out->head, out->tail))
+            return gy__ring_reserve(out);
+    }
+    gy__count(&shard->core_counters[GY__COUNT_RING_FULL], 1);
+    return NULL;
+}
+
+struct gy_cell *gy__mesh_reserve_answer(struct gy_shard *shard, uint32_t peer)
+{
+    struct gy__out *out = &shard->mesh.out[peer];
+    if (__builtin_expect(out->ring == NULL, 0) && !ring_create(shard, peer))
+        return NULL;
+    return gy__ring_has_room(out, out->count) ? gy__ring_reserve(out) : NULL;
+}
+
+void gy__mesh_commit(struct gy_shard *shard, uint32_t peer, struct gy_cell *cell, uint64_t target)
+{
+    struct gy__mesh *mesh = &shard->mesh;
+    struct gy__out *out = &mesh->out[peer];
+    if (out->tail == out->flushed)
+        mesh->dirty[mesh->dirty_count++] = (uint16_t)peer;
+    gy__ring_commit(out, cell, target);
+}
+
+/* ---- what found no room waits in its own record ---- */
+
+static void send_discard(struct gy_shard *shard, uint32_t peer, struct gy_cell *cell,
+                         const struct gy__future *future)
+{
+    cell->verb = &gy__verb_discard;
+    cell->from.sender = 0;
+    cell->fut = 0;
+    cell->payload.word[0] = gy__future_bits(shard, future);
+    gy__mesh_commit(shard, peer, cell, future->callee);
+}
+
+static void backlog_add(struct gy__mesh *mesh, const struct gy__out *out)
+{
+    mesh->backlog += out->discards_first == 0 && out->bufs == NULL;
+}
+
+void gy__mesh_discard(struct gy_shard *shard, uint32_t peer, uint32_t slot)
+{
+    struct gy__out *out = &shard->mesh.out[peer];
+    struct gy__future *future = &shard->futures[slot];
+    if (future->discard_waits)
+        return;
+    if (out->discards_first == 0 && gy__ring_has_room(out, out->count / 2)) {
+        send_discard(shard, peer, gy__ring_reserve(out), future);
+        return;
+    }
+    backlog_add(&shard->mesh, out);
+    future->discard_waits = true;
+    future->value.next_discard = 0;
+    if (out->discards_first == 0)
+        out->discards_first = slot;
+    else
+        shard->futures[out->discards_last].value.next_discard = slot;
+    out->discards_last = slot;
+}
+
+static void send_buf_home(struct gy_shard *shard, uint32_t peer, struct gy_cell *cell,
+                          struct gy_buf *buf)
+{
+    cell->verb = &gy__verb_buf_home;
+    cell->from.sender = 0;
+    cell->fut = 0;
+    cell->payload.with.buf = buf;
+    gy__mesh_commit(shard, peer, cell, 0);
+}
+
+void gy__mesh_return_buf(struct gy_shard *shard, struct gy_buf *buf)
+{
+    uint32_t peer = buf->gy__home;
+    struct gy__out *out = &shard->mesh.out[peer];
+    if (out->bufs == NULL && (out->ring != NULL || ring_create(shard, peer)) &&
+        gy__ring_has_room(out, out->count / 2)) {
+        send_buf_home(shard, peer, gy__ring_reserve(out), buf);
+        return;
+    }
+    backlog_add(&shard->mesh, out);
+    buf->next = out->bufs;
+    out->bufs = buf;
+}
+
+static void backlog_send(struct gy_shard *shard)
+{
+    struct gy__mesh *mesh = &shard->mesh;
+    for (uint32_t peer = 0; peer < shard->runtime->shard_count; peer++) {
+        struct gy__out *out = &mesh->out[peer];
+        if (out->discards_first == 0 && out->bufs == NULL)
+            continue;
+        while (out->discards_first != 0 && gy__ring_has_room(out, out->count / 2)) {
+            struct gy__future *future = &shard->futures[out->discards_first];
+            out->discards_first = (uint32_t)future->value.next_discard;
+            if (future->answer_due)
+                send_discard(shard, peer, gy__ring_reserve(out), future);
+            (void)gy__future_discard_left(shard, future);
+        }
+        while (out->bufs != NULL && gy__ring_has_room(out, out->count / 2)) {
+            struct gy_buf *buf = out->bufs;
+            out->bufs = buf->next;
+            send_buf_home(shard, peer, gy__ring_reserve(out), buf);
+        }
+        mesh->backlog -= out->discards_first == 0 && out->bufs == NULL;
+    }
+}
+
+/* ---- inbound ---- */
+
+static struct gy__in *ring_of(struct gy_shard *shard, uint32_t from)
+{
+    struct gy__in *in = &shard->mesh.in[from];
+    if (in->ring == NULL) {
+        /* acquire: pairs with the release in ring_create(). */
+        in->ring = atomic_load_explicit(
+            &shard->runtime->rings[(size_t)shard->index * shard->runtime->shard_count + from],
+            memory_order_acquire);
+        in->count = shard->mesh.ring_count;
+    }
+    return in;
+}
+
+/* Run what one ring holds, at most all of its slots once. -> false when time is up. */
+static bool ring_drain(struct gy_shard *shard, struct gy__in *in, uint32_t from, uint64_t stop_ns)
+{
+    struct gy__out *out = &shard->mesh.out[from];
+    uint64_t begun = in->head;
+    bool time_left = true;
+    struct gy_cell *cell;
+    while ((cell = gy__ring_peek(in)) != NULL) {
+        /* The credit of a call comes back with its answer, whoever still waits for it. */
+        out->calls -= cell->verb == &gy__verb_answer || cell->verb == &gy__verb_answer_buf;
+        gy__cell_run(shard, cell, true);
+        in->head++;
+        if (in->head - in->published >= HEAD_STRIDE)
+            gy__ring_publish_head(in);
+        if (in->head - begun >= in->count)
+            break;
+        if ((in->head - begun) % CLOCK_STRIDE == 0 && shard->driver->now(shard->ctx) >= stop_ns) {
+            time_left = false;
+            break;
+        }
+    }
+    if (in->head == begun)
+        return true;
+    if (in->head != in->published)
+        gy__ring_publish_head(in);
+    shard->mesh.moved[shard->mesh.moved_count++] = (uint16_t)from;
+    gy__count(&shard->core_counters[GY__COUNT_RING_CELLS], in->head - begun);
+    gy__count(&shard->core_counters[GY__COUNT_CELLS], in->head - begun);
+    in->quiet = 0;
+    return time_left;
+}
+
+/* Quiet for long: clear the bit, so that nobody looks until the sender sets it again. */
+static void bit_clear(struct gy_shard *shard, struct gy__in *in, uint32_t from)
+{
+    _Atomic uint64_t *word = &shard->mesh.door->written[from / 64];
+    in->quiet = 0;
+    /* seq_cst, a full fence: pairs with the fence in gy__mesh_publish(), after which the sender looks
+     * at the bit. Either it sees the bit clear and sets it, or we see its cell. */
+    atomic_fetch_and_explicit(word, ~(UINT64_C(1) << from % 64), memory_order_seq_cst);
+    if (gy__ring_peek(in) != NULL)
+        atomic_fetch_or_explicit(word, UINT64_C(1) << from % 64, memory_order_relaxed);
+}
+
+static bool drain_from(struct gy_shard *shard, uint32_t from, uint64_t stop_ns)
+{
+    struct gy__in *in = ring_of(shard, from);
+    uint64_t before = in->head;
+    bool time_left = ring_drain(shard, in, from, stop_ns);
+    if (in->head == before && ++in->quiet >= QUIET_MAX && !shard->mesh.keeps_bits)
+        bit_clear(shard, in, from);
+    return time_left;
+}
+
+/* The bits at or behind a rotating start, then those before it. */
+void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns)
+{
+    struct gy__mesh *mesh = &shard->mesh;
+    uint32_t words = (shard->runtime->shard_count + 63) / 64;
+    uint32_t start = mesh->start;
+    mesh->start = start + 1 == shard->runtime->shard_count ? 0 : start + 1;
+    for (uint32_t i = 0; i <= words; i++) {
+        uint32_t w = (start / 64 + i) % words;
+        /* acquire: pairs with the fetch_or in gy__mesh_publish(); the ring's pointer is there. */
+        uint64_t bits = atomic_load_explicit(&mesh->door->written[w], memory_order_acquire);
+        if (i == 0)
+            bits &= ~UINT64_C(0) << start % 64;
+        else if (i == words)
+            bits &= (UINT64_C(1) << start % 64) - 1;
+        for (; bits != 0; bits &= bits - 1)
+            if (!drain_from(shard, w * 64 + (uint32_t)__builtin_ctzll(bits), stop_ns))
+                return;
+    }
+}
+
+bool gy__mesh_inbound(const struct gy_shard *shard)
+{
+    const struct gy__mesh *mesh = &shard->mesh;
+    uint32_t words = (shard->runtime->shard_count + 63) / 64;
+    for (uint32_t w = 0; w < words; w++) {
+        uint64_t bits = atomic_load_explicit(&mesh->door->written[w], memory_order_acquire);
+        for (; bits != 0; bits &= bits - 1) {
+            const struct gy__in *in = &mesh->in[w * 64 + (uint32_t)__builtin_ctzll(bits)];
+            if (in->ring == NULL || gy__ring_peek(in) != NULL)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* ---- publish, and the door ---- */
+
+/* If that shard sleeps, take the duty to wake it: one waker per sleep. */
+static bool door_unpark(struct gy__door *door)
+{
+    if (atomic_load_explicit(&door->sleeping, memory_order_relaxed) == 0)
+        return false;
+    return atomic_exchange_explicit(&door->sleeping, 0, memory_order_seq_cst) != 0;
+}
+
+bool gy__runtime_unpark(struct gy_runtime *runtime, unsigned shard)
+{
+    /* The full fence between what the caller just published and the look at `sleeping`; pairs with
+     * the one in gy__shard_announce_sleep(). */
+    gy__full_fence();
+    return door_unpark(&runtime->doors[shard]);
+}
+
+static void wake_if_asleep(struct gy_shard *shard, uint32_t peer)
+{
+    if (!door_unpark(&shard->runtime->doors[peer]))
+        return;
+    gy__count(&shard->core_counters[GY__COUNT_WAKES], 1);
+    shard->driver->wake(shard->ctx, peer);
+}
+
+void gy__mesh_publish(struct gy_shard *shard)
+{
+    struct gy__mesh *mesh = &shard->mesh;
+    if (mesh->backlog > 0)
+        backlog_send(shard);
+    if (mesh->dirty_count == 0 && mesh->moved_count == 0)
+        return;
+    for (uint32_t i = 0; i < mesh->dirty_count; i++)
+        gy__ring_flush(&mesh->out[mesh->dirty[i]]);
+    /* Once per turn for all peers: our cells and heads are visible before we look at their doors.
+     * Pairs with the fences in gy__shard_announce_sleep() and bit_clear(). */
+    gy__full_fence();
+    for (uint32_t i = 0; i < mesh->dirty_count; i++) {
+        uint32_t peer = mesh->dirty[i];
+        _Atomic uint64_t *word = &shard->runtime->doors[peer].written[shard->index / 64];
+        uint64_t bit = UINT64_C(1) << shard->index % 64;
+        if (__builtin_expect(!(atomic_load_explicit(word, memory_order_relaxed) & bit), 0))
+            /* seq_cst: pairs with the acquire in gy__mesh_drain(), and is itself followed by the look at
+             * `sleeping` below, so that a sleeper's second look finds either bit or waker. */
+            atomic_fetch_or_explicit(word, bit, memory_order_seq_cst);
+        wake_if_asleep(shard, peer);
+    }
+    for (uint32_t i = 0; i < mesh->moved_count; i++) {
+        uint32_t peer = mesh->moved[i];
+        _Atomic uint32_t *want = &mesh->in[peer].ring->want_room;
+        if (atomic_load_explicit(want, memory_order_relaxed) != 0 &&
+            atomic_exchange_explicit(want, 0, memory_order_seq_cst) != 0)
+            wake_if_asleep(shard, peer);
+    }
+    gy__count(&shard->core_counters[GY__COUNT_FLUSHES], mesh->dirty_count);
+    mesh->dirty_count = mesh->moved_count = 0;
+}

@@ -1,0 +1,145 @@
+/* core/promise.c - the callee's side of a call: answering, and promises kept beyond their handler.
+ *
+ * A promise is the bits of the caller's future. While its handler runs it is the shard's context.promise; a
+ * kept one has a record in a pool of the callee's shard, in the list of its actor, found by hash of the
+ * bits. Each call is answered exactly once: by the handler, by the record's end (answered, discarded, actor died), or
+ * by the runtime when the handler did neither. */
+#include "core/kernel.h"
+
+#include <errno.h>
+#include <string.h>
+
+int gy__kept_open(struct gy_shard *shard)
+{
+    uint32_t count = shard->runtime->config.futures;
+    uint32_t buckets = 1;
+    while (buckets < count)
+        buckets *= 2;
+    /* Record 0 is "none", so that zeroed memory is an empty table. */
+    shard->kept = gy__shard_memory(shard, ((size_t)count + 1) * sizeof(struct gy__kept));
+    shard->kept_buckets = gy__shard_memory(shard, (size_t)buckets * sizeof(uint32_t));
+    if (shard->kept == NULL || shard->kept_buckets == NULL)
+        return -ENOMEM;
+    shard->kept_mask = buckets - 1;
+    shard->kept_count = count;
+    return 0;
+}
+
+static uint32_t *bucket_of(struct gy_shard *shard, uint64_t promise)
+{
+    uint64_t hash = (promise ^ promise >> 31) * UINT64_C(0x9E3779B97F4A7C15);
+    return &shard->kept_buckets[(hash >> 32) & shard->kept_mask];
+}
+
+/* The link that leads to the record of a promise; it holds 0 if there is none. */
+static uint32_t *kept_link(struct gy_shard *shard, uint64_t promise)
+{
+    uint32_t *link = bucket_of(shard, promise);
+    while (*link != 0 && shard->kept[*link].promise != promise)
+        link = &shard->kept[*link].hash_next;
+    return link;
+}
+
+static void kept_free(struct gy_shard *shard, uint32_t *link)
+{
+    uint32_t index = *link;
+    struct gy__kept *kept = &shard->kept[index];
+    *link = kept->hash_next;
+    if (kept->prev != 0)
+        shard->kept[kept->prev].next = kept->next;
+    else
+        gy__actor_at(shard, kept->actor)->gy__kept = kept->next;
+    if (kept->next != 0)
+        shard->kept[kept->next].prev = kept->prev;
+    kept->hash_next = shard->kept_free;
+    shard->kept_free = index;
+    shard->kept_live--;
+}
+
+int gy_keep(gy_promise promise)
+{
+    struct gy_shard *shard = gy__self();
+    if (promise.bits == 0 || promise.bits != shard->context.promise)
+        return -ESRCH;
+    uint32_t index = shard->kept_free;
+    if (index != 0)
+        shard->kept_free = shard->kept[index].hash_next;
+    else if (shard->kept_used < shard->kept_count)
+        index = ++shard->kept_used;
+    else
+        return -EAGAIN;
+    struct gy_actor *actor = shard->context.actor;
+    struct gy__kept *kept = &shard->kept[index];
+    uint32_t *bucket = bucket_of(shard, promise.bits);
+    *kept = (struct gy__kept){ promise.bits, gy__actor_slot(actor), *bucket, actor->gy__kept, 0 };
+    *bucket = index;
+    if (kept->next != 0)
+        shard->kept[kept->next].prev = index;
+    actor->gy__kept = index;
+    shard->kept_live++;
+    shard->context.promise = 0;
+    return 0;
+}
+
+int gy_discarded(gy_promise promise)
+{
+    struct gy_shard *shard = gy__self();
+    return promise.bits != shard->context.promise && *kept_link(shard, promise.bits) == 0;
+}
+
+void gy__answer(struct gy_shard *shard, uint64_t promise, int res, const void *value, size_t size,
+                struct gy_buf *buf)
+{
+    uint32_t peer = (uint32_t)(promise >> GY__SHARD_SHIFT);
+    struct gy_cell *cell = peer == shard->index ? gy__fifo_push(&shard->fifo) :
+                                                  gy__mesh_reserve_answer(shard, peer);
+    GY_ASSERT(cell != NULL);
+    cell->verb = buf == NULL ? &gy__verb_answer : &gy__verb_answer_buf;
+    cell->from.res = res;
+    cell->fut = size;
+    if (size > 0)
+        memcpy(cell->payload.word, value, size);
+    if (buf != NULL)
+        cell->payload.with.buf = buf;
+    if (peer == shard->index)
+        cell->target = promise;
+    else
+        gy__mesh_commit(shard, peer, cell, promise);
+}
+
+int gy_resolve_raw(gy_promise promise, int res, const void *value, size_t size, struct gy_buf *buf)
+{
+    struct gy_shard *shard = gy__self();
+    GY_ASSERT(size <= (buf == NULL ? GY_MSG_INLINE : GY_MSG_INLINE_WITH_BUF));
+    GY_ASSERT(res >= 0 || (size == 0 && buf == NULL));
+    if (promise.bits == shard->context.promise && promise.bits != 0) {
+        shard->context.promise = 0;
+    } else {
+        uint32_t *link = kept_link(shard, promise.bits);
+        if (*link == 0) {
+            gy_buf_release(buf);
+            return -ESRCH;
+        }
+        kept_free(shard, link);
+    }
+    gy__answer(shard, promise.bits, res, value, size, buf);
+    return 0;
+}
+
+void gy__kept_discard(struct gy_shard *shard, uint64_t promise)
+{
+    uint32_t *link = kept_link(shard, promise);
+    if (*link == 0)
+        return;
+    kept_free(shard, link);
+    gy__answer(shard, promise, -ECANCELED, NULL, 0, NULL);
+}
+
+void gy__kept_actor_died(struct gy_shard *shard, struct gy_actor *actor)
+{
+    while (actor->gy__kept != 0) {
+        uint64_t promise = shard->kept[actor->gy__kept].promise;
+        kept_free(shard, kept_link(shard, promise));
+        gy__answer(shard, promise, -EOWNERDEAD, NULL, 0, NULL);
+    }
+}

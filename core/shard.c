@@ -1,0 +1,368 @@
+/* core/shard.c - a shard: its memory, the steps of its turn, and its phases from boot to stopped.
+ *
+ * A turn is bounded: each of its steps handles at most what was there when it began, or works until
+ * the turn's time is used up, but always a few cells, so that neither a hog among the actors nor a
+ * busy peer can starve the others. Everything here runs on the shard's own thread; other threads
+ * see only the door and the counters. */
+#include "core/kernel.h"
+#include "core/foreign.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TURN_NS 20000
+#define TIMERS_AT_ONCE 256
+#define FOREIGN_AT_ONCE 64
+#define FOREIGN_CELLS 1024
+#define FOREIGN_RESERVE 128
+/* Blocks that stashes may borrow: enough for 64 full mailboxes of the default size. */
+#define STASH_BLOCKS 4096
+
+_Thread_local struct gy_shard *gy__current_shard;
+
+void gy__shard_enter(struct gy_shard *shard)
+{
+    gy__current_shard = shard;
+}
+
+void gy__shard_leave(void)
+{
+    gy__current_shard = NULL;
+}
+
+/* ---- memory ---- */
+
+void *gy__shard_memory(struct gy_shard *shard, size_t bytes)
+{
+    if (shard->memory_count == GY__MEMORIES_MAX)
+        return NULL;
+    void *memory = shard->driver->memory(shard->ctx, bytes);
+    if (memory == NULL)
+        return NULL;
+    shard->memories[shard->memory_count++] = (struct gy__memory){ memory, bytes };
+    return memory;
+}
+
+static int fifo_open(struct gy_shard *shard)
+{
+    const struct gy_config *config = &shard->runtime->config;
+    struct gy__fifo *fifo = &shard->fifo;
+    /* What can be queued beyond casts and calls: stops and refusals, each future's answer and its
+     * continuation, an unstash for each block lent. */
+    fifo->normal_max = config->fifo_cells;
+    fifo->control_max = config->fifo_cells / 8 + 64;
+    uint64_t cells = fifo->normal_max + fifo->control_max + 2 * (uint64_t)config->futures +
+                     STASH_BLOCKS;
+    uint32_t blocks = (uint32_t)(cells / GY__BLOCK_CELLS + 2 + STASH_BLOCKS);
+    fifo->quota.max = config->fifo_cells / 8;
+    if (fifo->quota.max > UINT16_MAX)
+        fifo->quota.max = UINT16_MAX;
+    struct gy__block *memory = gy__shard_memory(shard, blocks * sizeof(struct gy__block));
+    if (memory == NULL)
+        return -ENOMEM;
+    gy__block_pool_init(&fifo->pool, memory, blocks, STASH_BLOCKS);
+    return 0;
+}
+
+static int foreign_open(struct gy_shard *shard)
+{
+    shard->foreign = gy__shard_memory(shard, sizeof(struct gy__foreign));
+    void *cells = gy__shard_memory(shard, gy__foreign_bytes(FOREIGN_CELLS));
+    if (shard->foreign == NULL || cells == NULL)
+        return -ENOMEM;
+    gy__foreign_init(shard->foreign, cells, FOREIGN_CELLS, FOREIGN_RESERVE, 0);
+    return 0;
+}
+
+static int waiters_open(struct gy_shard *shard)
+{
+    shard->waiters_max = 65536;
+    shard->waiters = gy__shard_memory(shard, shard->waiters_max * sizeof(struct gy__waiter));
+    return shard->waiters == NULL ? -ENOMEM : 0;
+}
+
+static void random_open(struct gy_shard *shard)
+{
+    uint64_t seed = shard->runtime->config.seed;
+    if (seed == 0)
+        seed = shard->driver->random(shard->ctx);
+    /* Each shard its own sequence of the one seed. */
+    shard->random = seed + (shard->index + 1) * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+uint64_t gy_random(void)
+{
+    /* splitmix64: passes statistical tests, needs one word of state. */
+    uint64_t z = gy__self()->random += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return z ^ z >> 31;
+}
+
+int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned index, void *ctx)
+{
+    static int (*const parts[])(struct gy_shard *) = {
+        gy__actors_open, fifo_open,     gy__futures_open, gy__kept_open,   gy__mesh_open,
+        foreign_open,    waiters_open,  gy__bufs_open,    gy__streams_open,
+    };
+    struct gy_shard *shard = runtime->driver->memory(ctx, sizeof(*shard));
+    if (shard == NULL)
+        return -ENOMEM;
+    shard->runtime = runtime;
+    shard->driver = runtime->driver;
+    shard->ctx = ctx;
+    shard->index = index;
+    shard->self_bits = (uint64_t)index << GY__SHARD_SHIFT;
+    shard->now_ns = shard->driver->now(ctx);
+    shard->phase = GY__PHASE_BOOT;
+    gy__wheel_init(&shard->wheel, shard->now_ns);
+    random_open(shard);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        int err = parts[i](shard);
+        if (err < 0) {
+            gy__shard_close(shard);
+            return err;
+        }
+    }
+    runtime->shards[index] = shard;
+    *out = shard;
+    return 0;
+}
+
+void gy__shard_close(struct gy_shard *shard)
+{
+    if (gy__current_shard == shard)
+        gy__shard_leave();
+    while (shard->memory_count > 0) {
+        const struct gy__memory *memory = &shard->memories[--shard->memory_count];
+        shard->driver->memory_free(shard->ctx, memory->start, memory->bytes);
+    }
+    shard->driver->memory_free(shard->ctx, shard, sizeof(*shard));
+}
+
+/* ---- phases ---- */
+
+static void phase_set(struct gy_shard *shard, enum gy__phase phase)
+{
+    shard->phase = (uint8_t)phase;
+    /* release: pairs with the acquire in gy__shard_phase(); who sees it sees what led to it. */
+    atomic_store_explicit(&shard->mesh.door->phase, (uint32_t)phase, memory_order_release);
+}
+
+void gy__shard_started(struct gy_shard *shard)
+{
+    gy__shard_enter(shard);
+    shard->now_ns = shard->driver->now(shard->ctx);
+    phase_set(shard, GY__PHASE_RUN);
+    gy__streams_started(shard);
+}
+
+void gy__drain_hold(struct gy_shard *shard)
+{
+    shard->drain_holds++;
+}
+
+void gy__drain_release(struct gy_shard *shard)
+{
+    GY_ASSERT(shard->drain_holds > 0);
+    shard->drain_holds--;
+}
+
+/* The newest first, so that what others were built on ends last. */
+static void actors_stop(struct gy_shard *shard)
+{
+    for (uint32_t slot = shard->granules_used; slot-- > 1;)
+        if (shard->slots[slot].generation & 1)
+            gy__actor_finish(shard, gy__actor_at(shard, slot), -ECANCELED);
+}
+
+static void phases_advance(struct gy_shard *shard)
+{
+    /* relaxed: nothing but the request itself is handed over. */
+    uint32_t requests = atomic_load_explicit(&shard->mesh.door->requests, memory_order_relaxed);
+    if (requests & GY__REQUEST_STOP && shard->phase < GY__PHASE_STOP) {
+        phase_set(shard, GY__PHASE_STOP);
+        gy__streams_stop(shard);
+        actors_stop(shard);
+    } else if (requests & GY__REQUEST_DRAIN && shard->phase == GY__PHASE_RUN) {
+        phase_set(shard, GY__PHASE_DRAIN);
+        gy__streams_drain(shard);
+    }
+    if (shard->phase == GY__PHASE_DRAIN && shard->drain_holds == 0)
+        phase_set(shard, GY__PHASE_DRAINED);
+    if (shard->phase == GY__PHASE_STOP) {
+        /* Whatever start functions spawned meanwhile ends too. */
+        if (shard->actors_live > 0)
+            actors_stop(shard);
+        if (shard->ops_in_flight == 0 && gy__fifo_count(&shard->fifo) == 0)
+            phase_set(shard, GY__PHASE_STOPPED);
+    }
+}
+
+/* ---- the turn ---- */
+
+static void foreign_drain(struct gy_shard *shard)
+{
+    struct gy_cell *cell;
+    unsigned n = 0;
+    while (n < FOREIGN_AT_ONCE && (cell = gy__foreign_peek(shard->foreign)) != NULL) {
+        gy__cell_run(shard, cell, true);
+        gy__foreign_pop(shard->foreign);
+        n++;
+    }
+    if (n > 0) {
+        gy__count(&shard->core_counters[GY__COUNT_FOREIGN], n);
+        gy__count(&shard->core_counters[GY__COUNT_CELLS], n);
+    }
+}
+
+static void gauges_set(struct gy_shard *shard)
+{
+    const uint64_t values[GY__CORE_GAUGES] = {
+        [GY__GAUGE_QUEUED] = gy__fifo_count(&shard->fifo),
+        [GY__GAUGE_FUTURES] = shard->futures_live,
+        [GY__GAUGE_KEPT] = shard->kept_live,
+        [GY__GAUGE_ACTORS] = shard->actors_live,
+        [GY__GAUGE_OPS] = shard->ops_in_flight,
+    };
+    for (unsigned i = 0; i < GY__CORE_GAUGES; i++)
+        atomic_store_explicit(&shard->core_gauges[i], values[i], memory_order_relaxed);
+}
+
+bool gy__shard_run(struct gy_shard *shard)
+{
+    gy__shard_enter(shard);
+    shard->now_ns = shard->driver->now(shard->ctx);
+    shard->wall_ns = 0;
+    shard->context = (struct gy__context){ &shard->nobody, 0 };
+    uint64_t stop_ns = shard->now_ns + TURN_NS;
+    gy__mesh_drain(shard, stop_ns);
+    foreign_drain(shard);
+    if (gy__fifo_count(&shard->fifo) > 0)
+        gy__fifo_run(shard, stop_ns);
+    unsigned fired = gy__wheel_advance(&shard->wheel, shard->now_ns, TIMERS_AT_ONCE);
+    if (fired > 0)
+        gy__count(&shard->core_counters[GY__COUNT_TIMERS], fired);
+    if (shard->waiters_count > 0)
+        gy__room_scan(shard);
+    gy__streams_flush(shard);
+    phases_advance(shard);
+    gy__count(&shard->core_counters[GY__COUNT_TURNS], 1);
+    gauges_set(shard);
+    return gy__fifo_count(&shard->fifo) > 0 || fired == TIMERS_AT_ONCE;
+}
+
+void gy__shard_publish(struct gy_shard *shard)
+{
+    gy__shard_enter(shard);
+    gy__mesh_publish(shard);
+}
+
+void gy__shard_complete(struct gy_shard *shard, const struct gy_completion *completion)
+{
+    struct gy_op *op = completion->op;
+    gy__shard_enter(shard);
+    GY_ASSERT(op->in_flight);
+    if (!(completion->flags & GY_COMPLETION_MORE)) {
+        op->in_flight = 0;
+        shard->ops_in_flight--;
+    }
+    gy__count(&shard->core_counters[GY__COUNT_COMPLETIONS], 1);
+    op->done(op, completion);
+}
+
+void gy__op_submit(struct gy_shard *shard, struct gy_op *op)
+{
+    GY_ASSERT(!op->in_flight);
+    op->in_flight = 1;
+    op->canceled = 0;
+    shard->ops_in_flight++;
+    shard->driver->submit(shard->ctx, op);
+}
+
+void gy__op_cancel(struct gy_shard *shard, struct gy_op *op)
+{
+    if (!op->in_flight || op->canceled)
+        return;
+    op->canceled = 1;
+    shard->driver->cancel(shard->ctx, op);
+}
+
+/* ---- waiting ---- */
+
+static bool anything(const struct gy_shard *shard)
+{
+    uint32_t requests = atomic_load_explicit(&shard->mesh.door->requests, memory_order_relaxed);
+    if (requests & GY__REQUEST_STOP && shard->phase < GY__PHASE_STOP)
+        return true;
+    if (requests & GY__REQUEST_DRAIN && shard->phase == GY__PHASE_RUN)
+        return true;
+    return gy__fifo_count(&shard->fifo) > 0 || gy__mesh_inbound(shard) ||
+           gy__foreign_peek(shard->foreign) != NULL;
+}
+
+bool gy__shard_inbound(const struct gy_shard *shard)
+{
+    return anything(shard);
+}
+
+void gy__shard_announce_sleep(struct gy_shard *shard)
+{
+    gy__room_announce(shard);
+    /* relaxed, then the fence: our flag is visible before we look again. Pairs with the fences in
+     * gy__mesh_publish() and gy__runtime_unpark(). */
+    atomic_store_explicit(&shard->mesh.door->sleeping, 1, memory_order_relaxed);
+    gy__full_fence();
+}
+
+bool gy__shard_look_again(struct gy_shard *shard)
+{
+    return anything(shard) || gy__room_ready(shard);
+}
+
+uint64_t gy__shard_deadline_ns(const struct gy_shard *shard)
+{
+    return gy__wheel_next_ns(&shard->wheel);
+}
+
+void gy__shard_awake(struct gy_shard *shard)
+{
+    /* relaxed: a waker that still saw 1 wakes us once too often, which is harmless. */
+    atomic_store_explicit(&shard->mesh.door->sleeping, 0, memory_order_relaxed);
+}
+
+/* ---- small questions ---- */
+
+unsigned gy_shard(void)
+{
+    return gy__self()->index;
+}
+
+struct gy_runtime *gy_runtime_of_shard(void)
+{
+    struct gy_shard *shard = gy__self();
+    return shard == NULL ? NULL : shard->runtime;
+}
+
+unsigned gy_shards(void)
+{
+    return gy__self()->runtime->shard_count;
+}
+
+uint64_t gy_now(void)
+{
+    return gy__self()->now_ns;
+}
+
+uint64_t gy_wall(void)
+{
+    struct gy_shard *shard = gy__self();
+    if (shard->wall_ns == 0)
+        shard->wall_ns = shard->driver->wall(shard->ctx);
+    return shard->wall_ns;
+}
+
+void gy__shard_count(struct gy_shard *shard, enum gy__driver_counter which, uint64_t add)
+{
+    gy__count(&shard->driver_counters[which], add);
+}

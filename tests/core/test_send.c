@@ -1,0 +1,669 @@
+/* Messages, answers, bounds and order, on one shard and between two, under a driver whose time
+ * stands still. */
+#include "fake_driver.h"
+#include "counter.h"
+
+#include "core/kernel.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+/* ---- fixture: two shards, an asker on shard 0, a counter here and one there ---- */
+
+static struct fake_driver fake;
+static asker_pid ask;
+static counter_pid here, there;
+
+static struct counter *counter_of(counter_pid pid)
+{
+    struct gy_actor *a = gy__actor_find(fake.shard[gy_pid_shard(pid.pid)].shard, pid.pid.bits);
+    assert_non_null(a);
+    return (struct counter *)(void *)a;
+}
+static struct asker *asker_of(asker_pid pid)
+{
+    return (struct asker *)(void *)gy__actor_find(fake.shard[0].shard, pid.pid.bits);
+}
+
+static int boot(unsigned shard, void *arg)
+{
+    (void)arg;
+    int err = counter_spawn(shard == 0 ? &here : &there, &(struct counter_args){ 0 });
+    if (err == 0 && shard == 0)
+        err = asker_spawn(&ask, &(struct asker_args){ 0 });
+    return err;
+}
+
+static void open_with(uint32_t mailbox, uint32_t ring, uint32_t fifo, uint32_t futures)
+{
+    struct gy_config config;
+    gy_config_init(&config);
+    if (mailbox)
+        config.mailbox = mailbox;
+    if (ring)
+        config.ring_cells = ring;
+    if (fifo)
+        config.fifo_cells = fifo;
+    if (futures)
+        config.futures = futures;
+    config.actors_max = 65536;
+    fake_open(&fake, &config, 2, boot, NULL);
+}
+static int set_up(void **state)
+{
+    (void)state;
+    open_with(0, 0, 0, 0);
+    return 0;
+}
+static int tear_down(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(fake.shard[i].shard->futures_live, 0);
+        assert_int_equal(fake.shard[i].shard->kept_live, 0);
+        assert_int_equal(fake.shard[i].shard->mesh.out[1 - i].calls, 0);
+    }
+    fake_close(&fake);
+    return 0;
+}
+
+static void go(counter_pid to, uint32_t kind, uint32_t n, uint64_t deadline_ns)
+{
+    fake_enter(&fake, 0);
+    assert_int_equal(asker_go(ask, (struct asker_go_msg){ to, kind, n, deadline_ns }), 0);
+    fake_leave();
+}
+static uint64_t count(unsigned shard, enum gy__core_counter which)
+{
+    return fake.shard[shard].shard->core_counters[which];
+}
+
+/* ---- tests ---- */
+
+static void casts_arrive_in_order(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    for (unsigned t = 0; t < 2; t++) {
+        go(to[t], ASK_ADD, 30, 0);
+        fake_settle(&fake);
+        struct counter *c = counter_of(to[t]);
+        assert_int_equal(c->seen, 30);
+        for (unsigned i = 0; i < 30; i++)
+            assert_int_equal(c->log[i], i);
+        assert_int_equal(asker_of(ask)->done, 0);
+    }
+}
+
+static void calls_are_answered(void **state)
+{
+    (void)state;
+    counter_of(here)->n = 17;
+    counter_of(there)->n = 18;
+    go(here, ASK_GET, 3, 0);
+    fake_settle(&fake);
+    go(there, ASK_GET, 2, 0);
+    fake_settle(&fake);
+    struct asker *a = asker_of(ask);
+    assert_int_equal(a->done, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(a->res[i], 0);
+        assert_int_equal(a->value[i], i < 3 ? 17 : 18);
+        assert_int_equal(a->ctx[i], i < 3 ? i : i - 3);
+    }
+}
+
+static void call(counter_pid to, uint32_t key, gy_fut *out)
+{
+    counter_get_fut f = counter_get(to, (struct counter_get_msg){ key });
+    *out = f.fut;
+}
+struct seen {
+    int res;
+    unsigned times;
+};
+static void on_seen(struct gy_actor *self, const struct gy_done *done)
+{
+    struct seen *seen = (struct seen *)(uintptr_t)done->ctx;
+    (void)self;
+    seen->res = done->res;
+    seen->times++;
+}
+static struct gy_actor *nobody(unsigned shard)
+{
+    return &fake.shard[shard].shard->nobody;
+}
+static int outcome(unsigned shard, gy_fut f)
+{
+    struct seen seen = { 12345, 0 };
+    fake_enter(&fake, shard);
+    assert_int_equal(gy_then_raw(nobody(shard), f, on_seen, (uint64_t)(uintptr_t)&seen), 0);
+    assert_int_equal(seen.times, 0);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(seen.times, 1);
+    return seen.res;
+}
+
+static void errors_reach_the_caller(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    for (unsigned t = 0; t < 2; t++) {
+        gy_fut reject, silent;
+        fake_enter(&fake, 0);
+        call(to[t], 404, &reject);
+        call(to[t], 500, &silent);
+        fake_leave();
+        fake_settle(&fake);
+        assert_int_equal(outcome(0, reject), -ENOENT);
+        assert_int_equal(outcome(0, silent), -EOWNERDEAD);
+    }
+    assert_int_equal(count(0, GY__COUNT_ABANDONED) + count(1, GY__COUNT_ABANDONED), 2);
+}
+
+static void second_consumer_is_busy(void **state)
+{
+    (void)state;
+    struct seen seen = { 0, 0 };
+    gy_fut f;
+    fake_enter(&fake, 0);
+    call(here, 0, &f);
+    assert_int_equal(gy_then_raw(nobody(0), f, on_seen, (uint64_t)(uintptr_t)&seen), 0);
+    assert_int_equal(gy_then_raw(nobody(0), f, on_seen, (uint64_t)(uintptr_t)&seen), -EBUSY);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(seen.times, 1);
+}
+
+static void kept_promise_is_answered_later(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    for (unsigned t = 0; t < 2; t++) {
+        go(to[t], ASK_WAIT, 1, 0);
+        fake_settle(&fake);
+        struct asker *a = asker_of(ask);
+        unsigned before = a->done;
+        unsigned shard = gy_pid_shard(to[t].pid);
+        counter_wait_promise p = counter_of(to[t])->waiting;
+        fake_enter(&fake, shard);
+        assert_int_equal(gy_discarded(p.promise), 0);
+        assert_int_equal(counter_wait_resolve(p, (struct counter_wait_reply){ 99 }), 0);
+        assert_int_equal(counter_wait_resolve(p, (struct counter_wait_reply){ 98 }), -ESRCH);
+        assert_int_equal(a->done, before);
+        fake_leave();
+        fake_settle(&fake);
+        assert_int_equal(a->done, before + 1);
+        assert_int_equal(a->value[before], 99);
+    }
+}
+
+static void deadline_ends_a_call(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    for (unsigned t = 0; t < 2; t++) {
+        go(to[t], ASK_WAIT, 1, 5 * GY_MS);
+        fake_settle(&fake);
+        struct asker *a = asker_of(ask);
+        unsigned before = a->done;
+        fake_advance(&fake, 4 * GY_MS);
+        assert_int_equal(a->done, before);
+        fake_advance(&fake, 2 * GY_MS);
+        assert_int_equal(a->done, before + 1);
+        assert_int_equal(a->res[before], -ETIMEDOUT);
+        /* The callee was told: its promise is gone, a late answer is refused. */
+        fake_enter(&fake, gy_pid_shard(to[t].pid));
+        counter_wait_promise p = counter_of(to[t])->waiting;
+        assert_int_equal(gy_discarded(p.promise), 1);
+        assert_int_equal(counter_wait_resolve(p, (struct counter_wait_reply){ 1 }), -ESRCH);
+        fake_leave();
+        fake_settle(&fake);
+        assert_int_equal(a->done, before + 1);
+    }
+}
+
+static void discard_runs_later_and_once(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    for (unsigned t = 0; t < 2; t++) {
+        struct asker *a = asker_of(ask);
+        unsigned before = a->done;
+        go(to[t], ASK_DISCARD, 1, 0);
+        fake_settle(&fake);
+        assert_int_equal(a->then_inside, 0);
+        assert_int_equal(a->done, before + 1);
+        assert_int_equal(a->res[before], -ECANCELED);
+    }
+    /* The calls were handled all the same; their promises end with their actors. */
+    fake_enter(&fake, 0);
+    assert_int_equal(gy_actor_stop(here.pid, 0), 0);
+    assert_int_equal(gy_actor_stop(there.pid, 0), 0);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(count(0, GY__COUNT_LATE_ANSWERS), 2);
+}
+
+static void dead_actor_is_detected(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    counter_stops = 0;
+    fake_enter(&fake, 0);
+    assert_int_equal(gy_actor_stop(here.pid, -EPIPE), 0);
+    assert_int_equal(gy_actor_stop(there.pid, -EPIPE), 0);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(counter_stops, 2);
+    assert_int_equal(counter_stopped_why, -EPIPE);
+    fake_enter(&fake, 0);
+    assert_int_equal(counter_add(here, (struct counter_add_msg){ 1 }), -ESRCH);
+    assert_int_equal(counter_add(there, (struct counter_add_msg){ 1 }), 0);
+    assert_int_equal(gy_actor_stop(here.pid, 0), -ESRCH);
+    gy_fut f[2];
+    call(to[0], 0, &f[0]);
+    call(to[1], 0, &f[1]);
+    assert_int_equal(gy_refused(f[0]), -ESRCH);
+    assert_int_equal(gy_refused(f[1]), 0);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(count(1, GY__COUNT_DEAD_LETTERS), 1);
+    assert_int_equal(outcome(0, f[0]), -ESRCH);
+    assert_int_equal(outcome(0, f[1]), -EOWNERDEAD);
+}
+
+static void slot_is_reused_under_another_pid(void **state)
+{
+    (void)state;
+    counter_pid again;
+    fake_enter(&fake, 0);
+    assert_int_equal(gy_actor_stop(here.pid, 0), 0);
+    fake_leave();
+    fake_settle(&fake);
+    fake_enter(&fake, 0);
+    assert_int_equal(counter_spawn(&again, &(struct counter_args){ 3 }), 0);
+    assert_int_equal(gy__pid_slot(again.pid.bits), gy__pid_slot(here.pid.bits));
+    assert_false(gy_pid_equal(again.pid, here.pid));
+    assert_int_equal(counter_add(here, (struct counter_add_msg){ 1 }), -ESRCH);
+    assert_int_equal(counter_of(again)->n, 3);
+    assert_int_equal(counter_of(again)->seen, 0);
+    fake_leave();
+}
+
+static void wrapping_generation_retires_the_slot(void **state)
+{
+    (void)state;
+    struct gy_shard *shard = fake.shard[0].shard;
+    counter_pid last, other;
+    fake_enter(&fake, 0);
+    assert_int_equal(counter_spawn(&last, &(struct counter_args){ 0 }), 0);
+    uint32_t slot = gy__pid_slot(last.pid.bits);
+    /* Its last life. */
+    shard->slots[slot].generation = UINT32_MAX - 2;
+    struct gy_actor *actor = gy__actor_at(shard, slot);
+    actor->pid.bits = (actor->pid.bits & ~(uint64_t)UINT32_MAX) | (UINT32_MAX - 2);
+    assert_int_equal(gy_actor_stop(actor->pid, 0), 0);
+    fake_leave();
+    fake_settle(&fake);
+    fake_enter(&fake, 0);
+    assert_int_equal(counter_spawn(&other, &(struct counter_args){ 0 }), 0);
+    assert_int_not_equal(gy__pid_slot(other.pid.bits), slot);
+    fake_leave();
+}
+
+static void failed_start_leaves_nothing(void **state)
+{
+    (void)state;
+    counter_pid pid = { { 42 } };
+    fake_enter(&fake, 0);
+    uint32_t live = fake.shard[0].shard->actors_live;
+    assert_int_equal(counter_spawn(&pid, &(struct counter_args){ -EACCES }), -EACCES);
+    assert_int_equal(pid.pid.bits, 42);
+    assert_int_equal(fake.shard[0].shard->actors_live, live);
+    fake_leave();
+}
+
+static void spawn_on_another_shard(void **state)
+{
+    (void)state;
+    go(here, ASK_SPAWN, 1, 0);
+    fake_settle(&fake);
+    struct asker *a = asker_of(ask);
+    assert_int_equal(a->res[0], 0);
+    assert_int_equal(gy_pid_shard(a->to.pid), 1);
+    assert_int_equal(counter_of(a->to)->n, 5);
+    go(here, ASK_SPAWN, 1, 1);
+    fake_settle(&fake);
+    assert_int_equal(a->res[1], -EPERM);
+}
+
+static void failure_ends_the_actor_not_the_rest(void **state)
+{
+    (void)state;
+    fake_enter(&fake, 0);
+    assert_int_equal(counter_add(here, (struct counter_add_msg){ -666 }), 0);
+    gy_fut f;
+    call(here, 0, &f);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(counter_stopped_why, -EPROTO);
+    assert_int_equal(outcome(0, f), -EOWNERDEAD);
+}
+
+static void death_answers_what_was_kept(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    go(here, ASK_WAIT, 3, 0);
+    go(there, ASK_WAIT, 3, 0);
+    fake_settle(&fake);
+    fake_enter(&fake, 0);
+    for (unsigned t = 0; t < 2; t++)
+        assert_int_equal(gy_actor_stop(to[t].pid, 0), 0);
+    fake_leave();
+    fake_settle(&fake);
+    struct asker *a = asker_of(ask);
+    assert_int_equal(a->done, 6);
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(a->res[i], -EOWNERDEAD);
+}
+
+static void callers_death_frees_its_futures(void **state)
+{
+    (void)state;
+    go(here, ASK_WAIT, 5, 10 * GY_MS);
+    go(there, ASK_WAIT, 5, 10 * GY_MS);
+    fake_settle(&fake);
+    assert_int_equal(fake.shard[0].shard->futures_live, 10);
+    fake_enter(&fake, 0);
+    assert_int_equal(gy_actor_stop(ask.pid, 0), 0);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(fake.shard[0].shard->futures_live, 0);
+    fake_advance(&fake, 20 * GY_MS);
+}
+
+static void stop_now_drops_what_waits(void **state)
+{
+    (void)state;
+    gy_fut f;
+    counter_stops = 0;
+    fake_enter(&fake, 0);
+    struct counter *c = counter_of(here);
+    assert_int_equal(counter_add(here, (struct counter_add_msg){ 1 }), 0);
+    call(here, 0, &f);
+    assert_int_equal(gy_actor_stop_now(here.pid, 0), 0);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(counter_stops, 1);
+    assert_int_equal(c->seen, 0);
+    assert_int_equal(outcome(0, f), -EOWNERDEAD);
+}
+
+static void holding_keeps_order(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    for (unsigned t = 0; t < 2; t++) {
+        struct counter *c = counter_of(to[t]);
+        unsigned shard = gy_pid_shard(to[t].pid);
+        int32_t room = fake.shard[shard].shard->slots[gy__pid_slot(to[t].pid.bits)].room;
+        fake_enter(&fake, 0);
+        assert_int_equal(counter_hold(to[t], (struct counter_hold_msg){ 1 }), 0);
+        fake_leave();
+        go(to[t], ASK_ADD, 60, 0);
+        fake_settle(&fake);
+        go(to[t], ASK_ADD, 40, 0);
+        fake_settle(&fake);
+        assert_int_equal(c->seen, 0);
+        fake_enter(&fake, shard);
+        gy_unhold(&c->actor);
+        fake_leave();
+        fake_settle(&fake);
+        assert_int_equal(c->seen, 100);
+        for (unsigned i = 0; i < 100; i++)
+            assert_int_equal(c->log[i], i < 60 ? i : i - 60);
+        assert_int_equal(fake.shard[shard].shard->slots[gy__pid_slot(to[t].pid.bits)].room, room);
+        assert_int_equal(fake.shard[shard].shard->fifo.pool.lent, 0);
+    }
+}
+
+static void holding_actor_stops_in_order(void **state)
+{
+    (void)state;
+    gy_fut f;
+    struct counter *c = counter_of(here);
+    fake_enter(&fake, 0);
+    gy_hold(&c->actor);
+    assert_int_equal(counter_add(here, (struct counter_add_msg){ 4 }), 0);
+    call(here, 0, &f);
+    assert_int_equal(gy_actor_stop(here.pid, 0), 0);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(c->stopped, 0);
+    fake_enter(&fake, 0);
+    gy_unhold(&c->actor);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(outcome(0, f), 0);
+    fake_enter(&fake, 0);
+    assert_int_equal(counter_add(here, (struct counter_add_msg){ 4 }), -ESRCH);
+    fake_leave();
+}
+
+/* The sender sees -EAGAIN, waits for room, and in the end everything has arrived once, in order. */
+static void full_is_told_and_room_comes_again(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    for (unsigned t = 0; t < 2; t++) {
+        struct asker *a = asker_of(ask);
+        struct counter *c = counter_of(to[t]);
+        unsigned room = a->room;
+        go(to[t], ASK_ADD_UNTIL_FULL, 3000, 0);
+        fake_settle(&fake);
+        assert_int_equal(a->left, 0);
+        assert_true(a->room > room);
+        assert_int_equal(c->seen, 3000);
+        for (unsigned i = 0; i < 3000; i++)
+            assert_int_equal(c->log[i], 3000 - i);
+        assert_int_equal(a->done, 0);
+    }
+    assert_true(count(0, GY__COUNT_REFUSED) > 0);
+}
+static int set_up_small(void **state)
+{
+    (void)state;
+    open_with(16, 16, 64, 8);
+    return 0;
+}
+
+static void mailbox_bound_is_exact(void **state)
+{
+    (void)state;
+    fake_enter(&fake, 0);
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(counter_add(here, (struct counter_add_msg){ 1 }), 0);
+    fake_leave();
+    fake_settle(&fake);
+    struct counter *c = counter_of(here);
+    /* Hold, so that depth is what was sent: 16 fit, the 17th is refused at the sender. */
+    fake_enter(&fake, 0);
+    gy_hold(&c->actor);
+    unsigned sent = 0;
+    for (unsigned round = 0; round < 6; round++) {
+        while (counter_add(here, (struct counter_add_msg){ 1 }) == 0)
+            sent++;
+        fake_leave();
+        fake_settle(&fake);
+        fake_enter(&fake, 0);
+    }
+    assert_int_equal(sent, 16);
+    /* What comes by ring and finds the stash full: calls are answered, casts counted. */
+    fake_leave();
+    fake_enter(&fake, 1);
+    gy_fut f;
+    call(here, 0, &f);
+    assert_int_equal(counter_add(here, (struct counter_add_msg){ 1 }), 0);
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(outcome(1, f), -EAGAIN);
+    assert_int_equal(count(0, GY__COUNT_DROPPED), 1);
+    assert_int_equal(fake.shard[0].shard->types[c->actor.gy__type_index].dropped, 1);
+}
+
+static void future_table_and_credit_are_bounded(void **state)
+{
+    (void)state;
+    gy_fut f[9];
+    fake_enter(&fake, 0);
+    for (unsigned i = 0; i < 9; i++) {
+        counter_wait_fut w = counter_wait(i < 4 ? here : there, (struct counter_wait_msg){ 1 });
+        f[i] = w.fut;
+        fake_leave();
+        fake_settle(&fake);
+        fake_enter(&fake, 0);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(gy_refused(f[i]), 0);
+    assert_int_equal(gy_refused(f[8]), -EAGAIN);
+    fake_leave();
+    assert_int_equal(outcome(0, f[8]), -EAGAIN);
+    fake_enter(&fake, 0);
+    for (unsigned i = 0; i < 8; i++)
+        gy_discard(f[i]);
+    fake_leave();
+    fake_settle(&fake);
+}
+
+/* Both shards fill the rings to each other with calls; every call is answered. */
+static void full_rings_in_both_directions(void **state)
+{
+    (void)state;
+    gy_fut f[2][8];
+    unsigned n[2] = { 0, 0 };
+    counter_pid to[] = { there, here };
+    for (unsigned s = 0; s < 2; s++) {
+        fake_enter(&fake, s);
+        while (n[s] < 8) {
+            call(to[s], 0, &f[s][n[s]]);
+            if (gy_refused(f[s][n[s]]) != 0)
+                break;
+            n[s]++;
+        }
+        fake_leave();
+        assert_true(n[s] > 0);
+    }
+    for (unsigned s = 0; s < 2; s++)
+        for (unsigned i = 0; i < n[s]; i++)
+            assert_int_equal(outcome(s, f[s][i]), 0);
+}
+
+static void posts_come_from_outside(void **state)
+{
+    (void)state;
+    assert_int_equal(counter_add_post(fake.runtime, there, (struct counter_add_msg){ 8 }), 0);
+    fake_settle(&fake);
+    assert_int_equal(counter_of(there)->n, 8);
+    unsigned sent = 0;
+    while (counter_add_post(fake.runtime, there, (struct counter_add_msg){ 1 }) == 0)
+        sent++;
+    fake_settle(&fake);
+    assert_int_equal(counter_of(there)->n, 8 + sent);
+}
+
+/* A shard that announced its sleep is woken once by whoever publishes next. */
+static void sleeper_is_woken_once(void **state)
+{
+    (void)state;
+    gy__shard_announce_sleep(fake.shard[1].shard);
+    assert_false(gy__shard_look_again(fake.shard[1].shard));
+    unsigned wakes = fake.shard[1].wakes;
+    for (unsigned i = 0; i < 3; i++) {
+        go(there, ASK_ADD, 1, 0);
+        gy__shard_run(fake.shard[0].shard);
+        gy__shard_publish(fake.shard[0].shard);
+        gy__shard_run(fake.shard[0].shard);
+        gy__shard_publish(fake.shard[0].shard);
+    }
+    assert_int_equal(fake.shard[1].wakes, wakes + 1);
+    assert_true(gy__shard_look_again(fake.shard[1].shard));
+    gy__shard_awake(fake.shard[1].shard);
+    fake_settle(&fake);
+    assert_int_equal(counter_of(there)->seen, 3);
+}
+
+/* Nothing wakes a sleeper that waits for room but the receiver who makes it. */
+static void sleeper_for_room_is_woken(void **state)
+{
+    (void)state;
+    struct asker *a = asker_of(ask);
+    go(there, ASK_ADD_UNTIL_FULL, 40, 0);
+    gy__shard_run(fake.shard[0].shard);
+    gy__shard_publish(fake.shard[0].shard);
+    assert_true(a->left > 0);
+    gy__shard_announce_sleep(fake.shard[0].shard);
+    assert_false(gy__shard_look_again(fake.shard[0].shard));
+    unsigned wakes = fake.shard[0].wakes;
+    gy__shard_run(fake.shard[1].shard);
+    gy__shard_publish(fake.shard[1].shard);
+    assert_int_equal(fake.shard[0].wakes, wakes + 1);
+    assert_true(gy__shard_look_again(fake.shard[0].shard));
+    gy__shard_awake(fake.shard[0].shard);
+    fake_settle(&fake);
+    assert_int_equal(a->left, 0);
+}
+
+static void after_is_ready_in_time(void **state)
+{
+    (void)state;
+    struct seen seen = { 77, 0 };
+    fake_enter(&fake, 0);
+    gy_fut f = gy_after(3 * GY_MS);
+    assert_int_equal(gy_then_raw(nobody(0), f, on_seen, (uint64_t)(uintptr_t)&seen), 0);
+    fake_leave();
+    fake_advance(&fake, 2 * GY_MS);
+    assert_int_equal(seen.times, 0);
+    fake_advance(&fake, 2 * GY_MS);
+    assert_int_equal(seen.times, 1);
+    assert_int_equal(seen.res, 0);
+}
+
+#define TEST(F) cmocka_unit_test_setup_teardown(F, set_up, tear_down)
+#define TEST_SMALL(F) cmocka_unit_test_setup_teardown(F, set_up_small, tear_down)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(casts_arrive_in_order),
+        TEST(calls_are_answered),
+        TEST(errors_reach_the_caller),
+        TEST(second_consumer_is_busy),
+        TEST(kept_promise_is_answered_later),
+        TEST(deadline_ends_a_call),
+        TEST(discard_runs_later_and_once),
+        TEST(dead_actor_is_detected),
+        TEST(slot_is_reused_under_another_pid),
+        TEST(wrapping_generation_retires_the_slot),
+        TEST(failed_start_leaves_nothing),
+        TEST(spawn_on_another_shard),
+        TEST(failure_ends_the_actor_not_the_rest),
+        TEST(death_answers_what_was_kept),
+        TEST(callers_death_frees_its_futures),
+        TEST(stop_now_drops_what_waits),
+        TEST(holding_keeps_order),
+        TEST(holding_actor_stops_in_order),
+        TEST_SMALL(full_is_told_and_room_comes_again),
+        TEST_SMALL(mailbox_bound_is_exact),
+        TEST_SMALL(future_table_and_credit_are_bounded),
+        TEST_SMALL(full_rings_in_both_directions),
+        TEST(posts_come_from_outside),
+        TEST(sleeper_is_woken_once),
+        TEST_SMALL(sleeper_for_room_is_woken),
+        TEST(after_is_ready_in_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
