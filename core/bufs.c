@@ -1,0 +1,297 @@
+/* Owned buffers. A buffer has one owner at a time and one home shard. All memory here is the home
+ * shard's and touched by its thread only, but for the header and the bytes of a buffer that is out:
+ * those are its owner's, who may sit on another shard. It travels home through the mesh, so that
+ * pools need neither locks nor atomics.
+ *
+ * Invariants: a buffer is in exactly one of: its pool (kind FREE), an owner's hands, the mesh on
+ * its way home. in_use counts the last two. Pools grow by doubling up to a bound and never shrink;
+ * large buffers go back to the driver at once. */
+#include "core/bufs.h"
+#include "core/stats.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct {
+    uint32_t size, first; /* bytes of each; how many at boot */
+} classes[GY__BUF_CLASSES + 1] = {
+    {512, 512}, {4096, 64}, {16384, 16}, {65536, 4}, [GY__BUF_BARE] = {0, 64},
+};
+
+#define PAGE 4096u
+#define LARGE_ONE_MAX (UINT64_C(1) << 30)
+
+static uint64_t round_up(uint64_t bytes, uint64_t to)
+{
+    return (bytes + to - 1) & ~(to - 1);
+}
+
+/* ---- pools ---- */
+
+/* As many again as there are, within the bound. The fresh ones are handed out before it is called.
+ */
+static bool grow(struct gy_shard *shard, struct gy__pool *pool, uint32_t first)
+{
+    uint32_t count = pool->total > 0 ? pool->total : first;
+    uint64_t headers;
+    uint8_t *memory;
+
+    if (count > pool->total_max - pool->total)
+        count = pool->total_max - pool->total;
+    if (count == 0)
+        return false;
+    headers = round_up(count * sizeof(struct gy__header), PAGE);
+    memory = gy__shard_memory(shard, headers + (uint64_t)count * pool->size);
+    if (memory == NULL)
+        return false;
+    pool->fresh = (struct gy__header *)(void *)memory;
+    pool->fresh_bytes = memory + headers;
+    pool->fresh_left = count;
+    pool->total += count;
+    return true;
+}
+
+static struct gy_buf *pool_take(struct gy_shard *shard, unsigned class)
+{
+    struct gy__pool *pool = &shard->bufs->pools[class];
+    struct gy_buf *buf = pool->free;
+
+    if (buf != NULL) {
+        pool->free = buf->next;
+    } else {
+        if (pool->fresh_left == 0) {
+            if (!grow(shard, pool, classes[class].first)) {
+                gy__count(&pool->exhausted, 1);
+                return NULL;
+            }
+            gy__count(&pool->growths, 1);
+        }
+        pool->fresh_left--;
+        buf = &pool->fresh++->buf;
+        buf->base = pool->fresh_bytes;
+        buf->capacity = pool->size;
+        buf->gy__home = (uint16_t)shard->index;
+        buf->gy__class = (uint8_t) class;
+        pool->fresh_bytes += pool->size;
+    }
+    GY_ASSERT(buf->gy__kind == GY__BUF_FREE);
+    gy__count(&pool->taken, 1);
+    gy__count(&pool->in_use, 1);
+    buf->gy__kind = GY__BUF_POOL;
+    buf->data = buf->base;
+    buf->len = 0;
+    buf->next = NULL;
+    return buf;
+}
+
+static void pool_give(struct gy_shard *shard, struct gy_buf *buf)
+{
+    struct gy__pool *pool = &shard->bufs->pools[buf->gy__class];
+
+#ifdef GY_DEBUG
+    /* Whoever reads it after releasing it reads this. */
+    if (pool->size > 0)
+        memset(buf->base, 0xDB, pool->size);
+#endif
+    gy__count(&pool->in_use, UINT64_MAX); /* one fewer */
+    buf->gy__kind = GY__BUF_FREE;
+    buf->next = pool->free;
+    pool->free = buf;
+}
+
+int gy__bufs_open(struct gy_shard *shard)
+{
+    struct gy__bufs *bufs = gy__shard_memory(shard, sizeof(*bufs));
+
+    if (bufs == NULL)
+        return -ENOMEM;
+    shard->bufs = bufs;
+    for (unsigned i = 0; i <= GY__BUF_CLASSES; i++) {
+        struct gy__pool *pool = &bufs->pools[i];
+        pool->size = classes[i].size;
+        pool->total_max =
+            i == GY__BUF_BARE ? GY__BUFS_BARE_MAX : (uint32_t)(GY__BUFS_POOL_MAX / pool->size);
+        if (!grow(shard, pool, classes[i].first))
+            return -ENOMEM;
+    }
+    bufs->receive_count = shard->runtime->config.recv_buffers;
+    bufs->receive = gy__shard_memory(shard, bufs->receive_count * sizeof(struct gy__header));
+    return bufs->receive == NULL ? -ENOMEM : 0;
+}
+
+static uint64_t load(const gy__counter *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+uint64_t gy__bufs_out(const struct gy_shard *shard)
+{
+    uint64_t out = load(&shard->bufs->receive_out);
+
+    for (unsigned i = 0; i <= GY__BUF_CLASSES; i++)
+        out += load(&shard->bufs->pools[i].in_use);
+    return out;
+}
+
+void gy__bufs_stats(const struct gy_shard *shard,
+                    void (*each)(void *arg, const struct gy__stat *stat), void *arg)
+{
+    const struct gy__bufs *bufs = shard->bufs;
+    struct gy__stat stats[] = {
+        {"gyre_buffers", "Buffers with an owner, but for receive buffers", NULL, true, 1, 0},
+        {"gyre_buffers_taken_total", "Buffers taken", NULL, false, 1, 0},
+        {"gyre_buffer_growths_total", "Times that a pool grew", NULL, false, 1, 0},
+        {"gyre_buffers_exhausted_total", "Buffers refused", NULL, false, 1,
+         load(&bufs->large_failed)},
+        {"gyre_buffer_large_bytes", "In buffers above 64 KiB", NULL, true, 1,
+         load(&bufs->large_bytes)},
+        {"gyre_receive_buffers", "Receive buffers with an owner", NULL, true, 1,
+         load(&bufs->receive_out)},
+        {"gyre_receive_buffers_filled_total", "Receive buffers filled", NULL, false, 1,
+         load(&bufs->received)},
+    };
+
+    for (unsigned i = 0; i <= GY__BUF_CLASSES; i++) {
+        stats[0].value += load(&bufs->pools[i].in_use);
+        stats[1].value += load(&bufs->pools[i].taken);
+        stats[2].value += load(&bufs->pools[i].growths);
+        stats[3].value += load(&bufs->pools[i].exhausted);
+    }
+    for (size_t i = 0; i < sizeof(stats) / sizeof(stats[0]); i++)
+        each(arg, &stats[i]);
+}
+
+/* ---- taking ---- */
+
+static struct gy_buf *large_take(struct gy_shard *shard, size_t size)
+{
+    struct gy__bufs *bufs = shard->bufs;
+    uint64_t out = load(&bufs->large_bytes);
+    uint64_t bytes = round_up(size, PAGE);
+    struct gy_buf *buf;
+
+    if (size > LARGE_ONE_MAX || bytes > GY__BUFS_LARGE_MAX - out) {
+        gy__count(&bufs->large_failed, 1);
+        return NULL;
+    }
+    buf = pool_take(shard, GY__BUF_BARE);
+    if (buf == NULL)
+        return NULL;
+    buf->base = shard->driver->memory(shard->ctx, bytes);
+    if (buf->base == NULL) {
+        gy__count(&bufs->large_failed, 1);
+        pool_give(shard, buf);
+        return NULL;
+    }
+    gy__count(&bufs->large_bytes, bytes);
+    buf->gy__kind = GY__BUF_LARGE;
+    buf->data = buf->base;
+    buf->capacity = (uint32_t)bytes;
+    return buf;
+}
+
+struct gy_buf *gy_buf_take(size_t size)
+{
+    struct gy_shard *shard = gy__self();
+
+    GY_ASSERT(shard != NULL);
+    for (unsigned class = 0; class < GY__BUF_CLASSES; class++)
+        if (size <= classes[class].size)
+            return pool_take(shard, class);
+    return large_take(shard, size);
+}
+
+struct gy_buf *gy_buf_wrap(const void *data, size_t len,
+                           void (*free_fn)(void *arg, const void *data), void *arg)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy_buf *buf;
+
+    GY_ASSERT(shard != NULL);
+    if (len > UINT32_MAX)
+        return NULL;
+    buf = pool_take(shard, GY__BUF_BARE);
+    if (buf == NULL)
+        return NULL;
+    buf->gy__kind = GY__BUF_WRAP;
+    /* Nobody writes through it: room is 0, and a buffer's bytes are written by their owner only. */
+    buf->base = (uint8_t *)(uintptr_t)data;
+    buf->data = buf->base;
+    buf->len = buf->capacity = (uint32_t)len;
+    buf->gy__free = free_fn;
+    buf->gy__arg = arg;
+    return buf;
+}
+
+struct gy_buf *gy__bufs_received(struct gy_shard *shard, const struct gy_completion *completion)
+{
+    struct gy__bufs *bufs = shard->bufs;
+    struct gy_buf *buf;
+
+    GY_ASSERT(completion->buffer < bufs->receive_count && completion->res >= 0);
+    buf = &bufs->receive[completion->buffer].buf;
+    GY_ASSERT(buf->gy__kind == GY__BUF_FREE);
+    gy__count(&bufs->receive_out, 1);
+    gy__count(&bufs->received, 1);
+    buf->gy__kind = GY__BUF_RECEIVE;
+    buf->gy__home = (uint16_t)shard->index;
+    buf->gy__id = completion->buffer;
+    buf->base = buf->data = completion->data;
+    buf->len = buf->capacity = (uint32_t)completion->res;
+    buf->next = NULL;
+    return buf;
+}
+
+/* ---- releasing ---- */
+
+void gy_buf_release(struct gy_buf *buf)
+{
+    struct gy_shard *shard = gy__self();
+
+    if (buf == NULL)
+        return;
+    GY_ASSERT(shard != NULL);
+    GY_ASSERT(buf->gy__kind != GY__BUF_FREE);
+    if (buf->gy__home == shard->index)
+        gy__bufs_home(shard, buf);
+    else
+        gy__mesh_return_buf(shard, buf);
+}
+
+void gy__bufs_home(struct gy_shard *shard, struct gy_buf *buf)
+{
+    struct gy__bufs *bufs = shard->bufs;
+    struct gy__header *header = gy__header_of(buf);
+
+    GY_ASSERT(buf->gy__home == shard->index);
+    switch (buf->gy__kind) {
+    case GY__BUF_POOL:
+        pool_give(shard, buf);
+        return;
+    case GY__BUF_LARGE:
+        gy__count(&bufs->large_bytes, -(uint64_t)buf->capacity);
+        shard->driver->memory_free(shard->ctx, buf->base, buf->capacity);
+        pool_give(shard, buf);
+        return;
+    case GY__BUF_WRAP: {
+        void (*free_fn)(void *arg, const void *data) = buf->gy__free;
+        void *arg = buf->gy__arg;
+        const void *data = buf->base;
+
+        /* First the header: the program's function may take buffers and release others. */
+        pool_give(shard, buf);
+        if (free_fn != NULL)
+            free_fn(arg, data);
+        return;
+    }
+    case GY__BUF_RECEIVE:
+        buf->gy__kind = GY__BUF_FREE;
+        gy__count(&bufs->receive_out, UINT64_MAX);
+        shard->driver->give_back(shard->ctx, buf->gy__id);
+        if (bufs->returned != NULL)
+            bufs->returned(shard, header->stream, header->generation);
+        return;
+    default:
+        GY_ASSERT(!"a buffer was released twice");
+    }
+}

@@ -1,0 +1,75 @@
+/* core/bufs.h - where a shard's buffers come from, and the counters that tell how many are out. */
+#ifndef GYRE_CORE_BUFS_H
+#define GYRE_CORE_BUFS_H
+
+#include "core/kernel.h"
+#include "gyre/buf.h"
+
+enum gy__buf_kind {
+    GY__BUF_FREE, /* in its pool; a buffer released twice is caught by this */
+    GY__BUF_POOL,
+    GY__BUF_LARGE,   /* memory of its own, from the driver */
+    GY__BUF_WRAP,    /* shows memory of the program's */
+    GY__BUF_RECEIVE, /* shows a receive buffer of the driver's; gy__id is its number */
+};
+
+/* A header is one cache line, apart from the bytes, so that a walk over headers touches nothing
+ * else. */
+struct gy__header {
+    alignas(64) struct gy_buf buf;
+    /* Of a receive buffer: for whom it counts as held. */
+    uint32_t stream, generation;
+};
+_Static_assert(sizeof(struct gy__header) == 64, "a header is one cache line");
+
+/* The last class has no bytes: its headers serve large and wrapped buffers. */
+enum { GY__BUF_CLASSES = 4, GY__BUF_BARE = GY__BUF_CLASSES };
+
+struct gy__pool {
+    struct gy_buf *free;      /* last in, first out: the next one taken is in the cache */
+    struct gy__header *fresh; /* never used, so never touched: the next of fresh_left */
+    uint8_t *fresh_bytes;
+    uint32_t fresh_left;
+    uint32_t size; /* of each buffer, bytes */
+    uint32_t total, total_max;
+    gy__counter taken;     /* ever */
+    gy__counter in_use;    /* now */
+    gy__counter growths;   /* since boot */
+    gy__counter exhausted; /* taking failed */
+};
+
+struct gy__bufs {
+    struct gy__pool pools[GY__BUF_CLASSES + 1];
+    struct gy__header *receive; /* one per receive buffer of the driver's */
+    uint32_t receive_count;
+    gy__counter receive_out; /* of them now with an owner */
+    gy__counter large_bytes; /* out now, of GY__BUFS_LARGE_MAX */
+    gy__counter large_failed;
+    gy__counter received; /* receive buffers given, ever */
+    /* A receive buffer is back; set by the streams. */
+    void (*returned)(struct gy_shard *shard, uint32_t stream, uint32_t generation);
+};
+
+/* Bounds, per shard: of each pool, and of all large buffers together. */
+#define GY__BUFS_POOL_MAX (UINT64_C(64) << 20)
+#define GY__BUFS_BARE_MAX (UINT32_C(1) << 20)
+#define GY__BUFS_LARGE_MAX (UINT64_C(1) << 30)
+
+static inline struct gy__header *gy__header_of(struct gy_buf *buf)
+{
+    return GY__CONTAINER(buf, struct gy__header, buf);
+}
+/* Receive buffers that the driver has, as far as the core knows. */
+static inline uint32_t gy__bufs_receive_free(const struct gy__bufs *bufs)
+{
+    return bufs->receive_count -
+           (uint32_t)atomic_load_explicit(&bufs->receive_out, memory_order_relaxed);
+}
+/* Buffers of this shard that have not come home, of every kind. 0 when nothing leaks. */
+uint64_t gy__bufs_out(const struct gy_shard *shard);
+
+struct gy__stat;
+void gy__bufs_stats(const struct gy_shard *shard,
+                    void (*each)(void *arg, const struct gy__stat *stat), void *arg);
+
+#endif
