@@ -168,7 +168,7 @@ apt_candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: //
 apt_mirror()
 {
     apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
-        awk -v suite="$1" '$4 == "main" && ($2 == suite || $3 == suite) { print $1; exit }'
+        awk -v suite="$1" '$4 == "main" && ($2 == suite || $3 == suite) && !found { print $1; found = 1 }'
 }
 
 # Unpacks packages of release $2 into directory $1 with apt's own download and signature check, but with lists,
@@ -276,8 +276,10 @@ nginx_debian()
     cp "$tmp/root/usr/sbin/nginx" "$deps/bin/nginx"
     rm -rf "$tmp"
     trap - EXIT
-    if ldd "$deps/bin/nginx" | grep -q 'not found'; then
-        say "nginx lacks $(ldd "$deps/bin/nginx" | awk '/not found/ { print $1 }' | tr '\n' ' ')" >&2
+    local lacks
+    lacks=$(ldd "$deps/bin/nginx" | awk '/not found/ { print $1 }')
+    if [ -n "$lacks" ]; then
+        say "nginx lacks" $lacks >&2
         rm "$deps/bin/nginx"
     fi
 }

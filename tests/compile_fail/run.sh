@@ -41,7 +41,7 @@ link() # COMPILER
 
 try() # COMPILER STANDARD LANGUAGE FILE
 {
-    local what kind pattern status
+    local what kind pattern status strange
     what=$(sed -n '1s|^/\* expect: \(.*\) \*/$|\1|p' "$4")
     if [ "$3" = c++ ] && grep -q '^/\* expect-c++: ' "$4"; then
         what=$(sed -n '2s|^/\* expect-c++: \(.*\) \*/$|\1|p' "$4")
@@ -57,16 +57,17 @@ try() # COMPILER STANDARD LANGUAGE FILE
         link "$1" || complain "$4 by $1 -std=$2 does not link" ;;
     error)
         [ $status -ne 0 ] || { complain "$4 by $1 -std=$2 compiles"; return; }
-        grep -E 'error:' "$tmp/out" | grep -qE -- "$pattern" ||
+        grep -qE -- "error:.*$pattern" "$tmp/out" ||
             complain "$4 by $1 -std=$2 fails, but not with: $pattern" ;;
     warning)
         [ $status -eq 0 ] || { complain "$4 by $1 -std=$2 does not compile"; return; }
-        grep -E 'warning:' "$tmp/out" | grep -qE -- "$pattern" ||
+        grep -qE -- "warning:.*$pattern" "$tmp/out" ||
             complain "$4 by $1 -std=$2 does not warn of: $pattern" ;;
     link)
         [ $status -eq 0 ] && [ ! -s "$tmp/out" ] || { complain "$4 by $1 -std=$2 is not silent"; return; }
         if link "$1"; then complain "$4 by $1 -std=$2 links"; return; fi
-        grep -qE -- "$pattern" "$tmp/out" && ! grep 'undefined reference' "$tmp/out" | grep -qvE -- "$pattern" ||
+        strange=$(grep 'undefined reference' "$tmp/out" | grep -vE -- "$pattern")
+        grep -qE -- "$pattern" "$tmp/out" && [ -z "$strange" ] ||
             complain "$4 by $1 -std=$2 does not link, but not (only) for: $pattern" ;;
     *)
         : >"$tmp/out"

@@ -15,7 +15,7 @@ command -v debootstrap >/dev/null || { echo "fresh: debootstrap is not here"; ex
 
 codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
-    awk -v suite="$codename" '$4 == "main" && ($2 == suite || $3 == suite) { print $1; exit }')
+    awk -v suite="$codename" '$4 == "main" && ($2 == suite || $3 == suite) && !found { print $1; found = 1 }')
 [ -n "$mirror" ] || { echo "fresh: apt knows no mirror"; exit 77; }
 
 tree=${2:-$(mktemp -d)}

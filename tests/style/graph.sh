@@ -101,7 +101,7 @@ complain "core may refer to no libc beyond mem* and str*" "$(
             __mem*_chk|__str*_chk) ;;        # the same under _FORTIFY_SOURCE
             __stack_chk_fail|_GLOBAL_OFFSET_TABLE_) ;;
             __*[sdt]i[234]) ;;               # libgcc's arithmetic
-            *) echo "$defined" | grep -qx -- "$symbol" || echo "  ${object##*/} refers to $symbol" ;;
+            *) grep -qxF -- "$symbol" <<<"$defined" || echo "  ${object##*/} refers to $symbol" ;;
             esac
         done
     done)"
