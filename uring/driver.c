@@ -1,0 +1,94 @@
+/* The seam: what the core asks of the world, answered by Linux. ctx is a struct gy__uring, of a
+ * shard or of the control thread. */
+#include "uring/driver.h"
+#include "uring/host.h"
+#include "uring/uring.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+
+static uint64_t driver_now(void *ctx)
+{
+    (void)ctx;
+    return gy__uring_now();
+}
+
+static uint64_t driver_wall(void *ctx)
+{
+    struct timespec now;
+    (void)ctx;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t driver_random(void *ctx)
+{
+    uint64_t word = 0;
+    (void)ctx;
+    if (getrandom(&word, sizeof(word), 0) != (ssize_t)sizeof(word))
+        word = gy__uring_now();
+    return word;
+}
+
+static void *driver_memory(void *ctx, size_t bytes)
+{
+    (void)ctx;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void driver_memory_free(void *ctx, void *memory, size_t bytes)
+{
+    (void)ctx;
+    munmap(memory, bytes);
+}
+
+static void driver_give_back(void *ctx, uint32_t buffer)
+{
+    struct gy__uring *u = ctx;
+    bool given = gy__recv_bufs_give(&u->bufs, buffer);
+    GY__URING_ASSERT(u, given);
+}
+
+static void driver_peer_name(void *ctx, int32_t handle, char *out, size_t len)
+{
+    struct gy__address peer = {.len = sizeof(peer.sockaddr)};
+    (void)ctx;
+    if (getpeername(handle, (struct sockaddr *)&peer.sockaddr, &peer.len) < 0)
+        snprintf(out, len, "unknown");
+    else
+        gy__address_print(&peer, out, len);
+}
+
+static void driver_wake(void *ctx, unsigned shard)
+{
+    struct gy__uring *u = ctx;
+    gy__wake(u->host, u, shard);
+}
+
+static void driver_panic(void *ctx, const char *text)
+{
+    gy__uring_panic(ctx, text);
+}
+
+void gy__driver_init(struct gy_driver *driver)
+{
+    *driver = (struct gy_driver){
+        .size = sizeof(*driver),
+        .now = driver_now,
+        .wall = driver_wall,
+        .random = driver_random,
+        .memory = driver_memory,
+        .memory_free = driver_memory_free,
+        .submit = gy__uring_submit,
+        .cancel = gy__uring_cancel,
+        .give_back = driver_give_back,
+        .peer_name = driver_peer_name,
+        .wake = driver_wake,
+        .log = gy__uring_log,
+        .panic = driver_panic,
+    };
+}

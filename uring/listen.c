@@ -1,0 +1,258 @@
+/* Listening and accepting.
+ *
+ * Accept is multishot: one entry, a completion per connection. It ends by itself for many reasons,
+ * all of which come to after_error(): a limit of the system (too many descriptors, no memory) makes
+ * it pause 10 to 100 ms while connections wait in the backlog; a connection that broke before it was
+ * accepted is nothing; anything else ends the operation.
+ *
+ * UNLISTEN loses no connection whose handshake is complete: it keeps new ones from beginning (a
+ * filter drops their first packet, and the client's next one is refused), ends the accept, accepts
+ * what is queued, gives handshakes under way a moment, accepts again, and only then closes, because
+ * closing resets whatever still waits in the queue. */
+#include "uring/host.h"
+#include "uring/uring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MS UINT64_C(1000000)
+#define BIND_RETRY_NS (2 * MS)     /* how often */
+#define BIND_PATIENCE_NS (50 * MS) /* how long */
+#define ACCEPT_PAUSE_LEAST_NS (10 * MS)
+#define ACCEPT_PAUSE_MOST_NS (100 * MS)
+#define ACCEPT_ERRORS_MAX 16
+#define COMPLAIN_NS (1000 * MS)
+#define HANDSHAKE_NS (20 * MS) /* for handshakes under way when a listener closes */
+
+static void retry_in(struct gy__uring *u, struct gy_op *op, uint64_t delay_ns)
+{
+    uint64_t at_ns = gy__uring_now() + delay_ns;
+    if (at_ns < u->retry_at_ns)
+        u->retry_at_ns = at_ns;
+    gy__uring_put(&u->retry, op, GY__OP_RETRY);
+}
+
+/* ---- LISTEN ---- */
+
+bool gy__listen_start(struct gy__uring *u, struct gy_op *op)
+{
+    int fd = gy__ports_listen(&u->host->ports, u->index, op->u.listen.addr, op->u.listen.backlog,
+                              &op->u.listen.port);
+    if (fd == -EADDRINUSE) {
+        /* A killed predecessor's ring holds its port for some ms after the process is gone. */
+        uint64_t now_ns = gy__uring_now();
+        if (op->gy__driver[1] == 0)
+            op->gy__driver[1] = now_ns + BIND_PATIENCE_NS;
+        if (now_ns < op->gy__driver[1]) {
+            retry_in(u, op, BIND_RETRY_NS);
+            return true;
+        }
+    }
+    gy__uring_done(u, op, fd);
+    return true;
+}
+
+/* ---- UNLISTEN ---- */
+
+/* Drop segments that would begin a handshake: SYN without ACK. */
+static void refuse_new(int fd)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+    };
+    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+    /* Should it fail, connections that come during the next steps are reset: no worse. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+static void close_listener(struct gy__uring *u, int fd)
+{
+    gy__ports_leave(&u->host->ports, u->index, fd);
+    close(fd);
+}
+
+bool gy__unlisten_start(struct gy__uring *u, struct gy_op *op)
+{
+    struct gy_op *accept_op = op->u.unlisten.accept;
+    refuse_new(op->handle);
+    if (!accept_op || gy__op_state(accept_op) == GY__OP_IDLE) {
+        close_listener(u, op->handle);
+        gy__uring_done(u, op, 0);
+        return true;
+    }
+    GY__URING_ASSERT(u, accept_op->kind == GY_OP_ACCEPT);
+    GY__URING_ASSERT(u, !gy__op_is(accept_op, GY__OP_UNLISTENED));
+    gy__op_set(accept_op, GY__OP_UNLISTENED);
+    gy__uring_put(&u->unlistens, op, GY__OP_AWAITS);
+    gy__uring_cancel(u, accept_op);
+    return true;
+}
+
+static struct gy_op *take_unlisten_of(struct gy__uring *u, const struct gy_op *accept_op)
+{
+    struct gy__op_list old = u->unlistens;
+    struct gy_op *found = NULL;
+    u->unlistens = (struct gy__op_list){NULL, NULL};
+    for (struct gy_op *op; (op = gy__uring_take(&old)) != NULL;) {
+        if (op->u.unlisten.accept == accept_op)
+            found = op;
+        else
+            gy__uring_put(&u->unlistens, op, GY__OP_AWAITS);
+    }
+    GY__URING_ASSERT(u, found);
+    return found;
+}
+
+static void accept_queued(struct gy__uring *u, struct gy_op *op)
+{
+    (void)fcntl(op->handle, F_SETFL, O_NONBLOCK);
+    for (;;) {
+        int fd = accept4(op->handle, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+            continue;
+        if (fd < 0)
+            return;
+        struct gy_completion completion = {.op = op, .res = fd};
+        gy__uring_tell_more(u, &completion);
+    }
+}
+
+/* The accept has no entry any more. The first time, handshakes under way get their moment; the
+ * second time both operations end, the accept first. */
+static void unlisten_step(struct gy__uring *u, struct gy_op *op)
+{
+    uint64_t now_ns = gy__uring_now();
+    accept_queued(u, op);
+    if (op->gy__driver[1] == 0)
+        op->gy__driver[1] = now_ns + HANDSHAKE_NS;
+    if (now_ns < op->gy__driver[1]) {
+        retry_in(u, op, op->gy__driver[1] - now_ns);
+        return;
+    }
+    struct gy_op *unlisten = take_unlisten_of(u, op);
+    close_listener(u, op->handle);
+    gy__uring_end(u, op, -ECANCELED);
+    gy__uring_end(u, unlisten, 0);
+}
+
+/* ---- ACCEPT ---- */
+
+bool gy__accept_start(struct gy__uring *u, struct gy_op *op)
+{
+    if (gy__op_is(op, GY__OP_UNLISTENED)) {
+        /* Its moment has passed, or an earlier retry woke it; completions are told at a sweep. */
+        gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+        u->lists_dirty = true;
+        return true;
+    }
+    if (!gy__uring_room(u, 1))
+        return false;
+    struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
+    if (u->no_accept_multi) {
+        io_uring_prep_accept(entry, op->handle, NULL, NULL, SOCK_CLOEXEC);
+        gy__op_clear(op, GY__OP_MULTI);
+    } else {
+        io_uring_prep_multishot_accept(entry, op->handle, NULL, NULL, SOCK_CLOEXEC);
+        gy__op_set(op, GY__OP_MULTI);
+    }
+    gy__op_set_state(op, GY__OP_KERNEL);
+    return true;
+}
+
+void gy__accept_swept(struct gy__uring *u, struct gy_op *op)
+{
+    if (gy__op_is(op, GY__OP_UNLISTENED))
+        unlisten_step(u, op);
+    else
+        gy__uring_end(u, op, -ECANCELED);
+}
+
+static void pause_accept(struct gy__uring *u, struct gy_op *op, int res)
+{
+    uint64_t now_ns = gy__uring_now();
+    uint64_t pause_ns = u->retry_delay_ns ? u->retry_delay_ns : ACCEPT_PAUSE_LEAST_NS;
+    u->retry_delay_ns =
+        (uint32_t)(pause_ns * 2 > ACCEPT_PAUSE_MOST_NS ? ACCEPT_PAUSE_MOST_NS : pause_ns * 2);
+    u->counts[GY__COUNT_ACCEPT_FULL]++;
+    if (u->complained_ns == 0 || now_ns - u->complained_ns >= COMPLAIN_NS) {
+        u->complained_ns = now_ns;
+        gy__uring_logf(u, 1, "accept: %s; connections wait", strerror(-res));
+    }
+    retry_in(u, op, pause_ns);
+}
+
+static void after_error(struct gy__uring *u, struct gy_op *op, int res)
+{
+    switch (res) {
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOBUFS:
+    case -ENOMEM:
+        pause_accept(u, op, res);
+        return;
+    /* A connection broke before it was accepted; see accept(2), "Error handling". */
+    case -ECONNABORTED:
+    case -EINTR:
+    case -EAGAIN:
+    case -EPERM:
+    case -EPROTO:
+    case -ENOPROTOOPT:
+    case -ENETDOWN:
+    case -ENETUNREACH:
+    case -EHOSTDOWN:
+    case -EHOSTUNREACH:
+    case -ENONET:
+        if (++u->accept_errors > ACCEPT_ERRORS_MAX)
+            pause_accept(u, op, res);
+        else
+            gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+        return;
+    case -EINVAL:
+        if (gy__op_is(op, GY__OP_MULTI) && !u->multi_worked[0]) {
+            u->no_accept_multi = true;
+            gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+            return;
+        }
+        break;
+    default:
+        break;
+    }
+    gy__uring_end(u, op, res);
+}
+
+void gy__accept_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
+{
+    struct gy_completion completion = {.op = op, .res = res};
+    bool last = !(flags & IORING_CQE_F_MORE);
+    if (res >= 0) {
+        u->retry_delay_ns = 0;
+        u->accept_errors = 0;
+        if (gy__op_is(op, GY__OP_MULTI))
+            u->multi_worked[0] = true;
+    }
+    if (!last) {
+        if (res >= 0)
+            gy__uring_tell_more(u, &completion);
+        return;
+    }
+    if (gy__op_is(op, GY__OP_UNLISTENED)) {
+        if (res >= 0)
+            gy__uring_tell_more(u, &completion);
+        unlisten_step(u, op);
+    } else if (gy__op_is(op, GY__OP_CANCELED)) {
+        gy__uring_tell_last(u, &completion);
+    } else if (res >= 0) {
+        gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+        gy__uring_tell_more(u, &completion);
+    } else {
+        after_error(u, op, res);
+    }
+}

@@ -1,0 +1,79 @@
+/* The turns of a shard: run, publish, then the ring; and when nothing is left, the three stages of
+ * waiting: spin, announce, sleep.
+ *
+ * While anything can be run, the kernel is entered only if an entry is queued or the ring's flags
+ * ask for it. It is never asked to wait for no time at all, which would cost sixty times the plain
+ * call; a deadline that has passed means another turn instead. */
+#include "uring/host.h"
+#include "uring/uring.h"
+
+#define LOOKS_PER_CLOCK 16 /* a look costs 1 ns, the clock 20 */
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static bool found(const struct gy__uring *u)
+{
+    return io_uring_cq_ready(&u->ring.io) > 0 || gy__io_asks(&u->ring) ||
+           gy__shard_inbound(u->shard);
+}
+
+/* -> true: there is something to do. */
+static bool spin(struct gy__uring *u, uint64_t spin_ns)
+{
+    if (spin_ns == 0)
+        return false;
+    uint64_t begun_ns = gy__uring_now(), now_ns = begun_ns;
+    uint64_t deadline_ns = gy__shard_deadline_ns(u->shard);
+    if (u->retry_at_ns < deadline_ns)
+        deadline_ns = u->retry_at_ns;
+    bool is_found = false;
+    do {
+        for (unsigned i = 0; i < LOOKS_PER_CLOCK && !is_found; i++) {
+            relax();
+            is_found = found(u);
+        }
+        now_ns = gy__uring_now();
+        if (now_ns >= deadline_ns)
+            is_found = true;
+    } while (!is_found && now_ns - begun_ns < spin_ns);
+    u->counts[GY__COUNT_SPIN_NS] += now_ns - begun_ns;
+    return is_found;
+}
+
+static void idle(struct gy__uring *u)
+{
+    if (spin(u, u->host->spin_ns))
+        return;
+    gy__shard_announce_sleep(u->shard);
+    if (!gy__shard_look_again(u->shard))
+        gy__uring_wait(u, gy__shard_deadline_ns(u->shard));
+    gy__shard_awake(u->shard);
+}
+
+void gy__loop_run(struct gy__uring *u)
+{
+    struct gy_runtime *runtime = u->host->runtime;
+    enum gy__phase seen = gy__shard_phase(runtime, u->index);
+    for (;;) {
+        bool more = gy__shard_run(u->shard);
+        gy__shard_publish(u->shard);
+        if (gy__uring_poll(u))
+            more = true;
+        enum gy__phase phase = gy__shard_phase(runtime, u->index);
+        if (phase != seen) {
+            seen = phase;
+            gy__host_notice(u->host);
+            if (phase == GY__PHASE_STOPPED)
+                return;
+        }
+        if (!more)
+            idle(u);
+    }
+}

@@ -1,0 +1,54 @@
+/* uring/ports.h - the addresses that a runtime listens on, so that its shards share one port.
+ *
+ * The first shard to listen on an address binds it alone: whoever else uses it, also with
+ * SO_REUSEPORT, makes that fail, so that two services never share a port by mistake. Then it opens
+ * the port to the others, which join it; with port 0 they all get the one that the first was given.
+ * A shard that listens on the same text twice gets a second address of its own (or, if the port is
+ * fixed, -EADDRINUSE). */
+#ifndef GYRE_URING_PORTS_H
+#define GYRE_URING_PORTS_H
+
+#include "gyre/base.h"
+#include "gyre/config.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define GY__PORTS_MAX 64u
+#define GY__ADDR_TEXT_MAX 64u
+
+struct gy__address {
+    struct sockaddr_storage sockaddr;
+    socklen_t len;
+};
+
+struct gy__ports {
+    pthread_mutex_t lock;
+    struct gy__port {
+        char text[GY__ADDR_TEXT_MAX];
+        struct gy__address bound;
+        uint64_t shards[GY_SHARDS_MAX / 64]; /* who listens; none: the entry is free */
+    } ports[GY__PORTS_MAX];
+};
+
+void gy__ports_init(struct gy__ports *ports);
+void gy__ports_fini(struct gy__ports *ports);
+
+/* "127.0.0.1:8080", "[::1]:80". -> 0; -EINVAL. */
+GY_MUST_CHECK int gy__address_parse(struct gy__address *out, const char *text);
+/* The port of an address, 0 if it has none. */
+uint16_t gy__address_port(const struct gy__address *address);
+/* An address as text: "127.0.0.1:8080", "[::1]:80"; cut to fit, always ended. */
+void gy__address_print(const struct gy__address *address, char *out, size_t len);
+
+/* A new socket that listens on the address for this shard; blocking for as long as the lock is
+ * held by another shard that does the same. port: set to the one bound. Any shard's thread.
+ * -> the descriptor; -EINVAL the text; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, ...;
+ * -ENOSPC too many addresses. */
+GY_MUST_CHECK int gy__ports_listen(struct gy__ports *ports, unsigned shard, const char *text,
+                                   int backlog, uint16_t *port);
+/* This shard will close fd, one of those. */
+void gy__ports_leave(struct gy__ports *ports, unsigned shard, int fd);
+
+#endif

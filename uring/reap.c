@@ -1,0 +1,180 @@
+/* Completions, and the one place that enters the ring.
+ *
+ * A poll does all duties in a fixed order: what ended while it was submitted, what was cancelled on
+ * a list, what waits for time, buffers, entries, then one system call if something is queued or the
+ * kernel asks for one, then completions, at most GY__REAP_MAX. Completions run the core, which
+ * submits and cancels; nothing it can do there touches what poll is walking over, because lists are
+ * taken whole and the queue's head has moved on before a completion is told.
+ *
+ * With DEFER_TASKRUN the kernel posts completions only inside our system calls, some 20 per call,
+ * and says by TASKRUN that there are more. A completion queue that overflows loses nothing: the
+ * kernel keeps the rest, says CQ_OVERFLOW, and posts it when asked. */
+#include "uring/uring.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+static int entered(struct gy__uring *u, unsigned queued, int rc)
+{
+    u->counts[GY__COUNT_ENTERS]++;
+    unsigned left = io_uring_sq_ready(&u->ring.io);
+    u->counts[GY__COUNT_SQES] += queued > left ? queued - left : 0;
+    switch (rc < 0 ? rc : 0) {
+    case 0:
+    case -EINTR:
+    case -ETIME:
+        return 0;
+    case -EAGAIN:
+    case -EBUSY:
+    case -ENOMEM:
+        /* The kernel cannot take entries right now; they stay queued. */
+        return rc;
+    case -EBADR:
+        gy__uring_panic(u, "the kernel ran out of memory and dropped completions");
+    case -EEXIST:
+        gy__uring_panic(u, "a ring was used by a thread that is not its shard");
+    default:
+        gy__uring_logf(u, 2, "io_uring_enter: %s", strerror(-rc));
+        gy__uring_panic(u, "io_uring_enter failed");
+    }
+}
+
+int gy__uring_enter(struct gy__uring *u)
+{
+    unsigned queued = io_uring_sq_ready(&u->ring.io);
+    if (io_uring_cq_has_overflow(&u->ring.io))
+        u->counts[GY__COUNT_CQ_OVERFLOW]++;
+    return entered(u, queued, io_uring_submit_and_get_events(&u->ring.io));
+}
+
+void gy__uring_dispatch(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags)
+{
+    u->counts[GY__COUNT_CQES]++;
+    unsigned tag = (unsigned)(user_data & GY__TAG_MASK);
+    bool ours = tag != GY__TAG_OWN || ((user_data >> 3) & 31) == GY__OWN_CANCEL ||
+                ((user_data >> 3) & 31) == GY__OWN_EVENT;
+    if (ours && !(flags & IORING_CQE_F_MORE)) {
+        GY__URING_ASSERT(u, u->in_kernel > 0);
+        u->in_kernel--;
+    }
+    struct gy_op *op = (struct gy_op *)(uintptr_t)(user_data & ~(uint64_t)GY__TAG_MASK);
+    switch (tag) {
+    case GY__TAG_OP:
+        gy__uring_op_reaped(u, op, res, flags);
+        break;
+    case GY__TAG_CLOSE:
+        gy__close_half_reaped(u, op, res);
+        break;
+    default:
+        GY__URING_ASSERT(u, tag == GY__TAG_OWN);
+        gy__wake_reaped(u, user_data, res, flags);
+        break;
+    }
+}
+
+static unsigned reap(struct gy__uring *u, unsigned max)
+{
+    struct io_uring *io = &u->ring.io;
+    unsigned n = 0;
+    for (; n < max && io_uring_cq_ready(io) > 0; n++) {
+        struct io_uring_cqe *cqe = NULL;
+        if (io_uring_peek_cqe(io, &cqe) != 0)
+            break;
+        /* Copied: from here on the kernel may write over it. */
+        uint64_t user_data = cqe->user_data;
+        int32_t res = cqe->res;
+        uint32_t flags = cqe->flags;
+        io_uring_cq_advance(io, 1);
+        gy__uring_dispatch(u, user_data, res, flags);
+    }
+    return n;
+}
+
+static void tell_done(struct gy__uring *u)
+{
+    struct gy__op_list done = u->done;
+    u->done = (struct gy__op_list){NULL, NULL};
+    for (struct gy_op *op; (op = gy__uring_take(&done)) != NULL;)
+        gy__uring_end(u, op, (int32_t)(int64_t)op->gy__driver[1]);
+}
+
+static void retry_due(struct gy__uring *u)
+{
+    if (u->retry_at_ns == UINT64_MAX || gy__uring_now() < u->retry_at_ns)
+        return;
+    u->retry_at_ns = UINT64_MAX;
+    for (struct gy_op *op; (op = gy__uring_take(&u->retry)) != NULL;)
+        gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+}
+
+static bool is_pending(const struct gy__uring *u)
+{
+    return u->done.first || u->unsent.first || u->lists_dirty || u->bufs.queued > 0 ||
+           (!u->event_armed && u->event_fd >= 0) ||
+           (u->starved.first && gy__recv_bufs_may_arm(&u->bufs, 0) > 0) ||
+           io_uring_cq_ready(&u->ring.io) > 0 || io_uring_sq_ready(&u->ring.io) > 0 ||
+           gy__io_asks(&u->ring);
+}
+
+static void prepare(struct gy__uring *u)
+{
+    if (u->done.first)
+        tell_done(u);
+    if (u->lists_dirty)
+        gy__uring_sweep(u);
+    retry_due(u);
+    gy__recv_feed(u);
+    if (u->unsent.first)
+        gy__uring_flush_unsent(u);
+    gy__wake_arm(u);
+}
+
+bool gy__uring_poll(struct gy__uring *u)
+{
+    uint32_t told = u->told;
+    prepare(u);
+    if (io_uring_sq_ready(&u->ring.io) > 0 || gy__io_asks(&u->ring))
+        (void)gy__uring_enter(u); /* what it left in the queue makes the next poll try again */
+    for (unsigned left = GY__REAP_MAX;;) {
+        unsigned n = reap(u, left);
+        left -= n;
+        if (left == 0 || !gy__io_asks(&u->ring))
+            break;
+        if (gy__uring_enter(u) < 0)
+            break;
+    }
+    gy__uring_count(u);
+    return u->told != told || is_pending(u);
+}
+
+void gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns)
+{
+    if (u->retry_at_ns < deadline_ns)
+        deadline_ns = u->retry_at_ns;
+    uint64_t before_ns = gy__uring_now();
+    if (is_pending(u) || deadline_ns <= before_ns)
+        return;
+    struct __kernel_timespec wait = {0};
+    struct io_uring_cqe *cqe = NULL;
+    if (deadline_ns != UINT64_MAX) {
+        uint64_t wait_ns = deadline_ns - before_ns;
+        wait.tv_sec = (int64_t)(wait_ns / 1000000000);
+        wait.tv_nsec = (long long)(wait_ns % 1000000000);
+    }
+    int rc = io_uring_submit_and_wait_timeout(&u->ring.io, &cqe, 1,
+                                              deadline_ns == UINT64_MAX ? NULL : &wait, NULL);
+    (void)entered(u, 0, rc);
+    u->counts[GY__COUNT_SLEEPS]++;
+    u->counts[GY__COUNT_SLEEP_NS] += gy__uring_now() - before_ns;
+}
+
+void gy__uring_count(struct gy__uring *u)
+{
+    for (unsigned which = 0; which < GY__DRIVER_COUNTERS; which++) {
+        if (u->counts[which] == 0)
+            continue;
+        u->counted(u->shard, (enum gy__driver_counter)which, u->counts[which]);
+        u->counts[which] = 0;
+    }
+}

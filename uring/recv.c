@@ -1,0 +1,109 @@
+/* Receives: the kernel picks a buffer of the shard's ring when data is there.
+ *
+ * A multishot receive ends whenever a completion comes without MORE, whatever its result, and then
+ * goes through after_last(), which either ends it for good or puts it back on a list: `unsent` to be
+ * armed at once, `starved` until a buffer has come back. Without multishot the same operation is a
+ * chain of single receives, and its submitter sees no difference. */
+#include "uring/uring.h"
+
+#include <errno.h>
+
+bool gy__recv_start(struct gy__uring *u, struct gy_op *op)
+{
+    if (!gy__uring_room(u, 1))
+        return false;
+    bool multi = op->kind == GY_OP_RECV_MULTI && !u->no_recv_multi;
+    struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
+    if (multi) {
+        io_uring_prep_recv_multishot(entry, op->handle, NULL, 0, 0);
+        gy__op_set(op, GY__OP_MULTI);
+    } else {
+        io_uring_prep_recv(entry, op->handle, NULL, 0, 0);
+        gy__op_clear(op, GY__OP_MULTI);
+    }
+    entry->flags |= IOSQE_BUFFER_SELECT;
+    entry->buf_group = GY__RECV_GROUP;
+    gy__op_set_state(op, GY__OP_KERNEL);
+    return true;
+}
+
+/* Back to where it is armed from, before anything is told: what the core then does to it (cancel)
+ * finds it in a well-defined place. */
+static void go_on(struct gy__uring *u, struct gy_op *op)
+{
+    gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+}
+
+/* The one place that decides between arming again and the end. */
+static void after_last(struct gy__uring *u, struct gy_completion *completion)
+{
+    struct gy_op *op = completion->op;
+    int32_t res = completion->res;
+    bool goes_on = !gy__op_is(op, GY__OP_CANCELED);
+    if (res > 0) {
+        if (goes_on && op->kind == GY_OP_RECV_MULTI) {
+            go_on(u, op);
+            gy__uring_tell_more(u, completion);
+            return;
+        }
+    } else if (res == -ENOBUFS) {
+        /* The data stays in the socket. */
+        u->counts[GY__COUNT_NO_BUFFER]++;
+        if (goes_on) {
+            gy__uring_put(&u->starved, op, GY__OP_STARVED);
+            return;
+        }
+        completion->res = -ECANCELED;
+    } else if (res == -EINTR) {
+        if (goes_on) {
+            go_on(u, op);
+            return;
+        }
+        completion->res = -ECANCELED;
+    } else if (res == -EINVAL && gy__op_is(op, GY__OP_MULTI) && !u->multi_worked[1]) {
+        /* The kernel has never done a multishot receive here: it does not know them. Single ones
+         * from now on; should they be refused as well, that ends the operation. */
+        u->no_recv_multi = true;
+        if (goes_on) {
+            go_on(u, op);
+            return;
+        }
+    }
+    gy__uring_tell_last(u, completion);
+}
+
+void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
+{
+    struct gy_completion completion = {.op = op, .res = res};
+    if (flags & IORING_CQE_F_BUFFER) {
+        uint32_t buffer = flags >> IORING_CQE_BUFFER_SHIFT;
+        uint8_t *data = gy__recv_bufs_taken(&u->bufs, buffer);
+        GY__URING_ASSERT(u, data);
+        if (res > 0) {
+            completion.flags = GY_COMPLETION_BUF;
+            completion.data = data;
+            completion.buffer = buffer;
+        } else {
+            /* Some kernels name a buffer with FIN and with errors. */
+            bool given = gy__recv_bufs_give(&u->bufs, buffer);
+            GY__URING_ASSERT(u, given);
+        }
+    }
+    if (gy__op_is(op, GY__OP_MULTI) && res >= 0)
+        u->multi_worked[1] = true;
+    if (!(flags & IORING_CQE_F_MORE))
+        after_last(u, &completion);
+    else if (completion.flags & GY_COMPLETION_BUF)
+        gy__uring_tell_more(u, &completion);
+}
+
+void gy__recv_feed(struct gy__uring *u)
+{
+    gy__recv_bufs_publish(&u->bufs);
+    /* At most as many as there are buffers; should some of them need none, the next turn goes on. */
+    uint32_t n = gy__recv_bufs_may_arm(&u->bufs, io_uring_cq_ready(&u->ring.io));
+    for (; n > 0 && u->starved.first; n--) {
+        struct gy_op *op = gy__uring_take(&u->starved);
+        gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+    }
+}

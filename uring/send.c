@@ -1,0 +1,182 @@
+/* Sends: all of it or an error. A send waits for room in the socket (MSG_WAITALL), never raises
+ * SIGPIPE, and is sent on from where a short one ended. One at a time per connection is the
+ * submitter's rule; it keeps the order.
+ *
+ * gy__driver[1] counts the bytes sent, from which the next entry is made: one piece by SEND, several
+ * by SENDMSG, whose msghdr lives in a slot of the shard until the completion. Without a free slot
+ * the pieces go one by one.
+ *
+ * A send-and-close hard-links its last entry to the CLOSE of the handle, so that the close runs also
+ * when the send fails (after a plain link it would be cancelled, and the descriptor would leak). The
+ * kernel completes linked entries in order. When the send fails before its last entry was made, or
+ * is cancelled while it waits for one, the CLOSE goes alone. */
+#include "uring/uring.h"
+
+#include <errno.h>
+#include <string.h>
+
+_Static_assert(sizeof(struct gy_iov) == sizeof(struct iovec), "the kernel reads it as an iovec");
+
+/* What the next entry sends: `count` pieces from `first` on, the first from `offset`. */
+struct chunk {
+    uint32_t first, count;
+    size_t offset, bytes;
+    bool last; /* nothing is left behind it */
+};
+
+static struct chunk next_chunk(const struct gy_op *op, uint32_t pieces_max)
+{
+    struct chunk chunk = {0};
+    const struct gy_iov *iov = op->u.send.iov;
+    uint32_t n = op->u.send.n;
+    uint64_t skip = op->gy__driver[1];
+    while (chunk.first < n && skip >= iov[chunk.first].len)
+        skip -= iov[chunk.first++].len;
+    if (chunk.first == n) {
+        chunk.last = true;
+        return chunk;
+    }
+    chunk.offset = (size_t)skip;
+    /* A piece that was begun goes alone: the array is the submitter's and cannot be adjusted. */
+    if (chunk.offset > 0)
+        pieces_max = 1;
+    uint32_t i = chunk.first;
+    while (i < n && chunk.count < pieces_max) {
+        size_t len = iov[i].len - (i == chunk.first ? chunk.offset : 0);
+        if (len > GY__SEND_MAX - chunk.bytes) {
+            if (chunk.count == 0) {
+                chunk.bytes = GY__SEND_MAX;
+                chunk.count = 1;
+                return chunk;
+            }
+            break;
+        }
+        chunk.bytes += len;
+        chunk.count++;
+        i++;
+    }
+    while (i < n && iov[i].len == 0)
+        i++;
+    chunk.last = i == n;
+    return chunk;
+}
+
+static void release_slot(struct gy__uring *u, struct gy_op *op)
+{
+    uint32_t slot = (uint32_t)op->gy__driver[0];
+    if (slot == 0)
+        return;
+    u->slots[slot - 1].next = u->slots_free;
+    u->slots_free = slot;
+    op->gy__driver[0] = 0;
+}
+
+static void prepare_vector(struct gy__uring *u, struct io_uring_sqe *entry, struct gy_op *op,
+                           const struct chunk *chunk)
+{
+    uint32_t number = u->slots_free;
+    struct gy__send_slot *slot = &u->slots[number - 1];
+    u->slots_free = slot->next;
+    op->gy__driver[0] = number;
+    memset(&slot->msg, 0, sizeof(slot->msg));
+    /* The kernel only reads what it sends. */
+    slot->msg.msg_iov = (struct iovec *)(uintptr_t)&op->u.send.iov[chunk->first];
+    slot->msg.msg_iovlen = chunk->count;
+    io_uring_prep_sendmsg(entry, op->handle, &slot->msg, MSG_WAITALL | MSG_NOSIGNAL);
+}
+
+static bool start_close(struct gy__uring *u, struct gy_op *op)
+{
+    if (!gy__uring_room(u, 1))
+        return false;
+    io_uring_prep_close(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_CLOSE), op->handle);
+    gy__op_set(op, GY__OP_CLOSING);
+    gy__op_set_state(op, GY__OP_KERNEL);
+    return true;
+}
+
+/* The send is over, with this result; what remains is the close. */
+static void finish(struct gy__uring *u, struct gy_op *op, int32_t res)
+{
+    if (op->kind == GY_OP_SEND) {
+        gy__uring_end(u, op, res);
+        return;
+    }
+    op->gy__driver[1] = (uint64_t)(int64_t)res;
+    gy__op_set(op, GY__OP_SENT);
+    if (!gy__op_is(op, GY__OP_CLOSING) && !start_close(u, op))
+        gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+}
+
+bool gy__send_start(struct gy__uring *u, struct gy_op *op)
+{
+    if (gy__op_is(op, GY__OP_SENT))
+        return start_close(u, op);
+    struct chunk chunk = next_chunk(op, u->slots_free ? GY__IOV_MAX : 1);
+    if (chunk.count == 0) {
+        /* Nothing to send at all. */
+        if (op->kind == GY_OP_SEND) {
+            gy__uring_done(u, op, 0);
+            return true;
+        }
+        op->gy__driver[1] = 0;
+        gy__op_set(op, GY__OP_SENT);
+        return start_close(u, op);
+    }
+    bool closes = op->kind == GY_OP_SEND_CLOSE && chunk.last;
+    if (!gy__uring_room(u, closes ? 2 : 1))
+        return false;
+    struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
+    op->gy__driver[0] = 0;
+    if (chunk.count > 1)
+        prepare_vector(u, entry, op, &chunk);
+    else
+        io_uring_prep_send(entry, op->handle,
+                           (const uint8_t *)op->u.send.iov[chunk.first].base + chunk.offset,
+                           chunk.bytes, MSG_WAITALL | MSG_NOSIGNAL);
+    gy__op_set_state(op, GY__OP_KERNEL);
+    if (closes) {
+        entry->flags |= IOSQE_IO_HARDLINK;
+        bool started = start_close(u, op);
+        GY__URING_ASSERT(u, started);
+    }
+    return true;
+}
+
+void gy__send_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
+{
+    GY__URING_ASSERT(u, !(flags & IORING_CQE_F_MORE));
+    GY__URING_ASSERT(u, !gy__op_is(op, GY__OP_SENT));
+    release_slot(u, op);
+    bool canceled = gy__op_is(op, GY__OP_CANCELED);
+    if (res > 0)
+        op->gy__driver[1] += (uint32_t)res;
+    if (res > 0 || res == -EINTR) {
+        struct chunk rest = next_chunk(op, 1);
+        if (rest.count == 0) {
+            uint64_t sent = op->gy__driver[1];
+            finish(u, op, sent > INT32_MAX ? INT32_MAX : (int32_t)sent);
+        } else if (canceled) {
+            finish(u, op, -ECANCELED);
+        } else if (gy__op_is(op, GY__OP_CLOSING)) {
+            /* Only an error cuts a waiting send short, and the close runs already. */
+            finish(u, op, -ECONNRESET);
+        } else {
+            gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+        }
+        return;
+    }
+    /* 0 of some bytes: no error to report, and going on could go on for ever. */
+    finish(u, op, res == 0 ? -EPIPE : res);
+}
+
+void gy__send_swept(struct gy__uring *u, struct gy_op *op)
+{
+    if (op->kind == GY_OP_SEND_CLOSE && gy__op_is(op, GY__OP_SENT)) {
+        /* Only its close was waiting, which is not to be cancelled. */
+        gy__op_clear(op, GY__OP_CANCELED);
+        gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+        return;
+    }
+    finish(u, op, -ECANCELED);
+}

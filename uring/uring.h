@@ -1,0 +1,239 @@
+/* uring/uring.h - a shard's driver context and what the files of uring/ offer each other.
+ *
+ * Reading order: ring.h, bufs.h, this file, prep.c, recv.c, send.c, close.c, listen.c, wake.c,
+ * reap.c, loop.c, host.h, run.c.
+ *
+ * Where an operation is: with the kernel (it has an entry there whose last completion is to come),
+ * or on exactly one list of the driver. Its state says which. The driver's words in an operation:
+ *
+ *     state    gy__driver[0]                    gy__driver[1]
+ *     KERNEL   slot + 1 of a vectored send      bytes sent, or the result once that is known
+ *     lists    the next on the list             the same; of LISTEN and ACCEPT a time to give up at
+ *
+ * user_data of an entry is the operation's address, with TAG_CLOSE for the second entry of a
+ * send-and-close; entries of the driver's own carry TAG_OWN. An operation's memory is pinned until
+ * its last completion, and every entry is counted, so that an address is never a stale one. */
+#ifndef GYRE_URING_URING_H
+#define GYRE_URING_URING_H
+
+#include "core/shard.h"
+#include "gyre/driver.h"
+#include "uring/bufs.h"
+#include "uring/ring.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct gy__host;
+
+/* ---- where an operation is: low bits of gy__driver8 ---- */
+enum gy__op_state {
+    GY__OP_IDLE = 0,    /* not the driver's */
+    GY__OP_KERNEL = 1,  /* an entry is queued or in flight */
+    GY__OP_UNSENT = 2,  /* waits for its (next) entry */
+    GY__OP_STARVED = 3, /* a receive that waits for a buffer */
+    GY__OP_RETRY = 4,   /* waits for time to pass */
+    GY__OP_DONE = 5,    /* ended while it was submitted; told at the next poll */
+    GY__OP_AWAITS = 6,  /* an UNLISTEN whose accept has not ended */
+    GY__OP_STATES = 7,
+};
+/* ... and what is known of it: the other bits. */
+enum gy__op_flags {
+    GY__OP_CANCELED = 0x08,
+    GY__OP_UNLISTENED = 0x10, /* an accept whose UNLISTEN waits for it to end */
+    GY__OP_SENT = 0x20,       /* a send-and-close whose send is over: its result is known */
+    GY__OP_CLOSING = 0x40,    /* the close entry of a send-and-close is in flight */
+    GY__OP_MULTI = 0x80,      /* armed as multishot */
+};
+
+static inline enum gy__op_state gy__op_state(const struct gy_op *op)
+{
+    return (enum gy__op_state)(op->gy__driver8 & GY__OP_STATES);
+}
+static inline void gy__op_set_state(struct gy_op *op, enum gy__op_state state)
+{
+    op->gy__driver8 = (uint8_t)((op->gy__driver8 & ~(unsigned)GY__OP_STATES) | state);
+}
+static inline bool gy__op_is(const struct gy_op *op, enum gy__op_flags flag)
+{
+    return (op->gy__driver8 & flag) != 0;
+}
+static inline void gy__op_set(struct gy_op *op, enum gy__op_flags flag)
+{
+    op->gy__driver8 = (uint8_t)(op->gy__driver8 | flag);
+}
+static inline void gy__op_clear(struct gy_op *op, enum gy__op_flags flag)
+{
+    op->gy__driver8 = (uint8_t)(op->gy__driver8 & ~(unsigned)flag);
+}
+
+struct gy__op_list {
+    struct gy_op *first, *last;
+};
+
+/* ---- user_data ---- */
+enum {
+    GY__TAG_OP = 0,
+    GY__TAG_CLOSE = 1,
+    GY__TAG_OWN = 7, /* bits 3..7 say what, bits 32.. are its argument */
+    GY__TAG_MASK = 7,
+};
+enum gy__own {
+    GY__OWN_CANCEL,  /* the completion of a cancel request: says nothing about its target */
+    GY__OWN_WOKEN,   /* another ring posted this to wake us */
+    GY__OWN_WAKE,    /* our message to another ring; comes only if it failed */
+    GY__OWN_EVENT,   /* the poll of our eventfd */
+};
+static inline uint64_t gy__own(enum gy__own what, unsigned argument)
+{
+    return ((uint64_t)argument << 32) | ((uint64_t)what << 3) | GY__TAG_OWN;
+}
+
+/* ---- limits ---- */
+#define GY__REAP_MAX 64          /* completions per turn, so that a turn stays short */
+#define GY__SEND_SLOTS 256       /* vectored sends in flight; more go piece by piece */
+#define GY__IOV_MAX 1024u        /* what the kernel takes in one sendmsg */
+#define GY__SEND_MAX (1u << 30)  /* bytes of one entry: results are 31 bits */
+
+struct gy__send_slot {
+    struct msghdr msg;
+    uint32_t next; /* of the free slots, + 1 */
+};
+
+/* What a shard's thread is to the driver. Everything here is used by that thread only, except
+ * `event_fd`, `ring.io.ring_fd` (both constant while threads run) and what host.h says. */
+struct gy__uring {
+    _Alignas(128) struct gy__io_ring ring; /* neighbours share no line, nor a pair of them */
+    struct gy__recv_bufs bufs;
+    struct gy__host *host; /* what the shards share; NULL in tests of the parts */
+    struct gy_shard *shard;
+    unsigned index;
+
+    /* Where completions and counts go: gy__shard_complete and gy__shard_count, or a test. */
+    void (*complete)(struct gy_shard *shard, const struct gy_completion *completion);
+    void (*counted)(struct gy_shard *shard, enum gy__driver_counter which, uint64_t add);
+    uint64_t counts[GY__DRIVER_COUNTERS]; /* since the last time they were handed over */
+
+    uint32_t in_kernel;  /* completions without MORE that are still to come */
+    uint32_t told;       /* completions given to the core; only differences mean something */
+    bool lists_dirty;    /* something on a list was cancelled */
+    struct gy__op_list unsent, starved, retry, done, unlistens;
+    uint64_t retry_at_ns; /* when the retry list is tried again; UINT64_MAX: it is empty */
+    uint32_t retry_delay_ns; /* the next pause of accept, doubled while it goes on failing */
+    uint64_t complained_ns;  /* when accept last wrote to the log */
+    uint32_t accept_errors;  /* in a row */
+
+    bool no_accept_multi, no_recv_multi; /* wanted so, or the kernel does not know them */
+    bool multi_worked[2];                /* of accept, of receive: then EINVAL means something else */
+
+    struct gy__send_slot *slots;
+    uint32_t slots_free; /* first + 1 */
+
+    int event_fd;     /* foreign threads wake by it; -1: none */
+    bool event_armed; /* its poll is in flight */
+    bool use_msg_ring;
+    /* Tests: that many entries are refused as if the queue were stuck. */
+    uint32_t refuse_entries;
+};
+
+/* ---- uring.c: the parts together ---- */
+struct gy__uring_want {
+    uint32_t sq_entries, cq_entries, recv_buffers, recv_buffer_size;
+    bool no_multishot;
+};
+/* On the shard's thread. step: what failed, as gy__io_open says. -> 0 or -errno. */
+GY_MUST_CHECK int gy__uring_open(struct gy__uring *u, const struct gy__uring_want *want,
+                                 const char **step);
+/* Cancels what is in flight and reaps it, at most `patience_ns`. -> 0; -ETIME: something would not
+ * end; then the memory that the kernel may still write to is left mapped. */
+int gy__uring_close(struct gy__uring *u, uint64_t patience_ns);
+uint64_t gy__uring_now(void);
+
+/* ---- prep.c: operations become entries ---- */
+void gy__uring_submit(void *ctx, struct gy_op *op);
+void gy__uring_cancel(void *ctx, struct gy_op *op);
+/* Room for n entries at once (a linked pair is never split), submitting what is queued if need be. */
+GY_MUST_CHECK bool gy__uring_room(struct gy__uring *u, unsigned n);
+/* An entry; room must have been asked for. */
+struct io_uring_sqe *gy__uring_entry(struct gy__uring *u, uint64_t user_data);
+/* Give entries to what waits for one, as far as there is room. */
+void gy__uring_flush_unsent(struct gy__uring *u);
+/* End what was cancelled while on a list. */
+void gy__uring_sweep(struct gy__uring *u);
+void gy__uring_check_kinds(struct gy__uring *u);
+const char *gy__op_kind_name(uint8_t kind);
+/* A completion arrived for the operation's entry. */
+void gy__uring_op_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
+
+/* Put on a list in a state; res or progress in gy__driver[1] stays. */
+void gy__uring_put(struct gy__op_list *list, struct gy_op *op, enum gy__op_state state);
+struct gy_op *gy__uring_take(struct gy__op_list *list);
+/* Ended while being submitted: told at the next poll. */
+void gy__uring_done(struct gy__uring *u, struct gy_op *op, int32_t res);
+/* Tell the core: more to come / the last one. The last leaves the operation to its submitter. */
+void gy__uring_tell_more(struct gy__uring *u, struct gy_completion *completion);
+void gy__uring_tell_last(struct gy__uring *u, struct gy_completion *completion);
+void gy__uring_end(struct gy__uring *u, struct gy_op *op, int32_t res);
+
+/* ---- recv.c ---- */
+bool gy__recv_start(struct gy__uring *u, struct gy_op *op);
+void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
+/* Show the kernel the buffers given back, and arm again what starved for them. */
+void gy__recv_feed(struct gy__uring *u);
+
+/* ---- send.c ---- */
+bool gy__send_start(struct gy__uring *u, struct gy_op *op);
+void gy__send_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
+/* Cancelled while it waited for an entry. */
+void gy__send_swept(struct gy__uring *u, struct gy_op *op);
+
+/* ---- close.c ---- */
+bool gy__close_start(struct gy__uring *u, struct gy_op *op);
+void gy__close_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
+bool gy__half_close_start(struct gy__uring *u, struct gy_op *op);
+/* The close entry of a send-and-close completed. */
+void gy__close_half_reaped(struct gy__uring *u, struct gy_op *op, int32_t res);
+
+/* ---- listen.c ---- */
+bool gy__listen_start(struct gy__uring *u, struct gy_op *op);
+bool gy__unlisten_start(struct gy__uring *u, struct gy_op *op);
+bool gy__accept_start(struct gy__uring *u, struct gy_op *op);
+void gy__accept_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
+void gy__accept_swept(struct gy__uring *u, struct gy_op *op);
+
+/* ---- wake.c ---- */
+GY_MUST_CHECK int gy__wake_open(struct gy__uring *u);
+void gy__wake_close(struct gy__uring *u);
+/* The poll of the eventfd, armed when it is not. */
+void gy__wake_arm(struct gy__uring *u);
+void gy__wake_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags);
+/* Wake shard `to`. from: the shard whose thread calls, or NULL on any other thread. */
+void gy__wake(struct gy__host *host, struct gy__uring *from, unsigned to);
+
+/* ---- reap.c ---- */
+/* One round of a driver's duties: what is due, buffers, entries, a system call if something is
+ * queued or the kernel asks, completions. -> true: call again before sleeping. */
+bool gy__uring_poll(struct gy__uring *u);
+/* The same, but waits in the kernel until a completion or deadline_ns (monotonic). */
+void gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns);
+/* Submit what is queued. -> 0, or -EAGAIN and the like: entries are left in the queue. */
+int gy__uring_enter(struct gy__uring *u);
+void gy__uring_count(struct gy__uring *u);
+/* One completion by its parts, as the loop over the queue calls it. */
+void gy__uring_dispatch(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags);
+
+/* ---- log.c ---- */
+/* ctx of all: a struct gy__uring, or NULL. */
+void gy__uring_log(void *ctx, int level, const char *text, size_t len);
+void gy__uring_logf(struct gy__uring *u, int level, const char *format, ...) GY_PRINTF(3, 4);
+_Noreturn void gy__uring_panic(void *ctx, const char *text);
+
+#define GY__URING_ASSERT(u, condition)                                                             \
+    do {                                                                                           \
+        if (__builtin_expect(!(condition), 0))                                                     \
+            gy__uring_panic((u), __FILE__ ": " #condition);                                        \
+    } while (0)
+
+#endif

@@ -1,0 +1,80 @@
+/* Waking a shard that sleeps in the kernel: one function, two means.
+ *
+ * A shard's thread posts from its own ring into the other's (MSG_RING): no descriptor to read and no
+ * system call of its own, it leaves with the turn's submission. Any other thread, and any shard that
+ * finds MSG_RING refused, writes to the eventfd of the target, which that shard polls by a multishot
+ * entry. The counter of the eventfd is never read: the poll completes on each write, not on the
+ * level, and 2^64 writes do not happen.
+ *
+ * Whether a wake is needed at all is decided in the core, by the handshake of sleep and wake. */
+#include "uring/host.h"
+#include "uring/uring.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int gy__wake_open(struct gy__uring *u)
+{
+    u->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return u->event_fd < 0 ? -errno : 0;
+}
+
+void gy__wake_close(struct gy__uring *u)
+{
+    if (u->event_fd >= 0)
+        close(u->event_fd);
+    u->event_fd = -1;
+}
+
+void gy__wake_arm(struct gy__uring *u)
+{
+    if (u->event_armed || u->event_fd < 0 || !gy__uring_room(u, 1))
+        return;
+    struct io_uring_sqe *entry = gy__uring_entry(u, gy__own(GY__OWN_EVENT, 0));
+    io_uring_prep_poll_multishot(entry, u->event_fd, POLLIN);
+    u->event_armed = true;
+}
+
+static void by_eventfd(const struct gy__uring *target)
+{
+    uint64_t one = 1;
+    ssize_t written;
+    do
+        written = write(target->event_fd, &one, sizeof(one));
+    while (written < 0 && errno == EINTR);
+}
+
+void gy__wake(struct gy__host *host, struct gy__uring *from, unsigned to)
+{
+    struct gy__uring *target = &host->uring[to];
+    if (!from || !from->use_msg_ring || !gy__uring_room(from, 1)) {
+        by_eventfd(target);
+        return;
+    }
+    struct io_uring_sqe *entry = gy__uring_entry(from, gy__own(GY__OWN_WAKE, to));
+    from->in_kernel--; /* it has a completion only if it fails */
+    io_uring_prep_msg_ring(entry, target->ring.io.ring_fd, 0, gy__own(GY__OWN_WOKEN, 0), 0);
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+void gy__wake_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags)
+{
+    switch ((user_data >> 3) & 31) {
+    case GY__OWN_EVENT:
+        if (!(flags & IORING_CQE_F_MORE))
+            u->event_armed = false;
+        break;
+    case GY__OWN_WAKE:
+        if (res < 0) {
+            /* Not known, forbidden, or no room over there: the other means always works. */
+            if (res != -EOVERFLOW && res != -ENOMEM && res != -EAGAIN)
+                u->use_msg_ring = false;
+            by_eventfd(&u->host->uring[user_data >> 32]);
+        }
+        break;
+    default: /* having been woken is all */
+        break;
+    }
+}
