@@ -39,23 +39,25 @@ int gy__actors_open(struct gy_shard *shard)
         return -ENOMEM;
     shard->mailbox_max = shard->runtime->config.mailbox;
     shard->nobody.type = &gy__nobody_type;
+    /* The pid {0} leads to slot 0, where nobody ever lives. */
+    shard->slots[0].generation = UINT32_MAX - 1;
     shard->context.actor = &shard->nobody;
     return 0;
 }
 
-uint16_t gy__type_index(struct gy_shard *shard, const struct gy_actor_type *type)
+struct gy__type_stats *gy__type_stats(struct gy_shard *shard, const struct gy_actor_type *type)
 {
     uint32_t n = atomic_load_explicit(&shard->type_count, memory_order_relaxed);
     for (uint32_t i = 0; i < n; i++)
         if (shard->types[i].type == type)
-            return (uint16_t)i;
+            return &shard->types[i];
     /* More types than the table holds share its last row. */
     if (n == GY__TYPES_MAX)
-        return GY__TYPES_MAX - 1;
+        return &shard->types[n - 1];
     shard->types[n].type = type;
     /* release: pairs with the acquire of whoever shows the counters. */
     atomic_store_explicit(&shard->type_count, n + 1, memory_order_release);
-    return (uint16_t)n;
+    return &shard->types[n];
 }
 
 static unsigned size_class(size_t size)
@@ -95,6 +97,7 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
 {
     struct gy__slot *dense = &shard->slots[gy__actor_slot(actor)];
     GY_ASSERT(actor->gy__state == GY__ACTOR_LIVE);
+    shard->room_barred = 0;
     /* Dead for whatever is sent from here on, by its own stop function too. */
     dense->generation++;
     actor->gy__state = GY__ACTOR_CLOSING;
@@ -110,7 +113,7 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     gy__stash_drop(shard, actor);
     gy__streams_actor_died(shard, actor);
     shard->actors_live--;
-    gy__count(&shard->types[actor->gy__type_index].stopped, 1);
+    gy__count(&gy__stats_of(actor)->stopped, 1);
     gy__actor_ops(shard, actor, -1);
 }
 
@@ -133,10 +136,10 @@ int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
     dense->room = (int32_t)shard->mailbox_max;
     actor->pid.bits = shard->self_bits | (uint64_t)slot << 32 | dense->generation;
     actor->type = type;
-    actor->gy__type_index = gy__type_index(shard, type);
+    actor->gy__stats = gy__type_stats(shard, type);
     actor->gy__state = GY__ACTOR_LIVE;
     shard->actors_live++;
-    gy__count(&shard->types[actor->gy__type_index].spawned, 1);
+    gy__count(&gy__stats_of(actor)->spawned, 1);
 
     gy_pid pid = actor->pid;
     struct gy__context saved = shard->context;
@@ -198,8 +201,11 @@ void gy__actor_leave(struct gy_shard *shard, struct gy__context saved)
 
 void gy_fail(struct gy_actor *self, int why)
 {
+    struct gy_shard *shard = gy__self();
     self->gy__flags |= GY__ACTOR_FAILED;
     self->gy__why = why;
+    /* No room is enough for what it sends until it has ended. */
+    shard->room_barred = INT64_MAX;
 }
 
 gy_pid gy_self(void)

@@ -58,12 +58,11 @@ static void stop_queued(struct gy_shard *shard, struct gy_cell *cell)
 /* Queue the end of an actor behind what was sent to it on this shard; one at most per actor. */
 static int stop_queue(struct gy_shard *shard, struct gy_actor *actor, int why, bool now)
 {
-    struct gy__fifo *fifo = &shard->fifo;
     if (now)
         actor->gy__flags |= GY__ACTOR_DROPS;
     if (actor->gy__flags & GY__ACTOR_STOP_QUEUED)
         return 0;
-    if (gy__fifo_count(fifo) >= fifo->normal_max + fifo->control_max)
+    if (!gy__fifo_control_room(&shard->fifo))
         return -EAGAIN;
     actor->gy__flags |= GY__ACTOR_STOP_QUEUED;
     gy__control_local(shard, &gy__verb_stop_queued, actor->pid.bits)->payload.word[0] =

@@ -14,10 +14,11 @@
 
 #define GY__BLOCK_CELLS 63
 
-/* A queue of cells in blocks, without bounds of its own. */
+/* A queue of cells in blocks, without bounds of its own. All zero is an empty one. */
 struct gy__chain {
-    struct gy__block *head, *tail;
-    uint32_t head_at, tail_at; /* next cell to run in head; next free cell in tail */
+    struct gy_cell *head, *head_end; /* next cell to run; end of its block */
+    struct gy_cell *tail, *tail_end; /* next free cell; end of its block */
+    struct gy__block *first, *last;  /* the blocks they are in */
 };
 
 struct gy__block {
@@ -47,9 +48,10 @@ struct gy__quota {
 
 struct gy__fifo {
     struct gy__chain chain;
-    uint64_t pushed, popped;
-    uint64_t normal_max;  /* casts and calls are refused above this many */
-    uint64_t control_max; /* so many stops more; answers and continuations never */
+    int64_t room;        /* casts and calls that still fit; answers and control may make it negative */
+    uint64_t popped;     /* cells run, ever; like room it is brought up to date every few cells */
+    int64_t room_max;    /* room of an empty queue */
+    int64_t control_max; /* so many stops and refusals more; answers and continuations never fail */
     struct gy__quota quota;
     struct gy__block_pool pool;
 };
@@ -78,101 +80,87 @@ static inline void gy__block_give(struct gy__block_pool *pool, struct gy__block 
     pool->left++;
 }
 
+/* The chain's last block is full, or there is none. -> false if the pool is empty. */
+bool gy__chain_grow(struct gy__chain *chain, struct gy__block_pool *pool);
+/* The chain's first block has been run to its end. */
+void gy__chain_shrink(struct gy__chain *chain, struct gy__block_pool *pool);
+/* Give all blocks back; the cells must have been dealt with. */
+void gy__chain_clear(struct gy__chain *chain, struct gy__block_pool *pool);
+
 /* A place for one more cell, NULL if the pool is empty. */
 static inline struct gy_cell *gy__chain_push(struct gy__chain *chain, struct gy__block_pool *pool)
 {
-    if (__builtin_expect(chain->tail == NULL || chain->tail_at == GY__BLOCK_CELLS, 0)) {
-        struct gy__block *block = gy__block_take(pool);
-        if (block == NULL)
-            return NULL;
-        if (chain->tail == NULL) {
-            chain->head = block;
-            chain->head_at = 0;
-        } else {
-            chain->tail->next = block;
-        }
-        chain->tail = block;
-        chain->tail_at = 0;
-    }
-    return &chain->tail->cells[chain->tail_at++];
+    if (__builtin_expect(chain->tail == chain->tail_end, 0) && !gy__chain_grow(chain, pool))
+        return NULL;
+    return chain->tail++;
 }
 
 /* The oldest cell, NULL if there is none; it stays until gy__chain_pop. */
 static inline struct gy_cell *gy__chain_peek(const struct gy__chain *chain)
 {
-    if (chain->head == NULL || (chain->head == chain->tail && chain->head_at == chain->tail_at))
-        return NULL;
-    return &chain->head->cells[chain->head_at];
+    return chain->head == chain->tail ? NULL : chain->head;
 }
 
 static inline void gy__chain_pop(struct gy__chain *chain, struct gy__block_pool *pool)
 {
-    struct gy__block *block = chain->head;
-    chain->head_at++;
-    if (block == chain->tail) {
-        /* Empty: begin the block again rather than walk through the pool. */
-        if (chain->head_at == chain->tail_at)
-            chain->head_at = chain->tail_at = 0;
-        return;
-    }
-    if (chain->head_at == GY__BLOCK_CELLS) {
-        chain->head = block->next;
-        chain->head_at = 0;
-        gy__block_give(pool, block);
-    }
+    chain->head++;
+    if (__builtin_expect(chain->head == chain->head_end, 0))
+        gy__chain_shrink(chain, pool);
 }
 
 /* The cell that many places behind the oldest, if it is close by; else NULL. For prefetching. */
-static inline const struct gy_cell *gy__chain_ahead(const struct gy__chain *chain, uint32_t places)
+static inline const struct gy_cell *gy__chain_ahead(const struct gy__chain *chain, ptrdiff_t places)
 {
-    uint32_t at = chain->head_at + places;
-    const struct gy__block *block = chain->head;
-    if (at >= GY__BLOCK_CELLS) {
-        at -= GY__BLOCK_CELLS;
-        block = block->next;
-        if (block == NULL)
+    const struct gy_cell *ahead = chain->head + places;
+    if (__builtin_expect(chain->head_end - chain->head <= places, 0)) {
+        if (chain->first == chain->last)
             return NULL;
+        ahead = chain->first->next->cells + (places - (chain->head_end - chain->head));
+        return chain->first->next == chain->last && ahead >= chain->tail ? NULL : ahead;
     }
-    return block == chain->tail && at >= chain->tail_at ? NULL : &block->cells[at];
+    return chain->first == chain->last && ahead >= chain->tail ? NULL : ahead;
 }
 
-/* Give all blocks back; the cells must have been dealt with. */
-static inline void gy__chain_clear(struct gy__chain *chain, struct gy__block_pool *pool)
+/* The count of a sender, by its pid. */
+static inline uint16_t *gy__quota_of(struct gy__quota *quota, uint64_t sender)
 {
-    while (chain->head != NULL) {
-        struct gy__block *next = chain->head->next;
-        gy__block_give(pool, chain->head);
-        chain->head = next;
-    }
-    chain->tail = NULL;
-    chain->head_at = chain->tail_at = 0;
+    return &quota->sent[sender >> 32 & (GY__QUOTA_BUCKETS - 1)];
 }
-
-static inline uint64_t gy__fifo_count(const struct gy__fifo *fifo)
+/* A count is used up: may all begin anew? reader: how far the queue has been read; writer: where
+ * its end is. */
+static inline bool gy__quota_renew(struct gy__quota *quota, uint64_t reader, uint64_t writer)
 {
-    return fifo->pushed - fifo->popped;
-}
-
-/* Does the quota of this sender allow one more? reader: how far the queue has been read. */
-static inline bool gy__quota_take(struct gy__quota *quota, uint32_t bucket, uint64_t reader,
-                                  uint64_t writer)
-{
-    uint16_t *sent = &quota->sent[bucket % GY__QUOTA_BUCKETS];
-    if (__builtin_expect(*sent >= quota->max, 0)) {
-        if (reader < quota->mark)
-            return false;
-        for (unsigned i = 0; i < GY__QUOTA_BUCKETS; i++)
-            quota->sent[i] = 0;
-        quota->mark = writer;
-    }
-    ++*sent;
+    if (reader < quota->mark)
+        return false;
+    for (unsigned i = 0; i < GY__QUOTA_BUCKETS; i++)
+        quota->sent[i] = 0;
+    quota->mark = writer;
     return true;
 }
 
-/* The rest of the queue, for answers and control: it always has room, by the sizes of boot. */
+static inline bool gy__fifo_empty(const struct gy__fifo *fifo)
+{
+    return fifo->chain.head == fifo->chain.tail;
+}
+static inline uint64_t gy__fifo_count(const struct gy__fifo *fifo)
+{
+    return (uint64_t)(fifo->room_max - fifo->room);
+}
+static inline uint64_t gy__fifo_pushed(const struct gy__fifo *fifo)
+{
+    return fifo->popped + gy__fifo_count(fifo);
+}
+/* May one more stop or refusal be queued? */
+static inline bool gy__fifo_control_room(const struct gy__fifo *fifo)
+{
+    return fifo->room > -fifo->control_max;
+}
+
+/* Push without asking: for whoever took room, and for answers and control, which the sizes of boot
+ * always leave a place. */
 static inline struct gy_cell *gy__fifo_push(struct gy__fifo *fifo)
 {
-    fifo->pushed++;
+    fifo->room--;
     return gy__chain_push(&fifo->chain, &fifo->pool);
 }
 

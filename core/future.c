@@ -23,49 +23,24 @@ int gy__futures_open(struct gy_shard *shard)
 
 static uint32_t slot_of(const struct gy_shard *shard, const struct gy__future *future)
 {
-    return (uint32_t)(future - shard->futures);
-}
-
-uint64_t gy__future_bits(const struct gy_shard *shard, const struct gy__future *future)
-{
-    return shard->self_bits | (uint64_t)slot_of(shard, future) << GY__FUT_GENERATION_BITS |
-           future->generation;
+    return gy__future_slot(shard, future);
 }
 
 struct gy__future *gy__future_take(struct gy_shard *shard, struct gy_actor *owner, uint64_t callee)
 {
-    uint32_t slot = shard->futures_free;
-    struct gy__future *future = &shard->futures[slot];
-    if (__builtin_expect(slot != 0, 1)) {
-        shard->futures_free = future->next;
-    } else {
+    if (shard->futures_free == 0) {
         if (shard->futures_used == shard->futures_count)
             return NULL;
-        slot = ++shard->futures_used;
-        future = &shard->futures[slot];
-        future->generation = 1;
+        uint32_t slot = ++shard->futures_used;
+        shard->futures[slot].generation = 1;
+        shard->futures_free = slot;
     }
-    future->owner = gy__actor_slot(owner);
-    future->state = GY__FUTURE_PENDING;
-    future->answer_due = true;
-    future->continues = false;
-    future->discard_waits = false;
-    future->timed = false;
-    future->run = NULL;
-    future->callee = callee;
-    future->has_buf = false;
-    future->prev = 0;
-    future->next = owner->gy__futures;
-    if (future->next != 0)
-        shard->futures[future->next].prev = slot;
-    owner->gy__futures = slot;
-    shard->futures_live++;
-    return future;
+    return gy__future_take_free(shard, owner, callee);
 }
 
 static void slot_free(struct gy_shard *shard, struct gy__future *future)
 {
-    GY_ASSERT(!future->answer_due && !future->continues && !future->discard_waits);
+    GY_ASSERT_SLOW(future->pins == 0);
     future->state = GY__FUTURE_FREE;
     /* 34 bits outlive any machine, but 0 means "no slot". */
     future->generation = (future->generation + 1) & GY__FUT_GENERATION_MASK;
@@ -91,15 +66,14 @@ static void unlink_owner(struct gy_shard *shard, struct gy__future *future)
 /* Reuse the slot if the owner is through with it and nothing else points to it. */
 static void slot_try_free(struct gy_shard *shard, struct gy__future *future)
 {
-    if (future->state == GY__FUTURE_GONE && !future->answer_due && !future->continues &&
-        !future->discard_waits)
+    if (future->state == GY__FUTURE_GONE && future->pins == 0)
         slot_free(shard, future);
 }
 
 void gy__future_untake(struct gy_shard *shard, struct gy__future *future)
 {
     unlink_owner(shard, future);
-    future->answer_due = false;
+    future->pins &= (uint8_t)~GY__PIN_ANSWER_DUE;
     slot_free(shard, future);
 }
 
@@ -120,7 +94,7 @@ static void gone(struct gy_shard *shard, struct gy__future *future)
 /* Tell the callee that nobody waits any more. */
 static void tell_callee(struct gy_shard *shard, struct gy__future *future)
 {
-    if (!future->answer_due)
+    if (!(future->pins & GY__PIN_ANSWER_DUE))
         return;
     uint32_t peer = (uint32_t)(future->callee >> GY__SHARD_SHIFT);
     if (peer == shard->index)
@@ -188,8 +162,8 @@ void gy__future_answer(struct gy_shard *shard, struct gy_cell *cell)
     struct gy__future *future = &shard->futures[gy__fut_slot(cell->target)];
     struct gy_buf *buf = cell->verb == &gy__verb_answer_buf ? cell->payload.with.buf : NULL;
     GY_ASSERT((cell->target & GY__FUT_GENERATION_MASK) == future->generation);
-    GY_ASSERT(future->answer_due);
-    future->answer_due = false;
+    GY_ASSERT(future->pins & GY__PIN_ANSWER_DUE);
+    future->pins &= (uint8_t)~GY__PIN_ANSWER_DUE;
     gy__count(&shard->core_counters[GY__COUNT_ANSWERS], 1);
     if (__builtin_expect(future->state == GY__FUTURE_PENDING, 1)) {
         if (future->run != NULL)
@@ -206,17 +180,17 @@ void gy__future_answer(struct gy_shard *shard, struct gy_cell *cell)
 
 bool gy__future_discard_left(struct gy_shard *shard, struct gy__future *future)
 {
-    bool due = future->answer_due;
-    future->discard_waits = false;
+    bool due = future->pins & GY__PIN_ANSWER_DUE;
+    future->pins &= (uint8_t)~GY__PIN_DISCARD_WAITS;
     slot_try_free(shard, future);
     return due;
 }
 
 static void queue_continue(struct gy_shard *shard, struct gy__future *future)
 {
-    if (future->continues)
+    if (future->pins & GY__PIN_CONTINUES)
         return;
-    future->continues = true;
+    future->pins |= GY__PIN_CONTINUES;
     gy__control_local(shard, &gy__verb_continue, gy__future_bits(shard, future));
 }
 
@@ -224,7 +198,7 @@ void gy__future_continue(struct gy_shard *shard, struct gy_cell *cell)
 {
     struct gy__future *future = &shard->futures[gy__fut_slot(cell->target)];
     GY_ASSERT((cell->target & GY__FUT_GENERATION_MASK) == future->generation);
-    future->continues = false;
+    future->pins &= (uint8_t)~GY__PIN_CONTINUES;
     if (future->state == GY__FUTURE_DONE && future->run != NULL) {
         uint64_t value[GY_MSG_INLINE / 8];
         memcpy(value, future->value.word, sizeof(value));
@@ -279,7 +253,7 @@ gy_fut gy_after(uint64_t after_ns)
         gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
         return gy__fut_refused(-EAGAIN);
     }
-    future->answer_due = false;
+    future->pins &= (uint8_t)~GY__PIN_ANSWER_DUE;
     gy_fut fut = { gy__future_bits(shard, future) };
     (void)gy_deadline(fut, after_ns);
     return fut;
@@ -294,8 +268,7 @@ int gy_refused(gy_fut fut)
 static int then_refused(struct gy_shard *shard, struct gy_actor *self, int res,
                         void (*run)(struct gy_actor *, const struct gy_done *), uint64_t ctx)
 {
-    struct gy__fifo *fifo = &shard->fifo;
-    if (gy__fifo_count(fifo) >= fifo->normal_max + fifo->control_max)
+    if (!gy__fifo_control_room(&shard->fifo))
         return -EAGAIN;
     struct gy_cell *cell = gy__control_local(shard, &gy__verb_refused, self->pid.bits);
     cell->payload.word[0] = (uint64_t)(uintptr_t)run;

@@ -22,16 +22,16 @@ static struct gy__chain stash_load(const struct gy_actor *actor)
 
 static void stash_store(struct gy_actor *actor, struct gy__chain chain)
 {
-    actor->gy__stash = chain.head;
-    if (chain.head != NULL)
-        chain.head->stash = chain;
+    actor->gy__stash = chain.first;
+    if (chain.first != NULL)
+        chain.first->stash = chain;
 }
 
 bool gy__stash_push(struct gy_shard *shard, struct gy_actor *actor, const struct gy_cell *cell)
 {
     struct gy__block_pool *pool = &shard->fifo.pool;
     struct gy__chain chain = stash_load(actor);
-    bool grows = chain.tail == NULL || chain.tail_at == GY__BLOCK_CELLS;
+    bool grows = chain.tail == chain.tail_end;
     if (grows && pool->lent == pool->lent_max)
         return false;
     struct gy_cell *copy = gy__chain_push(&chain, pool);

@@ -123,16 +123,18 @@ enum gy__future_state {
     GY__FUTURE_DONE,    /* outcome in the slot, waits for its consumer */
     GY__FUTURE_GONE,    /* the owner is through with it; kept only while its answer is due */
 };
+enum gy__future_pins {
+    GY__PIN_ANSWER_DUE = 1,    /* the callee will answer once */
+    GY__PIN_CONTINUES = 2,     /* a cell that runs the consumer is queued */
+    GY__PIN_DISCARD_WAITS = 4, /* listed at the mesh until the ring to the callee has room */
+};
 struct gy__future {
     uint64_t generation;   /* 34 bits, never 0 */
     uint32_t owner;        /* slot of the actor that called */
     uint8_t state;
     bool timed;            /* the timer's fields are in use */
-    /* What else points to the slot; it is reused only when none of these is set. */
-    bool answer_due : 1;    /* the callee will answer once */
-    bool continues : 1;     /* a cell that runs the consumer is queued */
-    bool has_buf : 1;       /* value.with.buf is owned */
-    bool discard_waits : 1; /* listed at the mesh until the ring to the callee has room */
+    bool has_buf;          /* value.with.buf is owned */
+    uint8_t pins;          /* what else points to the slot: it is reused only when nothing does */
     void (*run)(struct gy_actor *self, const struct gy_done *done); /* the consumer, or NULL */
     uint64_t ctx;
     uint32_t next, prev;   /* of the same owner; free list; waiting discards */
@@ -182,6 +184,7 @@ struct gy_shard {
     uint32_t futures_free;  /* first of the free slots */
     uint32_t index;
     uint64_t self_bits;     /* index << GY__SHARD_SHIFT */
+    int64_t room_barred;    /* casts and calls need more room than this: all there is after gy_fail() */
     uint64_t now_ns;
     uint64_t wall_ns;
     struct gy_runtime *runtime;
@@ -230,14 +233,18 @@ int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
 void gy__actor_finish(struct gy_shard *shard, struct gy_actor *actor, int why);
 /* The actor of a pid of this shard if it lives, else NULL. */
 struct gy_actor *gy__actor_find(const struct gy_shard *shard, uint64_t pid);
-uint16_t gy__type_index(struct gy_shard *shard, const struct gy_actor_type *type);
+struct gy__type_stats *gy__type_stats(struct gy_shard *shard, const struct gy_actor_type *type);
+static inline struct gy__type_stats *gy__stats_of(const struct gy_actor *actor)
+{
+    return actor->gy__stats;
+}
 
 /* ---- core/run.c ---- */
 /* Run one cell where it lies. from_ring: its room was not taken at the sender's. */
 void gy__cell_run(struct gy_shard *shard, struct gy_cell *cell, bool from_ring);
 /* A cell that will not be handled: a call in it is answered with err, its buffer goes home. */
 void gy__cell_drop(struct gy_shard *shard, struct gy_cell *cell, int err);
-/* Run local cells: at most those present now, or until stop_ns. */
+/* Run local cells: those present now and a bounded number that they send, or until stop_ns. */
 void gy__fifo_run(struct gy_shard *shard, uint64_t stop_ns);
 
 /* ---- core/hold.c ---- */
@@ -262,7 +269,6 @@ int gy__futures_open(struct gy_shard *shard);
 /* A pending slot for an actor, NULL if none is left. */
 struct gy__future *gy__future_take(struct gy_shard *shard, struct gy_actor *owner, uint64_t callee);
 void gy__future_untake(struct gy_shard *shard, struct gy__future *future);
-uint64_t gy__future_bits(const struct gy_shard *shard, const struct gy__future *future);
 void gy__future_answer(struct gy_shard *shard, struct gy_cell *cell);
 void gy__future_continue(struct gy_shard *shard, struct gy_cell *cell);
 /* The discard that waited has left the mesh's list; false: its answer came meanwhile. */
@@ -300,6 +306,47 @@ static inline void gy__full_fence(void)
 #else
     atomic_thread_fence(memory_order_seq_cst);
 #endif
+}
+
+static inline uint32_t gy__future_slot(const struct gy_shard *shard,
+                                       const struct gy__future *future)
+{
+    return (uint32_t)(future - shard->futures);
+}
+#define GY__FUT_GENERATION_BITS 34
+#define GY__FUT_GENERATION_MASK ((UINT64_C(1) << GY__FUT_GENERATION_BITS) - 1)
+static inline uint64_t gy__future_bits(const struct gy_shard *shard,
+                                       const struct gy__future *future)
+{
+    return shard->self_bits |
+           (uint64_t)gy__future_slot(shard, future) << GY__FUT_GENERATION_BITS | future->generation;
+}
+static inline uint32_t gy__fut_slot(uint64_t fut)
+{
+    return (uint32_t)(fut >> GY__FUT_GENERATION_BITS) & 0xFFFFF;
+}
+
+/* As gy__future_take when futures_free is not 0. */
+static inline struct gy__future *gy__future_take_free(struct gy_shard *shard,
+                                                      struct gy_actor *owner, uint64_t callee)
+{
+    uint32_t slot = shard->futures_free;
+    struct gy__future *future = &shard->futures[slot];
+    shard->futures_free = future->next;
+    future->owner = (uint32_t)(owner->pid.bits >> 32) & 0x3FFFFF;
+    future->state = GY__FUTURE_PENDING;
+    future->timed = false;
+    future->pins = GY__PIN_ANSWER_DUE;
+    future->has_buf = false;
+    future->run = NULL;
+    future->callee = callee;
+    future->prev = 0;
+    future->next = owner->gy__futures;
+    if (future->next != 0)
+        shard->futures[future->next].prev = slot;
+    owner->gy__futures = slot;
+    shard->futures_live++;
+    return future;
 }
 
 /* Zeroed memory of the shard for its life; asserts that it is asked for at boot only, or counted. */
@@ -362,13 +409,6 @@ static inline uint32_t gy__actor_slot(const struct gy_actor *actor)
 {
     return gy__pid_slot(actor->pid.bits);
 }
-#define GY__FUT_GENERATION_BITS 34
-#define GY__FUT_GENERATION_MASK ((UINT64_C(1) << GY__FUT_GENERATION_BITS) - 1)
-static inline uint32_t gy__fut_slot(uint64_t fut)
-{
-    return (uint32_t)(fut >> GY__FUT_GENERATION_BITS) & 0xFFFFF;
-}
-
 /* What the shards share; each field says who writes it. */
 struct gy_runtime {
     struct gy_config config;

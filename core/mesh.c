@@ -59,19 +59,22 @@ static __attribute__((noinline)) bool ring_create(struct gy_shard *shard, uint32
     return true;
 }
 
+/* Does the sender's quota leave room; looks at head again, since only the receiver moves it. */
+static bool quota_has_room(struct gy__out *out, uint64_t sender)
+{
+    if (*gy__quota_of(&out->quota, sender) < out->quota.max)
+        return true;
+    /* acquire: as in gy__ring_has_room(). */
+    out->head = atomic_load_explicit(&out->ring->head, memory_order_acquire);
+    return out->head >= out->quota.mark;
+}
+
 bool gy__mesh_has_room(struct gy_shard *shard, uint32_t peer, uint64_t sender)
 {
     struct gy__out *out = &shard->mesh.out[peer];
     if (out->ring == NULL)
         return shard->mesh.rings_left > 0;
-    if (!gy__ring_has_room(out, out->count / 2))
-        return false;
-    /* Without taking it: is the quota's window full, and may it not begin anew? */
-    uint16_t sent = out->quota.sent[gy__pid_slot(sender) % GY__QUOTA_BUCKETS];
-    if (sent < out->quota.max)
-        return true;
-    out->head = atomic_load_explicit(&out->ring->head, memory_order_acquire);
-    return out->head >= out->quota.mark;
+    return gy__ring_has_room(out, out->count / 2) && quota_has_room(out, sender);
 }
 
 struct gy_cell *gy__mesh_reserve(struct gy_shard *shard, uint32_t peer, uint64_t sender)
@@ -79,14 +82,13 @@ struct gy_cell *gy__mesh_reserve(struct gy_shard *shard, uint32_t peer, uint64_t
     struct gy__out *out = &shard->mesh.out[peer];
     if (__builtin_expect(out->ring == NULL, 0) && !ring_create(shard, peer))
         return NULL;
-    uint32_t bucket = gy__pid_slot(sender);
     if (__builtin_expect(gy__ring_has_room(out, out->count / 2), 1)) {
-        if (__builtin_expect(gy__quota_take(&out->quota, bucket, out->head, out->tail), 1))
+        uint16_t *sent = gy__quota_of(&out->quota, sender);
+        if (__builtin_expect(*sent < out->quota.max, 1) ||
+            (quota_has_room(out, sender) && gy__quota_renew(&out->quota, out->head, out->tail))) {
+            ++*sent;
             return gy__ring_reserve(out);
-        /* The quota looks at our copy of head; is it old? acquire: as in gy__ring_has_room(). */
-        out->head = atomic_load_explicit(&out->ring->head, memory_order_acquire);
-        if (gy__quota_take(&out->quota, bucket, out->head, out->tail))
-            return gy__ring_reserve(out);
+        }
     }
     gy__count(&shard->core_counters[GY__COUNT_RING_FULL], 1);
     return NULL;
@@ -130,14 +132,14 @@ void gy__mesh_discard(struct gy_shard *shard, uint32_t peer, uint32_t slot)
 {
     struct gy__out *out = &shard->mesh.out[peer];
     struct gy__future *future = &shard->futures[slot];
-    if (future->discard_waits)
+    if (future->pins & GY__PIN_DISCARD_WAITS)
         return;
     if (out->discards_first == 0 && gy__ring_has_room(out, out->count / 2)) {
         send_discard(shard, peer, gy__ring_reserve(out), future);
         return;
     }
     backlog_add(&shard->mesh, out);
-    future->discard_waits = true;
+    future->pins |= GY__PIN_DISCARD_WAITS;
     future->value.next_discard = 0;
     if (out->discards_first == 0)
         out->discards_first = slot;
@@ -180,7 +182,7 @@ static void backlog_send(struct gy_shard *shard)
         while (out->discards_first != 0 && gy__ring_has_room(out, out->count / 2)) {
             struct gy__future *future = &shard->futures[out->discards_first];
             out->discards_first = (uint32_t)future->value.next_discard;
-            if (future->answer_due)
+            if (future->pins & GY__PIN_ANSWER_DUE)
                 send_discard(shard, peer, gy__ring_reserve(out), future);
             (void)gy__future_discard_left(shard, future);
         }

@@ -107,20 +107,53 @@ void gy__answer(struct gy_shard *shard, uint64_t promise, int res, const void *v
         gy__mesh_commit(shard, peer, cell, promise);
 }
 
+/* The handler's own promise, or the record of a kept one, is used up. -> false: neither. */
+static inline bool promise_use(struct gy_shard *shard, uint64_t promise)
+{
+    if (__builtin_expect(promise == shard->context.promise && promise != 0, 1)) {
+        shard->context.promise = 0;
+        return true;
+    }
+    uint32_t *link = kept_link(shard, promise);
+    if (*link == 0)
+        return false;
+    kept_free(shard, link);
+    return true;
+}
+
+int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, uint64_t w2,
+                     uint64_t w3)
+{
+    struct gy_shard *shard = gy__self();
+    if (__builtin_expect(!promise_use(shard, promise.bits), 0))
+        return -ESRCH;
+    uint32_t peer = (uint32_t)(promise.bits >> GY__SHARD_SHIFT);
+    bool local = peer == shard->index;
+    struct gy_cell *cell = local ? gy__fifo_push(&shard->fifo) :
+                                   gy__mesh_reserve_answer(shard, peer);
+    GY_ASSERT(cell != NULL);
+    cell->verb = &gy__verb_answer;
+    cell->from.res = 0;
+    cell->fut = size;
+    cell->payload.word[0] = w0;
+    cell->payload.word[1] = w1;
+    cell->payload.word[2] = w2;
+    cell->payload.word[3] = w3;
+    if (local)
+        cell->target = promise.bits;
+    else
+        gy__mesh_commit(shard, peer, cell, promise.bits);
+    return 0;
+}
+
 int gy_resolve_raw(gy_promise promise, int res, const void *value, size_t size, struct gy_buf *buf)
 {
     struct gy_shard *shard = gy__self();
     GY_ASSERT(size <= (buf == NULL ? GY_MSG_INLINE : GY_MSG_INLINE_WITH_BUF));
     GY_ASSERT(res >= 0 || (size == 0 && buf == NULL));
-    if (promise.bits == shard->context.promise && promise.bits != 0) {
-        shard->context.promise = 0;
-    } else {
-        uint32_t *link = kept_link(shard, promise.bits);
-        if (*link == 0) {
-            gy_buf_release(buf);
-            return -ESRCH;
-        }
-        kept_free(shard, link);
+    if (!promise_use(shard, promise.bits)) {
+        gy_buf_release(buf);
+        return -ESRCH;
     }
     gy__answer(shard, promise.bits, res, value, size, buf);
     return 0;

@@ -32,13 +32,13 @@ static bool has_room(struct gy_shard *shard, const struct gy__waiter *waiter)
         return peer >= shard->runtime->shard_count ||
                (gy__mesh_has_room(shard, peer, waiter->actor) &&
                 shard->mesh.out[peer].calls < shard->mesh.ring_count / 2);
-    const struct gy__fifo *fifo = &shard->fifo;
+    struct gy__fifo *fifo = &shard->fifo;
     const struct gy__slot *dense = &shard->slots[gy__pid_slot(waiter->to)];
     /* A target that died is room too: the next send says -ESRCH. */
     if (dense->generation != (uint32_t)waiter->to)
         return true;
-    return dense->room > 0 && gy__fifo_count(fifo) < fifo->normal_max &&
-           (fifo->quota.sent[gy__pid_slot(waiter->actor) % GY__QUOTA_BUCKETS] < fifo->quota.max ||
+    return dense->room > 0 && fifo->room > 0 &&
+           (*gy__quota_of(&fifo->quota, waiter->actor) < fifo->quota.max ||
             fifo->popped >= fifo->quota.mark);
 }
 

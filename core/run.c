@@ -14,6 +14,9 @@
 #define STRIDE_MIN 16
 #define STRIDE_MAX 64
 #define STRIDE_CHEAP_NS 2000
+/* A turn runs what was queued when it began, and what these cells send, up to so many in all; time
+ * bounds it besides. Without the latter a single message going back and forth would cost a turn per hop. */
+#define CELLS_PER_TURN 1024
 
 void gy__cell_drop(struct gy_shard *shard, struct gy_cell *cell, int err)
 {
@@ -45,7 +48,7 @@ static __attribute__((noinline)) void run_stashed(struct gy_shard *shard, struct
     }
     dense->room += !from_ring;
     gy__count(&shard->core_counters[GY__COUNT_DROPPED], cell->fut == 0);
-    gy__count(&shard->types[actor->gy__type_index].dropped, cell->fut == 0);
+    gy__count(&gy__stats_of(actor)->dropped, cell->fut == 0);
     gy__cell_drop(shard, cell, -EAGAIN);
 }
 
@@ -78,7 +81,7 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
     dense->room += !from_ring;
     shard->context.actor = actor;
     shard->context.promise = cell->fut;
-    gy__count(&shard->types[actor->gy__type_index].cells, 1);
+    gy__count(&gy__stats_of(actor)->cells, 1);
     struct gy_buf *buf = verb->flags & GY_VERB_BUF ? cell->payload.with.buf : NULL;
     verb->run(actor, &cell->payload, buf, (gy_promise){ cell->fut });
     if (__builtin_expect(shard->context.promise != 0, 0))
@@ -94,7 +97,8 @@ void gy__cell_run(struct gy_shard *shard, struct gy_cell *cell, bool from_ring)
     shard->context = saved;
 }
 
-static inline void prefetch_ahead(const struct gy_shard *shard)
+/* Forced inline: gcc takes a function that only prefetches for one without effect, and drops it. */
+static inline __attribute__((always_inline)) void prefetch_ahead(const struct gy_shard *shard)
 {
     const struct gy_cell *cell = gy__chain_ahead(&shard->fifo.chain, AHEAD);
     if (cell == NULL)
@@ -108,31 +112,45 @@ static inline void prefetch_ahead(const struct gy_shard *shard)
     }
 }
 
+/* Bring room and the reader's place up to date. */
+static inline void fifo_account(struct gy__fifo *fifo, uint32_t cells)
+{
+    fifo->room += cells;
+    fifo->popped += cells;
+}
+
+/* Run up to n cells; -> how many there were. */
+static inline uint32_t fifo_run_some(struct gy_shard *shard, uint32_t n)
+{
+    struct gy__fifo *fifo = &shard->fifo;
+    uint32_t i = 0;
+    for (; i < n && fifo->chain.head != fifo->chain.tail; i++) {
+        prefetch_ahead(shard);
+        cell_run(shard, fifo->chain.head, false);
+        gy__chain_pop(&fifo->chain, &fifo->pool);
+    }
+    fifo_account(fifo, i);
+    return i;
+}
+
 void gy__fifo_run(struct gy_shard *shard, uint64_t stop_ns)
 {
     struct gy__fifo *fifo = &shard->fifo;
     struct gy__context saved = shard->context;
-    uint64_t end = fifo->pushed, begun = fifo->popped;
-    uint64_t look = begun + STRIDE_MIN;
+    uint64_t begun = fifo->popped, end = begun + CELLS_PER_TURN;
     uint32_t stride = STRIDE_MIN;
     uint64_t last_ns = shard->now_ns;
-
-    while (fifo->popped != end) {
-        prefetch_ahead(shard);
-        cell_run(shard, gy__chain_peek(&fifo->chain), false);
-        gy__chain_pop(&fifo->chain, &fifo->pool);
-        fifo->popped++;
-        if (__builtin_expect(fifo->popped == look, 0)) {
-            uint64_t now_ns = shard->driver->now(shard->ctx);
-            if (now_ns >= stop_ns)
-                break;
-            if (now_ns - last_ns < STRIDE_CHEAP_NS && stride < STRIDE_MAX)
-                stride *= 2;
-            else if (now_ns - last_ns >= STRIDE_CHEAP_NS)
-                stride = STRIDE_MIN;
-            look += stride;
-            last_ns = now_ns;
-        }
+    if (end < gy__fifo_pushed(fifo))
+        end = gy__fifo_pushed(fifo);
+    while (fifo->popped < end && fifo_run_some(shard, stride) == stride) {
+        uint64_t now_ns = shard->driver->now(shard->ctx);
+        if (now_ns >= stop_ns)
+            break;
+        if (now_ns - last_ns >= STRIDE_CHEAP_NS)
+            stride = STRIDE_MIN;
+        else if (stride < STRIDE_MAX)
+            stride *= 2;
+        last_ns = now_ns;
     }
     shard->context = saved;
     gy__count(&shard->core_counters[GY__COUNT_CELLS], fifo->popped - begun);

@@ -8,7 +8,6 @@
 #include "core/foreign.h"
 
 #include <errno.h>
-#include <string.h>
 
 static __attribute__((noinline)) int refuse(struct gy_shard *shard, int err)
 {
@@ -18,63 +17,78 @@ static __attribute__((noinline)) int refuse(struct gy_shard *shard, int err)
 }
 
 static inline void fill(struct gy_cell *cell, const struct gy_verb *verb, uint64_t sender,
-                        uint64_t fut, const uint64_t *words, struct gy_buf *buf)
+                        uint64_t fut, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3)
 {
     cell->verb = verb;
     cell->from.sender = sender;
     cell->fut = fut;
-    switch ((verb->size + 7) / 8) {
-    case 4:
-        cell->payload.word[3] = words[3];
-        /* fall through */
-    case 3:
-        cell->payload.word[2] = words[2];
-        /* fall through */
-    case 2:
-        cell->payload.word[1] = words[1];
-        /* fall through */
-    case 1:
-        cell->payload.word[0] = words[0];
-        /* fall through */
-    default:
-        break;
-    }
-    if (verb->flags & GY_VERB_BUF)
-        cell->payload.with.buf = buf;
+    cell->payload.word[0] = w0;
+    cell->payload.word[1] = w1;
+    cell->payload.word[2] = w2;
+    cell->payload.word[3] = w3;
 }
 
-/* May this actor send to `to` on this shard? On 0 its room and quota are taken. */
-static inline int local_take(struct gy_shard *shard, uint64_t to)
+/* Why there is no room: told apart only now that something is short. */
+static __attribute__((noinline)) int local_refusal(struct gy_shard *shard)
+{
+    if (shard->context.actor->gy__flags & GY__ACTOR_FAILED)
+        return -EOWNERDEAD;
+    return refuse(shard, -EAGAIN);
+}
+
+/* The common case of a send to an actor of this shard: everything is there. NULL, with nothing
+ * changed, if anything is not. It calls nothing, so that a send need not save registers. */
+static inline struct gy_cell *local_take_fast(struct gy_shard *shard, uint64_t to, uint64_t sender)
 {
     struct gy__fifo *fifo = &shard->fifo;
-    uint32_t slot = gy__pid_slot(to);
-    struct gy__slot *dense = &shard->slots[slot];
-    if (__builtin_expect(dense->generation != (uint32_t)to || (to & 1) == 0, 0))
-        return -ESRCH;
-    if (__builtin_expect(shard->context.actor->gy__flags & GY__ACTOR_FAILED, 0))
-        return -EOWNERDEAD;
-    if (__builtin_expect(dense->room <= 0 || gy__fifo_count(fifo) >= fifo->normal_max, 0))
-        return -EAGAIN;
-    if (__builtin_expect(!gy__quota_take(&fifo->quota,
-                                         gy__pid_slot(shard->context.actor->pid.bits), fifo->popped,
-                                         fifo->pushed),
+    struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
+    uint16_t *sent = gy__quota_of(&fifo->quota, sender);
+    struct gy_cell *cell = fifo->chain.tail;
+    if (__builtin_expect(to >> GY__SHARD_SHIFT != shard->self_bits >> GY__SHARD_SHIFT ||
+                             dense->generation != (uint32_t)to || dense->room <= 0 ||
+                             fifo->room <= shard->room_barred || *sent >= fifo->quota.max ||
+                             cell == fifo->chain.tail_end,
                          0))
-        return -EAGAIN;
+        return NULL;
+    /* What was looked at is counted in memory rather than carried in registers: with the six of the
+     * message there would be too few, and each send would save and restore half a dozen. */
+    __asm__ volatile("" ::: "memory");
+    ++*sent;
     dense->room--;
-    return 0;
+    fifo->room--;
+    fifo->chain.tail = cell + 1;
+    cell->target = to;
+    return cell;
 }
 
-static inline struct gy_cell *local_push(struct gy_shard *shard, uint64_t to)
+/* The same in every case, with the reason if it may not be sent. A sender that failed has no room:
+ * gy_fail(). */
+static struct gy_cell *local_take(struct gy_shard *shard, uint64_t to, uint64_t sender, int *err)
 {
-    struct gy_cell *cell = gy__fifo_push(&shard->fifo);
+    struct gy__fifo *fifo = &shard->fifo;
+    struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
+    if (dense->generation != (uint32_t)to) {
+        *err = -ESRCH;
+        return NULL;
+    }
+    uint16_t *sent = gy__quota_of(&fifo->quota, sender);
+    if (dense->room <= 0 || fifo->room <= shard->room_barred ||
+        (*sent >= fifo->quota.max &&
+         !gy__quota_renew(&fifo->quota, fifo->popped, gy__fifo_pushed(fifo)))) {
+        *err = local_refusal(shard);
+        return NULL;
+    }
+    ++*sent;
+    dense->room--;
+    struct gy_cell *cell = gy__fifo_push(fifo);
     GY_ASSERT(cell != NULL);
     cell->target = to;
     return cell;
 }
 
-static __attribute__((noinline)) int cast_remote(struct gy_shard *shard, uint64_t to,
-                                                 const struct gy_verb *verb, const uint64_t *words,
-                                                 struct gy_buf *buf)
+static int cast_remote(struct gy_shard *shard, uint64_t to,
+                                                 const struct gy_verb *verb, uint64_t w0,
+                                                 uint64_t w1, uint64_t w2, uint64_t w3)
 {
     uint32_t peer = (uint32_t)(to >> GY__SHARD_SHIFT);
     if (peer >= shard->runtime->shard_count || (to & 1) == 0)
@@ -85,92 +99,151 @@ static __attribute__((noinline)) int cast_remote(struct gy_shard *shard, uint64_
     struct gy_cell *cell = gy__mesh_reserve(shard, peer, sender);
     if (cell == NULL)
         return refuse(shard, -EAGAIN);
-    fill(cell, verb, sender, 0, words, buf);
+    fill(cell, verb, sender, 0, w0, w1, w2, w3);
     gy__mesh_commit(shard, peer, cell, to);
     return 0;
+}
+
+static __attribute__((noinline)) int cast_slow(gy_pid to, const struct gy_verb *verb, uint64_t w0,
+                                               uint64_t w1, uint64_t w2, uint64_t w3)
+{
+    struct gy_shard *shard = gy__self();
+    if (to.bits >> GY__SHARD_SHIFT != shard->index)
+        return cast_remote(shard, to.bits, verb, w0, w1, w2, w3);
+    uint64_t sender = shard->context.actor->pid.bits;
+    int err = 0;
+    struct gy_cell *cell = local_take(shard, to.bits, sender, &err);
+    if (cell == NULL)
+        return err;
+    fill(cell, verb, sender, 0, w0, w1, w2, w3);
+    return 0;
+}
+
+int gy_cast_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1, uint64_t w2,
+                  uint64_t w3)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy_cell *cell = local_take_fast(shard, to.bits, shard->context.actor->pid.bits);
+    if (__builtin_expect(cell == NULL, 0))
+        return cast_slow(to, verb, w0, w1, w2, w3);
+    fill(cell, verb, shard->context.actor->pid.bits, 0, w0, w1, w2, w3);
+    return 0;
+}
+
+static __attribute__((noinline)) gy_fut call_refused(const struct gy_verb *verb, uint64_t w3,
+                                                     int err)
+{
+    if (verb->flags & GY_VERB_BUF)
+        gy_buf_release((struct gy_buf *)(uintptr_t)w3);
+    return gy__fut_refused(err);
+}
+
+static gy_fut call_remote(struct gy_shard *shard, uint64_t to,
+                                                    const struct gy_verb *verb, uint64_t w0,
+                                                    uint64_t w1, uint64_t w2, uint64_t w3)
+{
+    uint32_t peer = (uint32_t)(to >> GY__SHARD_SHIFT);
+    struct gy_actor *self = shard->context.actor;
+    if (peer >= shard->runtime->shard_count || (to & 1) == 0)
+        return call_refused(verb, w3, -ESRCH);
+    if (self->gy__flags & GY__ACTOR_FAILED)
+        return call_refused(verb, w3, -EOWNERDEAD);
+    struct gy__out *out = &shard->mesh.out[peer];
+    if (out->calls >= shard->mesh.ring_count / 2)
+        return call_refused(verb, w3, refuse(shard, -EAGAIN));
+    struct gy__future *future = gy__future_take(shard, self, to);
+    if (future == NULL)
+        return call_refused(verb, w3, refuse(shard, -EAGAIN));
+    struct gy_cell *cell = gy__mesh_reserve(shard, peer, self->pid.bits);
+    if (cell == NULL) {
+        gy__future_untake(shard, future);
+        return call_refused(verb, w3, refuse(shard, -EAGAIN));
+    }
+    uint64_t bits = gy__future_bits(shard, future);
+    out->calls++;
+    fill(cell, verb, self->pid.bits, bits, w0, w1, w2, w3);
+    gy__mesh_commit(shard, peer, cell, to);
+    return (gy_fut){ bits };
+}
+
+static __attribute__((noinline)) gy_fut call_slow(gy_pid to, const struct gy_verb *verb,
+                                                  uint64_t w0, uint64_t w1, uint64_t w2,
+                                                  uint64_t w3)
+{
+    struct gy_shard *shard = gy__self();
+    if (to.bits >> GY__SHARD_SHIFT != shard->index)
+        return call_remote(shard, to.bits, verb, w0, w1, w2, w3);
+    struct gy_actor *self = shard->context.actor;
+    int err = 0;
+    struct gy__future *future = gy__future_take(shard, self, to.bits);
+    if (future == NULL)
+        return call_refused(verb, w3, refuse(shard, -EAGAIN));
+    struct gy_cell *cell = local_take(shard, to.bits, self->pid.bits, &err);
+    if (cell == NULL) {
+        gy__future_untake(shard, future);
+        return call_refused(verb, w3, err);
+    }
+    uint64_t bits = gy__future_bits(shard, future);
+    fill(cell, verb, self->pid.bits, bits, w0, w1, w2, w3);
+    return (gy_fut){ bits };
+}
+
+gy_fut gy_call_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1, uint64_t w2,
+                     uint64_t w3)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy_actor *self = shard->context.actor;
+    struct gy_cell *cell = NULL;
+    if (__builtin_expect(shard->futures_free != 0, 1))
+        cell = local_take_fast(shard, to.bits, self->pid.bits);
+    if (__builtin_expect(cell == NULL, 0))
+        return call_slow(to, verb, w0, w1, w2, w3);
+    uint64_t bits = gy__future_bits(shard, gy__future_take_free(shard, self, to.bits));
+    fill(cell, verb, self->pid.bits, bits, w0, w1, w2, w3);
+    return (gy_fut){ bits };
+}
+
+/* The message in memory as four words. */
+static void words_load(uint64_t w[4], const struct gy_verb *verb, const uint64_t *words,
+                       struct gy_buf *buf)
+{
+    for (unsigned i = 0; i < 4; i++)
+        w[i] = i < (verb->size + 7u) / 8 ? words[i] : 0;
+    if (verb->flags & GY_VERB_BUF)
+        w[3] = (uint64_t)(uintptr_t)buf;
 }
 
 int gy_cast_raw(gy_pid to, const struct gy_verb *verb, const uint64_t *words, struct gy_buf *buf)
 {
-    struct gy_shard *shard = gy__self();
-    if (to.bits >> GY__SHARD_SHIFT != shard->index)
-        return cast_remote(shard, to.bits, verb, words, buf);
-    int err = local_take(shard, to.bits);
-    if (__builtin_expect(err < 0, 0))
-        return refuse(shard, err);
-    fill(local_push(shard, to.bits), verb, shard->context.actor->pid.bits, 0, words, buf);
-    return 0;
-}
-
-static __attribute__((noinline)) gy_fut call_refused(struct gy_shard *shard, int err,
-                                                     struct gy_buf *buf)
-{
-    gy_buf_release(buf);
-    return gy__fut_refused(refuse(shard, err));
-}
-
-static __attribute__((noinline)) gy_fut call_remote(struct gy_shard *shard, uint64_t to,
-                                                    const struct gy_verb *verb,
-                                                    const uint64_t *words, struct gy_buf *buf)
-{
-    uint32_t peer = (uint32_t)(to >> GY__SHARD_SHIFT);
-    struct gy_actor *self = shard->context.actor;
-    if (peer >= shard->runtime->shard_count)
-        return call_refused(shard, -ESRCH, buf);
-    if (self->gy__flags & GY__ACTOR_FAILED)
-        return call_refused(shard, -EOWNERDEAD, buf);
-    struct gy__out *out = &shard->mesh.out[peer];
-    if (out->calls >= shard->mesh.ring_count / 2)
-        return call_refused(shard, -EAGAIN, buf);
-    struct gy__future *future = gy__future_take(shard, self, to);
-    if (future == NULL)
-        return call_refused(shard, -EAGAIN, buf);
-    struct gy_cell *cell = gy__mesh_reserve(shard, peer, self->pid.bits);
-    if (cell == NULL) {
-        gy__future_untake(shard, future);
-        return call_refused(shard, -EAGAIN, buf);
-    }
-    uint64_t bits = gy__future_bits(shard, future);
-    out->calls++;
-    fill(cell, verb, self->pid.bits, bits, words, buf);
-    gy__mesh_commit(shard, peer, cell, to);
-    return (gy_fut){ bits };
+    uint64_t w[4];
+    words_load(w, verb, words, buf);
+    return gy_cast_words(to, verb, w[0], w[1], w[2], w[3]);
 }
 
 gy_fut gy_call_raw(gy_pid to, const struct gy_verb *verb, const uint64_t *words,
                    struct gy_buf *buf)
 {
-    struct gy_shard *shard = gy__self();
-    if (to.bits >> GY__SHARD_SHIFT != shard->index)
-        return call_remote(shard, to.bits, verb, words, buf);
-    struct gy__future *future = gy__future_take(shard, shard->context.actor, to.bits);
-    if (__builtin_expect(future == NULL, 0))
-        return call_refused(shard, -EAGAIN, buf);
-    int err = local_take(shard, to.bits);
-    if (__builtin_expect(err < 0, 0)) {
-        gy__future_untake(shard, future);
-        return call_refused(shard, err, buf);
-    }
-    uint64_t bits = gy__future_bits(shard, future);
-    fill(local_push(shard, to.bits), verb, shard->context.actor->pid.bits, bits, words, buf);
-    return (gy_fut){ bits };
+    uint64_t w[4];
+    words_load(w, verb, words, buf);
+    return gy_call_words(to, verb, w[0], w[1], w[2], w[3]);
 }
 
-/* The runtime of a shard answers these itself: no actor, no mailbox, no quota of another's. */
+/* The runtime of a shard answers these itself: no actor, no mailbox. */
 gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uint64_t *words)
 {
     struct gy_shard *shard = gy__self();
     if (runtime_of.bits >> GY__SHARD_SHIFT != shard->index)
-        return call_remote(shard, runtime_of.bits, verb, words, NULL);
-    struct gy__fifo *fifo = &shard->fifo;
+        return call_remote(shard, runtime_of.bits, verb, words[0], words[1], words[2], words[3]);
+    struct gy_actor *self = shard->context.actor;
     struct gy__future *future = NULL;
-    if (gy__fifo_count(fifo) < fifo->normal_max)
-        future = gy__future_take(shard, shard->context.actor, runtime_of.bits);
+    if (shard->fifo.room > 0)
+        future = gy__future_take(shard, self, runtime_of.bits);
     if (future == NULL)
-        return call_refused(shard, -EAGAIN, NULL);
+        return call_refused(verb, 0, refuse(shard, -EAGAIN));
     uint64_t bits = gy__future_bits(shard, future);
-    fill(local_push(shard, runtime_of.bits), verb, shard->context.actor->pid.bits, bits, words,
-         NULL);
+    struct gy_cell *cell = gy__fifo_push(&shard->fifo);
+    cell->target = runtime_of.bits;
+    fill(cell, verb, self->pid.bits, bits, words[0], words[1], words[2], words[3]);
     return (gy_fut){ bits };
 }
 
@@ -183,9 +256,10 @@ int gy_post_raw(struct gy_runtime *runtime, gy_pid to, const struct gy_verb *ver
     if (verb->flags & (GY_VERB_BUF | GY_VERB_CALL))
         return -EINVAL;
     struct gy_cell cell;
-    memset(&cell, 0, sizeof(cell));
+    uint64_t w[4];
+    words_load(w, verb, words, NULL);
     cell.target = to.bits;
-    fill(&cell, verb, 0, 0, words, NULL);
+    fill(&cell, verb, 0, 0, w[0], w[1], w[2], w[3]);
     int err = gy__foreign_post(runtime->shards[peer]->foreign, &cell);
     if (err < 0)
         return err;

@@ -49,9 +49,9 @@ static int fifo_open(struct gy_shard *shard)
     struct gy__fifo *fifo = &shard->fifo;
     /* What can be queued beyond casts and calls: stops and refusals, each future's answer and its
      * continuation, an unstash for each block lent. */
-    fifo->normal_max = config->fifo_cells;
+    fifo->room_max = fifo->room = config->fifo_cells;
     fifo->control_max = config->fifo_cells / 8 + 64;
-    uint64_t cells = fifo->normal_max + fifo->control_max + 2 * (uint64_t)config->futures +
+    uint64_t cells = (uint64_t)(fifo->room_max + fifo->control_max) + 2 * (uint64_t)config->futures +
                      STASH_BLOCKS;
     uint32_t blocks = (uint32_t)(cells / GY__BLOCK_CELLS + 2 + STASH_BLOCKS);
     fifo->quota.max = config->fifo_cells / 8;
@@ -194,7 +194,7 @@ static void phases_advance(struct gy_shard *shard)
         /* Whatever start functions spawned meanwhile ends too. */
         if (shard->actors_live > 0)
             actors_stop(shard);
-        if (shard->ops_in_flight == 0 && gy__fifo_count(&shard->fifo) == 0)
+        if (shard->ops_in_flight == 0 && gy__fifo_empty(&shard->fifo))
             phase_set(shard, GY__PHASE_STOPPED);
     }
 }
@@ -238,7 +238,7 @@ bool gy__shard_run(struct gy_shard *shard)
     uint64_t stop_ns = shard->now_ns + TURN_NS;
     gy__mesh_drain(shard, stop_ns);
     foreign_drain(shard);
-    if (gy__fifo_count(&shard->fifo) > 0)
+    if (!gy__fifo_empty(&shard->fifo))
         gy__fifo_run(shard, stop_ns);
     unsigned fired = gy__wheel_advance(&shard->wheel, shard->now_ns, TIMERS_AT_ONCE);
     if (fired > 0)
@@ -249,7 +249,7 @@ bool gy__shard_run(struct gy_shard *shard)
     phases_advance(shard);
     gy__count(&shard->core_counters[GY__COUNT_TURNS], 1);
     gauges_set(shard);
-    return gy__fifo_count(&shard->fifo) > 0 || fired == TIMERS_AT_ONCE;
+    return !gy__fifo_empty(&shard->fifo) || fired == TIMERS_AT_ONCE;
 }
 
 void gy__shard_publish(struct gy_shard *shard)
@@ -297,7 +297,7 @@ static bool anything(const struct gy_shard *shard)
         return true;
     if (requests & GY__REQUEST_DRAIN && shard->phase == GY__PHASE_RUN)
         return true;
-    return gy__fifo_count(&shard->fifo) > 0 || gy__mesh_inbound(shard) ||
+    return !gy__fifo_empty(&shard->fifo) || gy__mesh_inbound(shard) ||
            gy__foreign_peek(shard->foreign) != NULL;
 }
 

@@ -50,16 +50,15 @@ typedef struct gy_promise {
 struct gy_actor {
     gy_pid pid;
     const struct gy_actor_type *type;
-    uint32_t gy__futures; /* first of the future slots it owns */
-    uint32_t gy__kept;    /* first of the promises it keeps */
+    void *gy__stats;      /* counters of its type */
     void *gy__stash;      /* cells that wait while it holds */
     void *gy__streams;    /* first of the streams it owns */
+    uint32_t gy__futures; /* first of the future slots it owns */
+    uint32_t gy__kept;    /* first of the promises it keeps */
     uint32_t gy__ops;     /* operations in flight that point into it */
     int32_t gy__why;      /* why it stops */
-    uint16_t gy__type_index;
     uint8_t gy__state;
     uint8_t gy__flags;
-    uint32_t gy__waiter_next;
 };
 
 /* One per kind of actor, defined once by GY_ACTOR_TYPE in the actor's .c. */
@@ -88,10 +87,6 @@ struct gy_verb {
     uint16_t flags;
 };
 
-/* A message as the senders below take it: zero-padded to whole words. */
-union gy_words {
-    uint64_t word[GY_MSG_INLINE / 8];
-};
 
 /* ---- where am I -------------------------------------------------------------------------- */
 
@@ -140,17 +135,28 @@ GY_API void gy_unhold(struct gy_actor *self);
 
 /* ---- messages ---------------------------------------------------------------------------- */
 
-/* Send a message and forget it. words: copied, (verb->size + 7) / 8 of them. buf: taken when 0 is
- * returned, otherwise it stays the caller's; NULL unless the verb has GY_VERB_BUF.
+/* Send a message and forget it. w0..w3: the message, zero-padded to four words. With GY_VERB_BUF w3
+ * is the buffer's address; it is taken when 0 is returned, otherwise it stays the caller's.
  * Order: FIFO per sender and receiver. Cost: one copy of 64 bytes; the wake of a sleeping shard is
  * paid once per turn and peer. -> 0; -EAGAIN; -ESRCH. */
+GY_API GY_MUST_CHECK int gy_cast_words(gy_pid to, const struct gy_verb *verb, uint64_t w0,
+                                       uint64_t w1, uint64_t w2, uint64_t w3);
+/* Send a message and get the answer as a future. Always returns a handle: when the call was refused
+ * the handle carries the error, and whatever waits on it gets that error; a buffer is then
+ * released. */
+GY_API GY_MUST_CHECK gy_fut gy_call_words(gy_pid to, const struct gy_verb *verb, uint64_t w0,
+                                          uint64_t w1, uint64_t w2, uint64_t w3);
+/* The same with the message in memory: (verb->size + 7) / 8 words, and the buffer apart (NULL
+ * unless the verb has GY_VERB_BUF). */
 GY_API GY_MUST_CHECK int gy_cast_raw(gy_pid to, const struct gy_verb *verb, const uint64_t *words,
                                      struct gy_buf *buf);
-/* Send a message and get the answer as a future. Always returns a handle: when the call was refused
- * the handle carries the error, and whatever waits on it gets that error; buf is then released. */
 GY_API GY_MUST_CHECK gy_fut gy_call_raw(gy_pid to, const struct gy_verb *verb,
                                         const uint64_t *words, struct gy_buf *buf);
 
+/* Answer a call with size bytes of value in w0..w3 (the rest zero): gy_resolve_raw without the copy
+ * through memory. */
+GY_API int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, uint64_t w2,
+                            uint64_t w3);
 /* Answer a call. res >= 0: ready, with size bytes of value (copied, at most GY_MSG_INLINE, or
  * GY_MSG_INLINE_WITH_BUF with a buffer) and an optional buffer (taken in every case);
  * res < 0: failed, value and buf must be empty. The caller's continuation never runs inside.

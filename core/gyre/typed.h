@@ -54,14 +54,14 @@
     GY_FITS(struct A##_##V##_msg);                                                                 \
     GY_MUST_CHECK GY_INLINE int A##_##V(A##_pid to, struct A##_##V##_msg msg)                      \
     {                                                                                              \
-        GY_WORDS(words, msg);                                                                      \
-        return gy_cast_raw(to.pid, &A##_##V##_verb, words, NULL);                                  \
+        GY_WORDS(w, msg);                                                                          \
+        return gy_cast_words(to.pid, &A##_##V##_verb, w[0], w[1], w[2], w[3]);                     \
     }                                                                                              \
     GY_MUST_CHECK GY_INLINE int A##_##V##_post(struct gy_runtime *rt, A##_pid to,                  \
                                                struct A##_##V##_msg msg)                           \
     {                                                                                              \
-        GY_WORDS(words, msg);                                                                      \
-        return gy_post_raw(rt, to.pid, &A##_##V##_verb, words);                                    \
+        GY_WORDS(w, msg);                                                                          \
+        return gy_post_raw(rt, to.pid, &A##_##V##_verb, w);                                        \
     }                                                                                              \
     GY_EXTERN const struct gy_verb A##_##V##_verb
 
@@ -88,13 +88,14 @@
     GY_MUST_CHECK GY_INLINE A##_##V##_fut A##_##V(A##_pid to, struct A##_##V##_msg msg)            \
     {                                                                                              \
         A##_##V##_fut f;                                                                           \
-        GY_WORDS(words, msg);                                                                      \
-        f.fut = gy_call_raw(to.pid, &A##_##V##_verb, words, NULL);                                 \
+        GY_WORDS(w, msg);                                                                          \
+        f.fut = gy_call_words(to.pid, &A##_##V##_verb, w[0], w[1], w[2], w[3]);                    \
         return f;                                                                                  \
     }                                                                                              \
     GY_INLINE int A##_##V##_resolve(A##_##V##_promise p, struct A##_##V##_reply value)             \
     {                                                                                              \
-        return gy_resolve_raw(p.promise, 0, &value, sizeof(value), NULL);                          \
+        GY_WORDS(w, value);                                                                        \
+        return gy_resolve_words(p.promise, sizeof(value), w[0], w[1], w[2], w[3]);                 \
     }                                                                                              \
     GY_INLINE int A##_##V##_reject(A##_##V##_promise p, int err)                                   \
     {                                                                                              \
@@ -106,10 +107,9 @@
     }                                                                                              \
     GY_EXTERN const struct gy_verb A##_##V##_verb
 
-/* The message as whole words, the rest zero. */
+/* A message as four words, zero where it ends early. */
 #define GY_WORDS(words, msg)                                                                       \
-    uint64_t words[(sizeof(msg) + 7) / 8];                                                         \
-    words[sizeof(words) / 8 - 1] = 0;                                                              \
+    uint64_t words[GY_MSG_INLINE / 8] = { 0, 0, 0, 0 };                                            \
     memcpy(words, &(msg), sizeof(msg))
 
 /* In the caller's .c: F() runs on actor C when a future of A's verb V completes; value is NULL when

@@ -513,7 +513,7 @@ static void mailbox_bound_is_exact(void **state)
     fake_settle(&fake);
     assert_int_equal(outcome(1, f), -EAGAIN);
     assert_int_equal(count(0, GY__COUNT_DROPPED), 1);
-    assert_int_equal(fake.shard[0].shard->types[c->actor.gy__type_index].dropped, 1);
+    assert_int_equal(gy__stats_of(&c->actor)->dropped, 1);
 }
 
 static void future_table_and_credit_are_bounded(void **state)
