@@ -176,10 +176,16 @@ static void actors_stop(struct gy_shard *shard)
             gy__actor_finish(shard, gy__actor_at(shard, slot), -ECANCELED);
 }
 
+/* What foreign threads posted before they asked for the drain counts as begun. */
+static bool drained(struct gy_shard *shard)
+{
+    return shard->drain_holds == 0 && gy__foreign_peek(shard->foreign) == NULL;
+}
+
 static void phases_advance(struct gy_shard *shard)
 {
-    /* relaxed: nothing but the request itself is handed over. */
-    uint32_t requests = atomic_load_explicit(&shard->mesh.door->requests, memory_order_relaxed);
+    /* acquire: pairs with the fetch_or in request(); drained() sees what was posted before it. */
+    uint32_t requests = atomic_load_explicit(&shard->mesh.door->requests, memory_order_acquire);
     if (requests & GY__REQUEST_STOP && shard->phase < GY__PHASE_STOP) {
         phase_set(shard, GY__PHASE_STOP);
         gy__streams_stop(shard);
@@ -188,7 +194,7 @@ static void phases_advance(struct gy_shard *shard)
         phase_set(shard, GY__PHASE_DRAIN);
         gy__streams_drain(shard);
     }
-    if (shard->phase == GY__PHASE_DRAIN && shard->drain_holds == 0)
+    if (shard->phase == GY__PHASE_DRAIN && drained(shard))
         phase_set(shard, GY__PHASE_DRAINED);
     if (shard->phase == GY__PHASE_STOP) {
         /* Whatever start functions spawned meanwhile ends too. */
