@@ -158,18 +158,18 @@
 #define GY_ACTOR_TYPE(A, start_, stop_)                                                            \
     static int start_(struct A *self, const struct A##_args *args);                                \
     static void stop_(struct A *self, int why);                                                    \
-    static int A##_start_run(struct gy_actor *a, const void *args)                                 \
+    static int A##_type_start(struct gy_actor *a, const void *args)                                 \
     {                                                                                              \
         return start_((struct A *)(void *)a, (const struct A##_args *)args);                       \
     }                                                                                              \
-    static void A##_stop_run(struct gy_actor *a, int why)                                          \
+    static void A##_type_stop(struct gy_actor *a, int why)                                          \
     {                                                                                              \
         stop_((struct A *)(void *)a, why);                                                         \
     }                                                                                              \
     GY_STATIC_ASSERT(offsetof(struct A, actor) == 0, "struct gy_actor must be the first member");  \
     GY_EXTERN const struct gy_actor_type A##_type;                                                 \
     const struct gy_actor_type A##_type = { #A, sizeof(struct A), sizeof(struct A##_args),         \
-                                            A##_start_run, A##_stop_run }
+                                            A##_type_start, A##_type_stop }
 
 /* In the actor's .c: the one definition of a verb. */
 #define GY_VERB(A, V)                                                                              \

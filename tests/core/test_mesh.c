@@ -1,0 +1,344 @@
+/* Shards on real threads, under a driver that only sleeps and wakes: nothing is lost, doubled or
+ * reordered, and nobody sleeps for ever, with rings so small that they are full most of the time.
+ * The oracle is exact: every token is counted once per hop. */
+#include "core/kernel.h"
+#include "gyre/typed.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define SHARDS_MAX 12
+
+/* ---- the driver: a condition variable per shard ---- */
+
+struct world {
+    struct gy_runtime *runtime;
+    struct gy_config config;
+    unsigned shards;
+    pthread_barrier_t booted;
+    struct place {
+        struct world *world;
+        unsigned index;
+        pthread_mutex_t mutex;
+        pthread_cond_t cond;
+        bool woken;
+        pthread_t thread;
+        unsigned sleeps;
+    } places[SHARDS_MAX];
+};
+
+static uint64_t on_now(void *ctx)
+{
+    struct timespec t;
+    (void)ctx;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+static uint64_t on_random(void *ctx)
+{
+    return ctx == NULL ? 7 : ((struct place *)ctx)->index;
+}
+static void *on_memory(void *ctx, size_t bytes)
+{
+    (void)ctx;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+static void on_memory_free(void *ctx, void *memory, size_t bytes)
+{
+    (void)ctx;
+    munmap(memory, bytes);
+}
+static void place_wake(void *arg, unsigned shard)
+{
+    struct place *place = &((struct world *)arg)->places[shard];
+    pthread_mutex_lock(&place->mutex);
+    place->woken = true;
+    pthread_cond_signal(&place->cond);
+    pthread_mutex_unlock(&place->mutex);
+}
+static void on_wake(void *ctx, unsigned shard)
+{
+    place_wake(((struct place *)ctx)->world, shard);
+}
+static void on_log(void *ctx, int level, const char *text, size_t len)
+{
+    (void)ctx, (void)level;
+    fprintf(stderr, "%.*s\n", (int)len, text);
+}
+static void on_panic(void *ctx, const char *text)
+{
+    (void)ctx;
+    fprintf(stderr, "%s\n", text);
+    abort();
+}
+static const struct gy_driver driver = {
+    .size = sizeof(driver), .now = on_now,       .wall = on_now,
+    .random = on_random,    .memory = on_memory, .memory_free = on_memory_free,
+    .wake = on_wake,        .log = on_log,       .panic = on_panic,
+};
+
+static void place_sleep(struct place *place)
+{
+    pthread_mutex_lock(&place->mutex);
+    place->sleeps++;
+    while (!place->woken)
+        pthread_cond_wait(&place->cond, &place->mutex);
+    place->woken = false;
+    pthread_mutex_unlock(&place->mutex);
+}
+
+/* ---- the actors: each shard's relay passes tokens on to relays of other shards ---- */
+
+struct relay_args {
+    uint32_t shard;
+};
+GY_ACTOR(relay);
+struct relay_token_msg {
+    uint64_t hops;
+    uint64_t from_sequence; /* of the last sender, for order */
+    uint32_t from;
+};
+GY_CAST(relay, token);
+struct relay_ask_msg {
+    uint64_t hops;
+};
+struct relay_ask_reply {
+    uint64_t echo;
+};
+GY_CALL(relay, ask);
+struct relay_start_msg {
+    uint64_t tokens;
+    uint64_t hops;
+};
+GY_CAST(relay, start);
+
+struct relay {
+    struct gy_actor actor;
+    uint64_t handled, asked, answered, refused, rng;
+    uint64_t sequence_to[SHARDS_MAX];   /* last sent to each */
+    uint64_t sequence_from[SHARDS_MAX]; /* last seen of each */
+    struct {
+        uint64_t hops;
+        uint32_t to;
+    } held[4096]; /* tokens that found no room */
+    unsigned held_count;
+    bool waiting;
+};
+static relay_pid relays[SHARDS_MAX];
+static unsigned shards;
+static _Atomic uint64_t hops_left;
+
+GY_ACTOR_TYPE(relay, relay_start_fn, relay_stop_fn);
+GY_VERB(relay, token);
+GY_VERB(relay, ask);
+GY_VERB(relay, start);
+GY_THEN(relay, relay_on_answer, relay, ask);
+GY_ROOM(relay, relay_on_room);
+
+static int relay_start_fn(struct relay *self, const struct relay_args *args)
+{
+    self->rng = args->shard * 77 + 1;
+    return 0;
+}
+static void relay_stop_fn(struct relay *self, int why)
+{
+    (void)self, (void)why;
+}
+static uint32_t next_random(struct relay *self)
+{
+    self->rng = self->rng * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(self->rng >> 33);
+}
+static void hop_done(void)
+{
+    atomic_fetch_sub_explicit(&hops_left, 1, memory_order_relaxed);
+}
+
+static bool token_send(struct relay *self, uint64_t hops, uint32_t to)
+{
+    struct relay_token_msg msg = { hops, self->sequence_to[to] + 1, gy_shard() };
+    if (relay_token(relays[to], msg) < 0)
+        return false;
+    self->sequence_to[to]++;
+    return true;
+}
+static void tokens_flush(struct relay *self)
+{
+    while (self->held_count > 0) {
+        unsigned last = self->held_count - 1;
+        if (!token_send(self, self->held[last].hops, self->held[last].to)) {
+            self->refused++;
+            if (!self->waiting)
+                self->waiting =
+                    gy_room_again(self, relays[self->held[last].to].pid, relay_on_room, 0) == 0;
+            return;
+        }
+        self->held_count--;
+    }
+}
+static void relay_on_room(struct relay *self, uint64_t ctx)
+{
+    (void)ctx;
+    self->waiting = false;
+    tokens_flush(self);
+}
+static void pass_on(struct relay *self, uint64_t hops)
+{
+    uint32_t to = next_random(self) % shards;
+    if (hops == 0)
+        return;
+    /* Now and then as a call; its answer is a hop too, and goes on from there. */
+    if (next_random(self) % 4 == 0) {
+        relay_ask_fut f = relay_ask(relays[to], (struct relay_ask_msg){ hops });
+        if (gy_refused(f.fut) == 0) {
+            self->asked++;
+            (void)gy_then(self, f, relay_on_answer, hops);
+            return;
+        }
+    }
+    self->held[self->held_count].hops = hops;
+    self->held[self->held_count++].to = to;
+    tokens_flush(self);
+}
+void relay_on_token(struct relay *self, const struct relay_token_msg *msg)
+{
+    if (msg->from_sequence != self->sequence_from[msg->from] + 1)
+        abort(); /* lost, doubled or reordered */
+    self->sequence_from[msg->from]++;
+    self->handled++;
+    hop_done();
+    pass_on(self, msg->hops - 1);
+}
+void relay_on_ask(struct relay *self, const struct relay_ask_msg *msg, relay_ask_promise reply)
+{
+    self->handled++;
+    relay_ask_resolve(reply, (struct relay_ask_reply){ msg->hops });
+}
+static void relay_on_answer(struct relay *self, uint64_t hops, int res,
+                            const struct relay_ask_reply *value)
+{
+    if (res < 0 || value->echo != hops)
+        abort();
+    self->answered++;
+    hop_done();
+    pass_on(self, hops - 1);
+}
+void relay_on_start(struct relay *self, const struct relay_start_msg *msg)
+{
+    for (uint64_t i = 0; i < msg->tokens; i++)
+        pass_on(self, msg->hops);
+}
+
+/* ---- threads ---- */
+
+static void *place_run(void *arg)
+{
+    struct place *place = arg;
+    struct world *world = place->world;
+    struct gy_shard *shard;
+    if (gy__shard_open(&shard, world->runtime, place->index, place) < 0)
+        abort();
+    gy__shard_enter(shard);
+    if (relay_spawn(&relays[place->index], &(struct relay_args){ place->index }) < 0)
+        abort();
+    pthread_barrier_wait(&world->booted);
+    gy__shard_started(shard);
+    while (gy__shard_phase(world->runtime, place->index) != GY__PHASE_STOPPED) {
+        bool more = gy__shard_run(shard);
+        gy__shard_publish(shard);
+        if (more || gy__shard_phase(world->runtime, place->index) == GY__PHASE_STOPPED)
+            continue;
+        gy__shard_announce_sleep(shard);
+        if (!gy__shard_look_again(shard))
+            place_sleep(place);
+        gy__shard_awake(shard);
+    }
+    pthread_barrier_wait(&world->booted);
+    gy__shard_close(shard);
+    return NULL;
+}
+
+static void tokens_travel(unsigned n, uint32_t ring_cells, uint64_t tokens, uint64_t hops)
+{
+    static struct world world;
+    memset(&world, 0, sizeof(world));
+    shards = world.shards = n;
+    gy_config_init(&world.config);
+    world.config.ring_cells = ring_cells;
+    world.config.actors_max = 1024;
+    world.config.futures = 256;
+    atomic_store(&hops_left, n * tokens * hops);
+    assert_int_equal(gy__runtime_open(&world.runtime, &world.config, n, &driver, NULL), 0);
+    gy__runtime_set_wake(world.runtime, place_wake, &world);
+    pthread_barrier_init(&world.booted, NULL, n + 1);
+    for (unsigned i = 0; i < n; i++) {
+        struct place *place = &world.places[i];
+        place->world = &world;
+        place->index = i;
+        pthread_mutex_init(&place->mutex, NULL);
+        pthread_cond_init(&place->cond, NULL);
+        assert_int_equal(pthread_create(&place->thread, NULL, place_run, place), 0);
+    }
+    pthread_barrier_wait(&world.booted);
+    alarm(120); /* a lost wake-up shows as a test that does not end */
+    for (unsigned i = 0; i < n; i++)
+        while (relay_start_post(world.runtime, relays[i],
+                                (struct relay_start_msg){ tokens, hops }) == -EAGAIN)
+            usleep(100);
+    while (atomic_load_explicit(&hops_left, memory_order_relaxed) != 0)
+        usleep(200);
+    for (unsigned i = 0; i < n; i++) {
+        gy__runtime_stop(world.runtime, i);
+        if (gy__runtime_unpark(world.runtime, i))
+            place_wake(&world, i);
+    }
+    pthread_barrier_wait(&world.booted);
+    alarm(0);
+    for (unsigned i = 0; i < n; i++)
+        pthread_join(world.places[i].thread, NULL);
+    gy__runtime_close(world.runtime);
+}
+
+static void two_shards_small_rings(void **state)
+{
+    (void)state;
+    tokens_travel(2, 8, 40, 500);
+}
+static void two_shards_one_token(void **state)
+{
+    (void)state;
+    tokens_travel(2, 64, 1, 5000); /* each hop sleeps and wakes */
+}
+static void four_shards(void **state)
+{
+    (void)state;
+    tokens_travel(4, 16, 100, 200);
+}
+/* More shards than keep their bits set: bits are cleared and set again. */
+static void twelve_shards_clear_their_bits(void **state)
+{
+    (void)state;
+    tokens_travel(12, 16, 3, 1500);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_shards_small_rings),
+        cmocka_unit_test(two_shards_one_token),
+        cmocka_unit_test(four_shards),
+        cmocka_unit_test(twelve_shards_clear_their_bits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
