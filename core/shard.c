@@ -307,9 +307,9 @@ static bool anything(const struct gy_shard *shard)
            gy__foreign_peek(shard->foreign) != NULL;
 }
 
-bool gy__shard_inbound(const struct gy_shard *shard)
+bool gy__shard_inbound(struct gy_shard *shard)
 {
-    return anything(shard);
+    return anything(shard) || gy__room_ready(shard);
 }
 
 void gy__shard_announce_sleep(struct gy_shard *shard)
@@ -323,7 +323,7 @@ void gy__shard_announce_sleep(struct gy_shard *shard)
 
 bool gy__shard_look_again(struct gy_shard *shard)
 {
-    return anything(shard) || gy__room_ready(shard);
+    return gy__shard_inbound(shard);
 }
 
 uint64_t gy__shard_deadline_ns(const struct gy_shard *shard)

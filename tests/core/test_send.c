@@ -618,6 +618,23 @@ static void sleeper_for_room_is_woken(void **state)
     assert_int_equal(a->left, 0);
 }
 
+/* A shard that spins instead of sleeping finds the room by itself. */
+static void spinner_for_room_sees_it(void **state)
+{
+    (void)state;
+    struct asker *a = asker_of(ask);
+    go(there, ASK_ADD_UNTIL_FULL, 40, 0);
+    gy__shard_run(fake.shard[0].shard);
+    gy__shard_publish(fake.shard[0].shard);
+    assert_true(a->left > 0);
+    assert_false(gy__shard_inbound(fake.shard[0].shard));
+    gy__shard_run(fake.shard[1].shard);
+    gy__shard_publish(fake.shard[1].shard);
+    assert_true(gy__shard_inbound(fake.shard[0].shard));
+    fake_settle(&fake);
+    assert_int_equal(a->left, 0);
+}
+
 static void after_is_ready_in_time(void **state)
 {
     (void)state;
@@ -663,6 +680,7 @@ int main(void)
         TEST(posts_come_from_outside),
         TEST(sleeper_is_woken_once),
         TEST_SMALL(sleeper_for_room_is_woken),
+        TEST_SMALL(spinner_for_room_sees_it),
         TEST(after_is_ready_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
