@@ -2,6 +2,7 @@
  *
  * The runtime is made before and freed after all its shards, by the control thread. Everything in it
  * hangs on the struct, so any number of runtimes can live in one process. */
+#include "core/foreign.h"
 #include "core/kernel.h"
 
 #include <errno.h>
@@ -45,7 +46,10 @@ int gy__runtime_open(struct gy_runtime **out, const struct gy_config *config, un
     runtime->doors = control_memory(runtime, shards * sizeof(struct gy__door));
     runtime->shards = control_memory(runtime, shards * sizeof(struct gy_shard *));
     runtime->rings = control_memory(runtime, (size_t)shards * shards * sizeof(runtime->rings[0]));
-    if (runtime->doors == NULL || runtime->shards == NULL || runtime->rings == NULL) {
+    runtime->lanes = control_memory(runtime, shards * sizeof(struct gy__foreign));
+    runtime->lane_slots = control_memory(runtime, shards * gy__foreign_bytes(GY__LANE_CELLS));
+    if (runtime->doors == NULL || runtime->shards == NULL || runtime->rings == NULL ||
+        runtime->lanes == NULL || runtime->lane_slots == NULL) {
         gy__runtime_close(runtime);
         return -ENOMEM;
     }
@@ -60,6 +64,8 @@ void gy__runtime_close(struct gy_runtime *runtime)
     control_free(runtime, runtime->shards, shards * sizeof(struct gy_shard *));
     control_free(runtime, (void *)runtime->rings,
                  (size_t)shards * shards * sizeof(runtime->rings[0]));
+    control_free(runtime, runtime->lanes, shards * sizeof(struct gy__foreign));
+    control_free(runtime, runtime->lane_slots, shards * gy__foreign_bytes(GY__LANE_CELLS));
     control_free(runtime, runtime, sizeof(*runtime));
 }
 

@@ -255,12 +255,14 @@ int gy_post_raw(struct gy_runtime *runtime, gy_pid to, const struct gy_verb *ver
         return -ESRCH;
     if (verb->flags & (GY_VERB_BUF | GY_VERB_CALL))
         return -EINVAL;
+    if (gy__shard_phase(runtime, peer) >= GY__PHASE_STOP)
+        return -ESRCH;
     struct gy_cell cell;
     uint64_t w[4];
     words_load(w, verb, words, NULL);
     cell.target = to.bits;
     fill(&cell, verb, 0, 0, w[0], w[1], w[2], w[3]);
-    int err = gy__foreign_post(runtime->shards[peer]->foreign, &cell);
+    int err = gy__foreign_post(&runtime->lanes[peer], &cell);
     if (err < 0)
         return err;
     if (gy__runtime_unpark(runtime, peer))

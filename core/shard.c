@@ -13,8 +13,6 @@
 #define TURN_NS 20000
 #define TIMERS_AT_ONCE 256
 #define FOREIGN_AT_ONCE 64
-#define FOREIGN_CELLS 1024
-#define FOREIGN_RESERVE 128
 /* Blocks that stashes may borrow: enough for 64 full mailboxes of the default size. */
 #define STASH_BLOCKS 4096
 
@@ -66,11 +64,10 @@ static int fifo_open(struct gy_shard *shard)
 
 static int foreign_open(struct gy_shard *shard)
 {
-    shard->foreign = gy__shard_memory(shard, sizeof(struct gy__foreign));
-    void *cells = gy__shard_memory(shard, gy__foreign_bytes(FOREIGN_CELLS));
-    if (shard->foreign == NULL || cells == NULL)
-        return -ENOMEM;
-    gy__foreign_init(shard->foreign, cells, FOREIGN_CELLS, FOREIGN_RESERVE, 0);
+    struct gy_runtime *runtime = shard->runtime;
+    char *slots = (char *)runtime->lane_slots + shard->index * gy__foreign_bytes(GY__LANE_CELLS);
+    shard->foreign = &runtime->lanes[shard->index];
+    gy__foreign_init(shard->foreign, slots, GY__LANE_CELLS, GY__LANE_RESERVE, 0);
     return 0;
 }
 

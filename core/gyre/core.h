@@ -210,8 +210,10 @@ GY_API int gy_refused(gy_fut fut);
 
 /* ---- from other threads ------------------------------------------------------------------ */
 
-/* Cast from a thread that is no shard of this runtime. Any thread; words and buf as gy_cast_raw
- * (a buffer cannot be given: NULL). -> 0; -EAGAIN the lane of that shard is full. */
+/* Cast from a thread that is no shard of this runtime, from when gy_start has returned until
+ * gy_wait does. Any thread; words as gy_cast_raw. Order: FIFO per thread and shard.
+ * -> 0; -EAGAIN the lane of that shard is full; -ESRCH no such shard, or it is stopping;
+ * -EINVAL the verb is a call or carries a buffer. */
 GY_API GY_MUST_CHECK int gy_post_raw(struct gy_runtime *runtime, gy_pid to,
                                      const struct gy_verb *verb, const uint64_t *words);
 
