@@ -422,6 +422,7 @@ struct gy_runtime {
     _Atomic(struct gy__ring *) *rings;  /* [to * shard_count + from], written once by `from` */
     _Atomic int32_t error;              /* first failure of any shard */
     _Atomic int32_t pending;            /* listeners asked for, not open yet */
+    _Atomic uint64_t listening_said[16]; /* hashes of addresses that the log has named */
     void (*wake)(void *arg, unsigned shard);
     void *wake_arg;
 };

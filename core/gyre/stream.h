@@ -43,7 +43,9 @@ struct gy_listen_options {
     uint32_t backlog;       /* default 4096 */
     uint32_t high_water;    /* bytes queued that make gy_stream_full() true, default 1 MiB */
     uint32_t low_water;     /* default 256 KiB */
-    uint32_t streams_max;   /* accepted at once on this shard; more wait in the backlog */
+    uint32_t streams_max;   /* accepted at once on this shard, 0: no limit but the shard's own; more
+                             * wait in the backlog. A burst may exceed it by what the kernel hands over
+                             * before it is told to stop */
     uint32_t held_max;      /* receive buffers one stream may hold before reading stops, default 16 */
     uint8_t oneshot_first;  /* the first receive is a single one: cheap if the answer closes */
 };
@@ -53,12 +55,18 @@ struct gy_listen_options {
  * shall accept: the shards share the port (SO_REUSEPORT); port 0 means one free port, the same for
  * all. The socket opens when all shards have started; a failure then ends gy_run with this error,
  * and the log names the address. addr, events, options: borrowed while the actor lives; NULL options
- * are the defaults. -> 0; -EINVAL no such address form; -EAGAIN no listener slot left. */
+ * are the defaults.
+ * -> 0; -EINVAL no such address form; -EAGAIN no listener slot left; -ECANCELED the runtime drains. */
 GY_API GY_MUST_CHECK int gy_listen_raw(struct gy_actor *self, const char *addr,
                                        const struct gy_stream_events *events,
                                        const struct gy_listen_options *options);
 
-/* Stop accepting on this shard: what the kernel has already queued is accepted first, then the socket closes. */
+/* The port that this actor's listener has on this shard, for an address with port 0; the first one's
+ * if it has several. 0 until it is open and after it has closed. */
+GY_API unsigned gy_listen_port(const struct gy_actor *self);
+
+/* Stop accepting on this shard: what the kernel has already queued is accepted first, then the
+ * socket closes. */
 GY_API void gy_unlisten(struct gy_actor *self);
 
 /* Queue bytes. buf: taken in every case. -> 0; -EPIPE closed or closing; the stream then ends with

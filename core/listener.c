@@ -1,0 +1,400 @@
+/* A listener: one socket of one actor on one shard, from gy_listen to its last stream.
+ *
+ * Like a stream it is driven by level: calls and completions set its state or let an operation end,
+ * and the step submits what is missing. Accepting ends for three reasons that pass (streams_max are
+ * open, the system has no descriptors, the kernel ended the multishot) and for good when it is
+ * closed; every completion without MORE goes through accept_ended, which tells them apart, so that
+ * nothing is armed again at once that failed at once.
+ *
+ * Its memory is reused when its socket is closed and its last stream has ended. */
+#include "core/streams.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define RETRY_NS (UINT64_C(10) * 1000 * 1000) /* after an accept that the system refused */
+
+/* ---- telling the owner of the drain ---- */
+
+static void drain_tell(struct gy_shard *shard, struct gy__listener *listener)
+{
+    struct gy__streams *streams = shard->streams;
+    struct gy_actor *owner = listener->owner;
+
+    listener->holds = false;
+    if (owner != NULL && listener->events->drain != NULL) {
+        struct gy__context saved = gy__actor_enter(shard, owner);
+        listener->events->drain(owner);
+        gy__actor_leave(shard, saved);
+    } else {
+        for (uint32_t i = 1; i < streams->pool_used; i++) {
+            struct gy_stream *s = gy__stream_at(streams, i);
+            if (s->state != GY__STREAM_FREE && s->listener == listener)
+                gy__stream_close(shard, s);
+        }
+    }
+    gy__drain_release(shard);
+}
+
+/* ---- the step ---- */
+
+static void closed(struct gy_shard *shard, struct gy__listener *listener)
+{
+    listener->state = GY__LISTENER_CLOSED;
+    listener->handle = -1;
+    gy__timer_cancel(&shard->wheel, &listener->retry);
+    if (listener->holds)
+        drain_tell(shard, listener);
+}
+
+static void submit(struct gy_shard *shard, struct gy__listener *listener, enum gy_op_kind kind)
+{
+    listener->op.kind = (uint8_t)kind;
+    listener->op.handle = listener->handle;
+    gy__op_submit(shard, &listener->op);
+}
+
+static void accept(struct gy_shard *shard, struct gy__listener *listener)
+{
+    gy__timer_cancel(&shard->wheel, &listener->retry);
+    listener->accept.handle = listener->handle;
+    gy__op_submit(shard, &listener->accept);
+}
+
+static bool full(struct gy_shard *shard, const struct gy__listener *listener)
+{
+    uint32_t max = listener->options.streams_max;
+    return (max != 0 && listener->streams >= max) || gy__streams_full(shard);
+}
+
+static void step_open(struct gy_shard *shard, struct gy__listener *listener)
+{
+    if (full(shard, listener)) {
+        shard->streams->accept_paused = true;
+        if (listener->accept.in_flight && !listener->accept.canceled)
+            gy__stream_count(shard, GY__COUNT_ACCEPT_PAUSED, 1);
+        gy__op_cancel(shard, &listener->accept);
+    } else if (!listener->accept.in_flight && !gy__timer_armed(&listener->retry)) {
+        accept(shard, listener);
+    }
+}
+
+/* What the kernel has queued arrives as completions of the accept operation: it must be armed. */
+static void step_unlisten(struct gy_shard *shard, struct gy__listener *listener)
+{
+    if (listener->accept.in_flight && listener->accept.canceled)
+        return;
+    if (!listener->accept.in_flight)
+        accept(shard, listener);
+    listener->op.u.unlisten.accept = &listener->accept;
+    listener->state = GY__LISTENER_DRAINS;
+    submit(shard, listener, GY_OP_UNLISTEN);
+}
+
+static void step_closing(struct gy_shard *shard, struct gy__listener *listener)
+{
+    gy__op_cancel(shard, &listener->accept);
+    if (listener->accept.in_flight)
+        return;
+    if (listener->handle < 0) {
+        closed(shard, listener);
+        return;
+    }
+    listener->state = GY__LISTENER_CLOSE;
+    submit(shard, listener, GY_OP_CLOSE);
+}
+
+void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener)
+{
+    if (listener->op.in_flight)
+        return;
+    switch (listener->state) {
+    case GY__LISTENER_RECORDED:
+        if (!shard->streams->started)
+            break;
+        listener->state = GY__LISTENER_OPENING;
+        listener->op.u.listen.addr = listener->addr;
+        listener->op.u.listen.backlog =
+            (uint16_t)(listener->options.backlog > UINT16_MAX ? UINT16_MAX
+                                                              : listener->options.backlog);
+        listener->op.u.listen.port = 0;
+        submit(shard, listener, GY_OP_LISTEN);
+        break;
+    case GY__LISTENER_OPEN:
+        step_open(shard, listener);
+        break;
+    case GY__LISTENER_UNLISTEN:
+        step_unlisten(shard, listener);
+        break;
+    case GY__LISTENER_CLOSING:
+        step_closing(shard, listener);
+        break;
+    case GY__LISTENER_CLOSED:
+        gy__op_cancel(shard, &listener->accept);
+        if (listener->streams == 0 && !listener->accept.in_flight) {
+            listener->state = GY__LISTENER_FREE;
+            listener->owner = NULL;
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- completions ---- */
+
+/* One line per address, from whichever shard is first. */
+static bool say_first(struct gy_runtime *runtime, const char *host, size_t len, unsigned port)
+{
+    const unsigned count = sizeof(runtime->listening_said) / sizeof(runtime->listening_said[0]);
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (uint8_t)host[i]) * UINT64_C(1099511628211);
+    hash = (hash ^ port) * UINT64_C(1099511628211) | 1;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t said = 0;
+        /* relaxed: the word is all that is told. */
+        if (atomic_compare_exchange_strong_explicit(&runtime->listening_said[i], &said, hash,
+                                                    memory_order_relaxed, memory_order_relaxed))
+            return true;
+        if (said == hash)
+            return false;
+    }
+    return true;
+}
+
+static void opened(struct gy_shard *shard, struct gy__listener *listener, int32_t res)
+{
+    if (res < 0) {
+        gy__runtime_fail(shard->runtime, res, "listen", listener->addr);
+        listener->state = GY__LISTENER_CLOSING;
+    } else {
+        int host = (int)(strrchr(listener->addr, ':') - listener->addr);
+        listener->handle = res;
+        listener->port = listener->op.u.listen.port;
+        if (say_first(shard->runtime, listener->addr, (size_t)host, listener->port))
+            gy_log("listening on %.*s:%u", host, listener->addr, (unsigned)listener->port);
+        if (listener->state == GY__LISTENER_OPENING)
+            listener->state = GY__LISTENER_OPEN;
+    }
+    gy__runtime_pending(shard->runtime, -1);
+}
+
+static void op_done(struct gy_op *op, const struct gy_completion *completion)
+{
+    struct gy__listener *listener = GY__CONTAINER(op, struct gy__listener, op);
+    struct gy_shard *shard = gy__self();
+
+    GY_ASSERT((completion->flags & GY_COMPLETION_MORE) == 0);
+    if (op->kind == GY_OP_LISTEN)
+        opened(shard, listener, completion->res);
+    else
+        closed(shard, listener);
+    gy__listener_step(shard, listener);
+}
+
+static void accept_ended(struct gy_shard *shard, struct gy__listener *listener, int32_t res)
+{
+    switch (res) {
+    case -EINVAL:
+    case -EBADF:
+    case -ENOTSOCK:
+    case -EOPNOTSUPP:
+        if (listener->state == GY__LISTENER_OPEN) {
+            gy_log("accepting on %s has ended: error %d", listener->addr, -res);
+            listener->state = GY__LISTENER_CLOSING;
+        }
+        break;
+    case -ECONNABORTED:
+    case -EINTR:
+        break;
+    case -ECANCELED:
+        if (listener->accept.canceled)
+            break;
+        /* fall through */
+    default:
+        if (res < 0)
+            gy__timer_arm(&shard->wheel, &listener->retry, shard->now_ns + RETRY_NS);
+        break;
+    }
+}
+
+static void accept_done(struct gy_op *op, const struct gy_completion *completion)
+{
+    struct gy__listener *listener = GY__CONTAINER(op, struct gy__listener, accept);
+    struct gy_shard *shard = gy__self();
+
+    if (completion->res >= 0)
+        gy__stream_accepted(shard, listener, completion->res);
+    else if (completion->res != -ECANCELED)
+        gy__stream_count(shard, GY__COUNT_ACCEPT_FAILED, 1);
+    if ((completion->flags & GY_COMPLETION_MORE) == 0)
+        accept_ended(shard, listener, completion->res);
+    gy__listener_step(shard, listener);
+}
+
+static void retry_fire(struct gy_timer *timer)
+{
+    gy__listener_step(gy__self(), GY__CONTAINER(timer, struct gy__listener, retry));
+}
+
+/* ---- ending ---- */
+
+void gy__listener_unlisten(struct gy_shard *shard, struct gy__listener *listener)
+{
+    switch (listener->state) {
+    case GY__LISTENER_RECORDED:
+        gy__runtime_pending(shard->runtime, -1);
+        closed(shard, listener);
+        break;
+    case GY__LISTENER_OPENING:
+    case GY__LISTENER_OPEN:
+        listener->state = GY__LISTENER_UNLISTEN;
+        break;
+    default:
+        break;
+    }
+    gy__listener_step(shard, listener);
+}
+
+void gy__listener_close(struct gy_shard *shard, struct gy__listener *listener)
+{
+    switch (listener->state) {
+    case GY__LISTENER_RECORDED:
+        gy__runtime_pending(shard->runtime, -1);
+        closed(shard, listener);
+        break;
+    case GY__LISTENER_OPENING:
+    case GY__LISTENER_OPEN:
+    case GY__LISTENER_UNLISTEN:
+        listener->state = GY__LISTENER_CLOSING;
+        break;
+    case GY__LISTENER_DRAINS:
+        gy__op_cancel(shard, &listener->op); /* closes nevertheless */
+        break;
+    default:
+        break;
+    }
+    gy__listener_step(shard, listener);
+}
+
+void gy__listener_drain(struct gy_shard *shard, struct gy__listener *listener)
+{
+    if (listener->state == GY__LISTENER_FREE || listener->holds)
+        return;
+    listener->holds = true;
+    gy__drain_hold(shard);
+    if (listener->state == GY__LISTENER_CLOSED)
+        drain_tell(shard, listener);
+    else
+        gy__listener_unlisten(shard, listener);
+}
+
+/* ---- the owner's functions ---- */
+
+/* Digits up to max, at most five of them; -> behind them, NULL if there are none. */
+static const char *number(const char *text, unsigned max)
+{
+    unsigned value = 0, digits = 0;
+
+    while (*text >= '0' && *text <= '9' && digits++ < 5)
+        value = value * 10 + (unsigned)(*text++ - '0');
+    return digits > 0 && digits <= 5 && value <= max ? text : NULL;
+}
+
+/* "1.2.3.4:80" or "[IPv6]:80"; what exactly an IPv6 address is, the driver knows. */
+static bool addr_valid(const char *addr)
+{
+    if (addr == NULL || strlen(addr) >= GY__LISTEN_ADDR_MAX)
+        return false;
+    if (*addr == '[') {
+        size_t len = strspn(addr + 1, "0123456789abcdefABCDEF:.");
+        if (len < 2 || addr[1 + len] != ']')
+            return false;
+        addr += len + 2;
+    } else {
+        for (unsigned i = 0; i < 4; i++) {
+            if (i > 0 && *addr++ != '.')
+                return false;
+            addr = number(addr, 255);
+            if (addr == NULL)
+                return false;
+        }
+    }
+    if (*addr++ != ':')
+        return false;
+    addr = number(addr, UINT16_MAX);
+    return addr != NULL && *addr == 0;
+}
+
+static void options_fill(struct gy_listen_options *out, const struct gy_listen_options *options)
+{
+    const struct gy_listen_options defaults = GY_LISTEN_OPTIONS_INIT;
+
+    *out = defaults;
+    if (options != NULL)
+        memcpy(out, options, options->size < sizeof(*out) ? options->size : sizeof(*out));
+    if (out->held_max == 0)
+        out->held_max = 1;
+    if (out->held_max > UINT16_MAX / 2)
+        out->held_max = UINT16_MAX / 2;
+    /* Below low_water must be reachable, and not from below. */
+    if (out->low_water > out->high_water)
+        out->low_water = out->high_water;
+    if (out->low_water == 0)
+        out->low_water = 1;
+}
+
+int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_stream_events *events,
+                  const struct gy_listen_options *options)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__streams *streams = shard->streams;
+    struct gy__listener *listener = streams->listeners;
+
+    if (!addr_valid(addr) || events == NULL || events->data == NULL || events->closed == NULL)
+        return -EINVAL;
+    if (shard->phase >= GY__PHASE_DRAIN)
+        return -ECANCELED;
+    while (listener < &streams->listeners[streams->listeners_used] &&
+           listener->state != GY__LISTENER_FREE)
+        listener++;
+    if (listener == &streams->listeners[GY__LISTENERS_MAX])
+        return -EAGAIN;
+    if (listener == &streams->listeners[streams->listeners_used])
+        streams->listeners_used++;
+    *listener = (struct gy__listener){
+        .owner = self,
+        .events = events,
+        .op.done = op_done,
+        .accept = {.done = accept_done, .kind = GY_OP_ACCEPT},
+        .retry.fire = retry_fire,
+        .handle = -1,
+        .state = GY__LISTENER_RECORDED,
+    };
+    options_fill(&listener->options, options);
+    memcpy(listener->addr, addr, strlen(addr) + 1);
+    gy__runtime_pending(shard->runtime, 1);
+    gy__listener_step(shard, listener);
+    return 0;
+}
+
+void gy_unlisten(struct gy_actor *self)
+{
+    struct gy_shard *shard = gy__self();
+
+    for (uint32_t i = 0; i < shard->streams->listeners_used; i++)
+        if (shard->streams->listeners[i].owner == self)
+            gy__listener_unlisten(shard, &shard->streams->listeners[i]);
+}
+
+unsigned gy_listen_port(const struct gy_actor *self)
+{
+    const struct gy__streams *streams = gy__self()->streams;
+
+    for (uint32_t i = 0; i < streams->listeners_used; i++)
+        if (streams->listeners[i].owner == self && streams->listeners[i].handle >= 0)
+            return streams->listeners[i].port;
+    return 0;
+}

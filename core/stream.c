@@ -1,0 +1,302 @@
+/* One stream: what its owner may ask of it, and the state machine.
+ *
+ * Who owns what: queued buffers are the stream's until the send that carries them has completed.
+ * The stream is memory of the shard; operations point into it, so it is reused only when both have
+ * completed. Its owner is told of the end when the handle is gone, and of nothing after that.
+ *
+ * Invariants: at most one operation each way is in flight, and what is sent leaves in the order
+ * queued. CLOSE is submitted only when no receive is in flight. A state changes only by
+ * gy__stream_move(), along the table. */
+#include "core/streams.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SEND_MAX ((size_t)1 << 30)
+#define TO(state) (1u << GY__STREAM_##state)
+
+const struct gy__stream_rules gy__stream_rules[GY__STREAM_STATES] = {
+    /* clang-format off */
+    [GY__STREAM_FREE]        = { .name = "free",   .next = TO(OPEN) },
+    [GY__STREAM_OPEN]        = { .name = "open",   .next = TO(CLOSING) | TO(LINGER_SEND) | TO(ABORTING),
+                                 .takes = true, .sends = true, .reads = true, .gives = true, .ends = true },
+    [GY__STREAM_CLOSING]     = { .name = "closing", .next = TO(CLOSE) | TO(ABORTING),
+                                 .sends = true, .ends = true },
+    [GY__STREAM_LINGER_SEND] = { .name = "linger-send", .next = TO(LINGER_HALF) | TO(CLOSING) | TO(ABORTING),
+                                 .sends = true, .reads = true, .ends = true },
+    [GY__STREAM_LINGER_HALF] = { .name = "linger-half", .next = TO(LINGER_READ) | TO(CLOSING) | TO(ABORTING),
+                                 .reads = true },
+    [GY__STREAM_LINGER_READ] = { .name = "linger-read", .next = TO(CLOSING) | TO(ABORTING), .reads = true },
+    [GY__STREAM_ABORTING]    = { .name = "aborting", .next = TO(CLOSE) },
+    [GY__STREAM_CLOSE]       = { .name = "close",   .next = TO(CLOSED) },
+    [GY__STREAM_CLOSED]      = { .name = "closed",  .next = TO(GONE) },
+    [GY__STREAM_GONE]        = { .name = "gone",    .next = TO(FREE) },
+    /* clang-format on */
+};
+
+static const struct gy__stream_rules *rules_of(const struct gy_stream *s)
+{
+    return &gy__stream_rules[s->state];
+}
+
+void gy__stream_move(struct gy_shard *shard, struct gy_stream *s, enum gy__stream_state to)
+{
+    GY_ASSERT(rules_of(s)->next & 1u << to);
+    if (s->state == GY__STREAM_LINGER_READ)
+        gy__timer_cancel(&shard->wheel, &s->u.timer);
+    s->state = (uint8_t)to;
+}
+
+/* ---- the queue ---- */
+
+void gy__stream_drop(struct gy_stream *s, uint32_t keep)
+{
+    struct gy_buf **link = &s->queue, *buf;
+
+    s->queue_last = NULL;
+    while (*link != NULL && keep-- > 0) {
+        s->queue_last = *link;
+        link = &(*link)->next;
+    }
+    buf = *link;
+    *link = NULL;
+    while (buf != NULL) {
+        struct gy_buf *next = buf->next;
+        s->queued -= buf->len;
+        gy_buf_release(buf);
+        buf = next;
+    }
+}
+
+/* ---- the step ---- */
+
+static void submit_out(struct gy_shard *shard, struct gy_stream *s, enum gy_op_kind kind)
+{
+    s->out.kind = (uint8_t)kind;
+    s->out.handle = s->handle;
+    gy__op_submit(shard, &s->out);
+}
+
+static void receive(struct gy_shard *shard, struct gy_stream *s)
+{
+    s->in.kind = s->first ? GY_OP_RECV : GY_OP_RECV_MULTI;
+    s->in.handle = s->handle;
+    gy__op_submit(shard, &s->in);
+}
+
+/* What is queued, as far as one operation carries it: its result must fit an int32_t, and the
+ * kernel takes no 2 GiB at once. */
+static void send(struct gy_shard *shard, struct gy_stream *s)
+{
+    struct gy_buf *buf = s->queue;
+    size_t left = SEND_MAX;
+    uint32_t n = 0;
+
+    while (buf != NULL && n < GY__STREAM_IOV && left > 0) {
+        size_t len = buf->len < left ? buf->len : left;
+        s->u.iov[n++] = (struct gy_iov){buf->data, len};
+        left -= len;
+        if (len < buf->len)
+            break;
+        buf = buf->next;
+    }
+    s->sending = (uint8_t)n;
+    s->out.u.send.iov = s->u.iov;
+    s->out.u.send.n = n;
+    if (buf == NULL && s->state == GY__STREAM_CLOSING && !s->in.in_flight) {
+        gy__stream_move(shard, s, GY__STREAM_CLOSE);
+        submit_out(shard, s, GY_OP_SEND_CLOSE);
+    } else {
+        submit_out(shard, s, GY_OP_SEND);
+    }
+}
+
+static bool wants_bytes(const struct gy_stream *s)
+{
+    return rules_of(s)->reads && !s->fin && !s->paused && !s->full &&
+           (rules_of(s)->gives || s->linger_bytes > 0);
+}
+
+static void step_receive(struct gy_shard *shard, struct gy_stream *s)
+{
+    if (wants_bytes(s)) {
+        if (!s->in.in_flight && !s->starved)
+            receive(shard, s);
+    } else {
+        gy__stream_unstarve(shard, s);
+        gy__op_cancel(shard, &s->in);
+    }
+}
+
+void gy__stream_step(struct gy_shard *shard, struct gy_stream *s)
+{
+    /* Nothing more to read for somebody who only waits for the end of it. */
+    if ((s->state == GY__STREAM_LINGER_READ ||
+         (s->state == GY__STREAM_LINGER_SEND && s->queue == NULL && !s->out.in_flight)) &&
+        (s->fin || s->linger_bytes == 0))
+        gy__stream_move(shard, s, GY__STREAM_CLOSING);
+
+    step_receive(shard, s);
+    if (s->out.in_flight) {
+        if (s->state == GY__STREAM_ABORTING)
+            gy__op_cancel(shard, &s->out);
+        return;
+    }
+    if (rules_of(s)->sends && s->queue != NULL) {
+        send(shard, s);
+        return;
+    }
+    switch (s->state) {
+    case GY__STREAM_LINGER_SEND:
+        gy__stream_move(shard, s, GY__STREAM_LINGER_HALF);
+        submit_out(shard, s, GY_OP_HALF_CLOSE);
+        break;
+    case GY__STREAM_CLOSING:
+    case GY__STREAM_ABORTING:
+        if (!s->in.in_flight) {
+            gy__stream_move(shard, s, GY__STREAM_CLOSE);
+            submit_out(shard, s, GY_OP_CLOSE);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- ending ---- */
+
+void gy__stream_close(struct gy_shard *shard, struct gy_stream *s)
+{
+    if ((rules_of(s)->next & TO(CLOSING)) == 0)
+        return;
+    gy__stream_move(shard, s, GY__STREAM_CLOSING);
+    gy__stream_dirty(shard, s);
+}
+
+void gy__stream_abort(struct gy_shard *shard, struct gy_stream *s, int why)
+{
+    if (s->why == 0 && s->state < GY__STREAM_CLOSED)
+        s->why = why;
+    if (s->state == GY__STREAM_CLOSE && s->out.kind == GY_OP_SEND_CLOSE)
+        gy__op_cancel(shard, &s->out); /* closes nevertheless */
+    if ((rules_of(s)->next & TO(ABORTING)) == 0)
+        return;
+    gy__stream_move(shard, s, GY__STREAM_ABORTING);
+    gy__stream_drop(s, s->sending);
+    gy__stream_dirty(shard, s);
+}
+
+/* ---- the owner's functions ---- */
+
+static struct gy_shard *shard_of(const struct gy_stream *s)
+{
+    struct gy_shard *shard = gy__self();
+
+    GY_ASSERT(s->state != GY__STREAM_FREE && s->state != GY__STREAM_GONE);
+    GY_ASSERT_SLOW(s > shard->streams->pool &&
+                   s < shard->streams->pool + shard->streams->pool_used);
+    return shard;
+}
+
+int gy_stream_send(struct gy_stream *s, struct gy_buf *buf)
+{
+    struct gy_shard *shard = shard_of(s);
+
+    if (!rules_of(s)->takes) {
+        gy_buf_release(buf);
+        return -EPIPE;
+    }
+    if (buf->len == 0) {
+        gy_buf_release(buf);
+        return 0;
+    }
+    buf->next = NULL;
+    if (s->queue == NULL)
+        s->queue = buf;
+    else
+        s->queue_last->next = buf;
+    s->queue_last = buf;
+    s->queued += buf->len;
+    if (s->queued > s->listener->options.high_water)
+        s->over = true;
+    gy__stream_dirty(shard, s);
+    return 0;
+}
+
+int gy_stream_full(const struct gy_stream *s)
+{
+    return s->over;
+}
+
+uint64_t gy_stream_queued(const struct gy_stream *s)
+{
+    return s->queued;
+}
+
+void gy_stream_mark(struct gy_stream *s)
+{
+    gy__stream_mark(shard_of(s), s);
+}
+
+void gy_stream_pause(struct gy_stream *s)
+{
+    struct gy_shard *shard = shard_of(s);
+
+    if (s->state != GY__STREAM_OPEN)
+        return;
+    s->paused = true;
+    gy__stream_dirty(shard, s);
+}
+
+void gy_stream_resume(struct gy_stream *s)
+{
+    struct gy_shard *shard = shard_of(s);
+
+    s->paused = false;
+    gy__stream_dirty(shard, s);
+}
+
+void gy_stream_close(struct gy_stream *s)
+{
+    gy__stream_close(shard_of(s), s);
+}
+
+void gy_stream_linger(struct gy_stream *s, uint64_t max_ns, uint64_t max_bytes)
+{
+    struct gy_shard *shard = shard_of(s);
+    uint64_t ms = max_ns / (uint64_t)GY_MS + (max_ns % (uint64_t)GY_MS != 0);
+
+    if (s->state != GY__STREAM_OPEN)
+        return;
+    gy__stream_move(shard, s, GY__STREAM_LINGER_SEND);
+    s->linger_ms = ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+    s->linger_bytes = max_bytes;
+    s->paused = false;
+    gy__stream_dirty(shard, s);
+}
+
+void gy_stream_abort(struct gy_stream *s)
+{
+    gy__stream_abort(shard_of(s), s, 0);
+}
+
+void gy_stream_set_context(struct gy_stream *s, void *context)
+{
+    s->context = context;
+}
+
+void *gy_stream_context(const struct gy_stream *s)
+{
+    return s->context;
+}
+
+void gy_stream_peer(const struct gy_stream *s, char *out, size_t len)
+{
+    struct gy_shard *shard = shard_of(s);
+
+    if (len == 0)
+        return;
+    out[0] = 0;
+    if (s->state < GY__STREAM_CLOSE)
+        shard->driver->peer_name(shard->ctx, s->handle, out, len);
+}

@@ -1,0 +1,279 @@
+/* What happens to a stream: completions of its operations, and the calls to its owner that follow.
+ *
+ * The owner's functions run between gy__actor_enter and gy__actor_leave. They may call anything on
+ * any stream, and the owner may be gone when leave returns, its streams aborted and silent. Both
+ * are harmless, because calls and deaths only note things down: a stream changes hands, submits or
+ * is freed only at the end of the turn. */
+#include "core/streams.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct gy__stream_rules *rules_of(const struct gy_stream *s)
+{
+    return &gy__stream_rules[s->state];
+}
+
+static const struct gy_stream_events *events_of(const struct gy_stream *s)
+{
+    return s->listener->events;
+}
+
+/* The connection broke. Whether that is the reason of the end depends on whether it was ending. */
+static void broke(struct gy_shard *shard, struct gy_stream *s, int err)
+{
+    gy__stream_abort(shard, s, rules_of(s)->ends ? err : 0);
+}
+
+/* ---- opened, closed ---- */
+
+void gy__stream_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle)
+{
+    struct gy_actor *owner = listener->owner;
+    struct gy_stream *s = owner != NULL ? gy__stream_take(shard) : NULL;
+    struct gy__context saved;
+
+    if (s == NULL) {
+        gy__streams_refuse(shard, handle);
+        return;
+    }
+    gy__stream_move(shard, s, GY__STREAM_OPEN);
+    s->handle = handle;
+    s->listener = listener;
+    s->first = listener->options.oneshot_first != 0;
+    s->owner = owner;
+    s->owner_next =
+        owner->gy__streams != NULL ? gy__stream_index(shard->streams, owner->gy__streams) : 0;
+    if (s->owner_next != 0)
+        gy__stream_at(shard->streams, s->owner_next)->owner_prev =
+            gy__stream_index(shard->streams, s);
+    owner->gy__streams = s;
+    listener->streams++;
+    gy__drain_hold(shard);
+    gy__stream_count(shard, GY__COUNT_OPENED, 1);
+    gy__stream_count(shard, GY__COUNT_OPEN, 1);
+    gy__stream_dirty(shard, s);
+    if (events_of(s)->opened != NULL) {
+        saved = gy__actor_enter(shard, owner);
+        events_of(s)->opened(owner, s);
+        gy__actor_leave(shard, saved);
+    }
+}
+
+/* The handle is gone. */
+static void finish(struct gy_shard *shard, struct gy_stream *s)
+{
+    struct gy_actor *owner = s->owner;
+
+    GY_ASSERT(!s->in.in_flight && !s->out.in_flight && s->queue == NULL && s->queued == 0);
+    gy__stream_move(shard, s, GY__STREAM_CLOSED);
+    gy__stream_unlink(shard, s);
+    gy__stream_count(shard, GY__COUNT_CLOSED, 1);
+    gy__stream_count(shard, GY__COUNT_OPEN, UINT64_MAX);
+    if (owner != NULL) {
+        struct gy__context saved = gy__actor_enter(shard, owner);
+        events_of(s)->closed(owner, s, s->why);
+        gy__actor_leave(shard, saved);
+    }
+    gy__stream_move(shard, s, GY__STREAM_GONE);
+    gy__stream_dirty(shard, s);
+}
+
+/* ---- receiving ---- */
+
+static void ended(struct gy_shard *shard, struct gy_stream *s)
+{
+    struct gy_actor *owner = s->owner;
+
+    s->fin = true;
+    if (s->state != GY__STREAM_OPEN)
+        return;
+    if (owner == NULL || events_of(s)->ended == NULL) {
+        gy__stream_close(shard, s);
+    } else {
+        struct gy__context saved = gy__actor_enter(shard, owner);
+        events_of(s)->ended(owner, s);
+        gy__actor_leave(shard, saved);
+    }
+}
+
+static void received(struct gy_shard *shard, struct gy_stream *s,
+                     const struct gy_completion *completion)
+{
+    struct gy_buf *buf = gy__bufs_received(shard, completion);
+    struct gy__header *header = gy__header_of(buf);
+
+    header->stream = gy__stream_index(shard->streams, s);
+    header->generation = s->generation;
+    s->held++;
+    s->first = false;
+    if (buf->len == 0) {
+        gy_buf_release(buf);
+        ended(shard, s);
+        return;
+    }
+    gy__stream_count(shard, GY__COUNT_BYTES_IN, buf->len);
+    if (!rules_of(s)->gives) {
+        s->linger_bytes -= s->linger_bytes < buf->len ? s->linger_bytes : buf->len;
+        if (s->linger_bytes == 0)
+            gy__stream_dirty(shard, s);
+        gy_buf_release(buf);
+        return;
+    }
+    if (s->held >= s->listener->options.held_max && !s->full) {
+        s->full = true;
+        gy__stream_count(shard, GY__COUNT_HELD, 1);
+        gy__stream_dirty(shard, s);
+    }
+    struct gy_actor *owner = s->owner;
+    struct gy__context saved = gy__actor_enter(shard, owner);
+    events_of(s)->data(owner, s, buf);
+    gy__actor_leave(shard, saved);
+}
+
+void gy__stream_in_done(struct gy_op *op, const struct gy_completion *completion)
+{
+    struct gy_stream *s = GY__CONTAINER(op, struct gy_stream, in);
+    struct gy_shard *shard = gy__self();
+    int32_t res = completion->res;
+
+    /* Whether to arm it again, and when, is for the step to say: it knows what else has happened.
+     */
+    if ((completion->flags & GY_COMPLETION_MORE) == 0)
+        gy__stream_dirty(shard, s);
+    if (completion->flags & GY_COMPLETION_BUF)
+        received(shard, s, completion);
+    else if (res == 0)
+        ended(shard, s);
+    else if (res == -ENOBUFS)
+        gy__stream_starve(shard, s);
+    else if (res != -EINTR && !(res == -ECANCELED && op->canceled))
+        broke(shard, s, res < 0 ? res : -EPROTO);
+}
+
+/* ---- sending ---- */
+
+/* Take the sent bytes from the head of the queue. */
+static void release_sent(struct gy_stream *s, uint64_t bytes)
+{
+    while (bytes > 0) {
+        struct gy_buf *buf = s->queue;
+        uint32_t n = buf->len < bytes ? buf->len : (uint32_t)bytes;
+
+        bytes -= n;
+        s->queued -= n;
+        if (n < buf->len) {
+            buf->data += n;
+            buf->len -= n;
+            return;
+        }
+        s->queue = buf->next;
+        if (s->queue == NULL)
+            s->queue_last = NULL;
+        gy_buf_release(buf);
+    }
+}
+
+static void drained(struct gy_shard *shard, struct gy_stream *s)
+{
+    struct gy_actor *owner = s->owner;
+
+    s->over = false;
+    if (s->state != GY__STREAM_OPEN || owner == NULL || events_of(s)->drained == NULL)
+        return;
+    struct gy__context saved = gy__actor_enter(shard, owner);
+    events_of(s)->drained(owner, s);
+    gy__actor_leave(shard, saved);
+}
+
+/* -> 0 or how the connection broke. A short count is no error: the rest follows, unless the handle
+ * was closed behind it. */
+static int sent(struct gy_shard *shard, struct gy_stream *s, int32_t res)
+{
+    uint64_t asked = 0;
+
+    for (uint32_t i = 0; i < s->out.u.send.n; i++)
+        asked += s->u.iov[i].len;
+    GY_ASSERT(res < 0 || (uint64_t)res <= asked);
+    s->sending = 0;
+    if (res > 0) {
+        release_sent(s, (uint64_t)res);
+        gy__stream_count(shard, GY__COUNT_BYTES_OUT, (uint64_t)res);
+    }
+    if (res > 0 && ((uint64_t)res == asked || s->out.kind == GY_OP_SEND))
+        return 0;
+    return res < 0 ? res : -EPIPE;
+}
+
+static void half_closed(struct gy_shard *shard, struct gy_stream *s, int32_t res);
+
+void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completion)
+{
+    struct gy_stream *s = GY__CONTAINER(op, struct gy_stream, out);
+    struct gy_shard *shard = gy__self();
+    int err;
+
+    GY_ASSERT((completion->flags & (GY_COMPLETION_MORE | GY_COMPLETION_BUF)) == 0);
+    gy__stream_dirty(shard, s);
+    switch (op->kind) {
+    case GY_OP_SEND:
+        err = sent(shard, s, completion->res);
+        if (s->state == GY__STREAM_ABORTING)
+            gy__stream_drop(s, 0);
+        else if (err < 0)
+            broke(shard, s, err);
+        else if (s->over && s->queued < s->listener->options.low_water)
+            drained(shard, s);
+        break;
+    case GY_OP_SEND_CLOSE:
+        err = sent(shard, s, completion->res);
+        gy__stream_drop(s, 0);
+        if (s->why == 0 && !op->canceled)
+            s->why = err;
+        finish(shard, s);
+        break;
+    case GY_OP_HALF_CLOSE:
+        half_closed(shard, s, completion->res);
+        break;
+    default:
+        finish(shard, s);
+        break;
+    }
+}
+
+/* ---- lingering ---- */
+
+static void linger_over(struct gy_timer *timer)
+{
+    struct gy_stream *s = GY__CONTAINER(timer, struct gy_stream, u.timer);
+
+    s->linger_bytes = 0;
+    gy__stream_dirty(gy__self(), s);
+}
+
+static void half_closed(struct gy_shard *shard, struct gy_stream *s, int32_t res)
+{
+    if (s->state != GY__STREAM_LINGER_HALF)
+        return;
+    if (res < 0) { /* the peer is gone already */
+        gy__stream_close(shard, s);
+        return;
+    }
+    gy__stream_move(shard, s, GY__STREAM_LINGER_READ);
+    s->u.timer = (struct gy_timer){.fire = linger_over};
+    gy__timer_arm(&shard->wheel, &s->u.timer,
+                  shard->now_ns + (uint64_t)s->linger_ms * (uint64_t)GY_MS);
+}
+
+/* ---- the end of the turn ---- */
+
+void gy__stream_flush(struct gy_shard *shard, struct gy_stream *s)
+{
+    struct gy_actor *owner = s->owner;
+
+    if (s->state >= GY__STREAM_CLOSED || owner == NULL || events_of(s)->flush == NULL)
+        return;
+    struct gy__context saved = gy__actor_enter(shard, owner);
+    events_of(s)->flush(owner, s);
+    gy__actor_leave(shard, saved);
+}

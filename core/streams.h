@@ -1,0 +1,215 @@
+/* core/streams.h - streams and listeners as the files of core/ see them.
+ *
+ * stream.c: the public functions and the state machine; stream_events.c: completions, and the calls
+ * to the owner; listener.c: sockets that listen; streams.c: the shard's part, which is the pool,
+ * the end of a turn, starvation, drain and stop.
+ *
+ * Both machines are driven by level, not by edge: whatever happens (a completion, a call of the
+ * owner's, a timer) only notes it down and marks the stream dirty, and one function per machine,
+ * the step, looks at state, notes and operations in flight and submits or cancels what is missing.
+ * So operations leave in one place, at the end of the turn, and no order of events is special. */
+#ifndef GYRE_CORE_STREAMS_H
+#define GYRE_CORE_STREAMS_H
+
+#include "core/bufs.h"
+#include "core/kernel.h"
+#include "gyre/stream.h"
+
+#define GY__STREAM_IOV 16
+
+enum gy__stream_state {
+    GY__STREAM_FREE,
+    GY__STREAM_OPEN,
+    GY__STREAM_CLOSING,     /* sends what is queued, then closes */
+    GY__STREAM_LINGER_SEND, /* sends what is queued, then half-closes */
+    GY__STREAM_LINGER_HALF, /* the half-close is on its way */
+    GY__STREAM_LINGER_READ, /* reads and drops until FIN, time or bytes */
+    GY__STREAM_ABORTING,    /* drops what is queued, waits for its operations, closes */
+    GY__STREAM_CLOSE, /* the operation that closes is in flight; when it ends, so does the stream */
+    GY__STREAM_CLOSED, /* closed() runs */
+    GY__STREAM_GONE,   /* for nobody any more; freed at the end of the turn */
+    GY__STREAM_STATES
+};
+
+/* What a state does; see the table in stream.c. */
+struct gy__stream_rules {
+    const char *name;
+    uint16_t next; /* states that may follow, as bits */
+    bool takes;    /* gy_stream_send() queues */
+    bool sends;    /* the queue leaves */
+    bool reads;    /* a receive is kept armed, unless something else forbids it */
+    bool gives;    /* received bytes are the owner's; otherwise they are dropped */
+    bool ends;     /* an error of the connection is what closed() will tell */
+};
+extern const struct gy__stream_rules gy__stream_rules[GY__STREAM_STATES];
+
+struct gy__listener;
+
+/* One connection. Memory of its shard, reused only after its last operation has completed. Lists
+ * are linked by pool indices, 0 = none. */
+struct gy_stream {
+    struct gy_actor *owner; /* NULL: it died; nobody is told anything */
+    struct gy__listener *listener;
+    void *context;
+    struct gy_buf *queue, *queue_last; /* in order; the first `sending` are in the operation */
+    uint64_t queued;                   /* bytes of the queue */
+    uint64_t linger_bytes;             /* left to be dropped */
+    uint32_t linger_ms;
+    uint32_t generation; /* of this use of the slot; in receive buffers, for held */
+    uint32_t owner_next, owner_prev;
+    uint32_t starved_next, starved_prev;
+    uint32_t marked_next;
+    uint32_t dirty_next;   /* also links free streams */
+    uint32_t flushed_turn; /* when flush() ran last */
+    int32_t handle;
+    int32_t why;
+    uint16_t held; /* receive buffers given and not released */
+    uint8_t state; /* enum gy__stream_state */
+    uint8_t sending;
+    bool dirty : 1;   /* in the list that is stepped at the end of the turn */
+    bool marked : 1;  /* in the list whose flush() is called then */
+    bool starved : 1; /* in the list of those that found no receive buffer */
+    bool paused : 1;
+    bool fin : 1;     /* the peer has ended its sending */
+    bool full : 1;    /* held_max reached; until half of it is back */
+    bool over : 1;    /* above high_water; until below low_water */
+    bool first : 1;   /* the next receive is the first, and a single one */
+    struct gy_op in;  /* receives */
+    struct gy_op out; /* sends, half-close, close: one at a time */
+    union {
+        struct gy_iov iov[GY__STREAM_IOV];
+        struct gy_timer timer; /* while LINGER_READ: nothing is being sent then */
+    } u;
+};
+_Static_assert(sizeof(struct gy_stream) <= 512, "an idle connection costs at most 512 bytes");
+
+enum gy__listener_state {
+    GY__LISTENER_FREE,
+    GY__LISTENER_RECORDED, /* waits for the start */
+    GY__LISTENER_OPENING,  /* LISTEN is in flight */
+    GY__LISTENER_OPEN,     /* accepts, or waits for a free stream or for time to pass */
+    GY__LISTENER_UNLISTEN, /* shall accept what is queued and close */
+    GY__LISTENER_DRAINS,   /* UNLISTEN is in flight */
+    GY__LISTENER_CLOSING,  /* shall close at once */
+    GY__LISTENER_CLOSE,    /* CLOSE is in flight */
+    GY__LISTENER_CLOSED,   /* freed when its last stream has ended */
+};
+
+#define GY__LISTEN_ADDR_MAX 64
+struct gy__listener {
+    struct gy_actor *owner;
+    const struct gy_stream_events *events;
+    struct gy_listen_options options;
+    struct gy_op op;     /* LISTEN, UNLISTEN, CLOSE */
+    struct gy_op accept; /* ACCEPT */
+    struct gy_timer retry;
+    int32_t handle;
+    uint32_t streams; /* open now */
+    uint16_t port;
+    uint8_t state; /* enum gy__listener_state */
+    bool holds;    /* holds the drain until its owner has been told of it */
+    char
+        addr[GY__LISTEN_ADDR_MAX]; /* for the LISTEN operation, which outlives an owner that dies */
+};
+
+#define GY__LISTENERS_MAX 64
+/* Accepted beyond streams_max: what the kernel had accepted before it saw that accepting ended. */
+#define GY__STREAMS_SLACK 4096
+#define GY__REFUSED_MAX 16384
+
+enum gy__stream_counter {
+    GY__COUNT_OPENED,
+    GY__COUNT_CLOSED,
+    GY__COUNT_OPEN, /* now */
+    GY__COUNT_BYTES_IN,
+    GY__COUNT_BYTES_OUT,
+    GY__COUNT_STARVED,       /* receives that found no buffer */
+    GY__COUNT_HELD,          /* receives ended because the stream held too many buffers */
+    GY__COUNT_ACCEPT_PAUSED, /* accepting ended because there were streams_max */
+    GY__COUNT_ACCEPT_FAILED,
+    GY__COUNT_CONN_REFUSED, /* accepted and closed at once: no stream left */
+    GY__STREAM_COUNTERS
+};
+
+struct gy__streams {
+    struct gy_stream *pool; /* [0] is never used */
+    uint32_t pool_count, pool_used;
+    uint32_t free_first;
+    uint32_t open;
+    uint32_t turn;
+    uint32_t dirty_first, dirty_last;
+    uint32_t marked_first, marked_last;
+    uint32_t starved_first, starved_last, starved;
+    bool dry;      /* a receive found no buffer, and none has come back since */
+    bool returned; /* a buffer has come back since the last end of turn */
+    bool started;
+    bool accept_paused;   /* some listener waits for a stream to end */
+    struct gy_timer soon; /* keeps the shard awake for what is left for the next turn */
+    struct gy_timer dry_retry;
+    struct gy__listener listeners[GY__LISTENERS_MAX];
+    uint32_t listeners_used; /* those behind have never been used */
+    /* Handles to close that have no stream. */
+    struct gy_op refuse;
+    int32_t *refused; /* a ring of GY__REFUSED_MAX */
+    uint32_t refused_first, refused_count;
+    gy__counter counters[GY__STREAM_COUNTERS];
+};
+
+static inline struct gy_stream *gy__stream_at(struct gy__streams *streams, uint32_t index)
+{
+    return &streams->pool[index];
+}
+static inline uint32_t gy__stream_index(const struct gy__streams *streams,
+                                        const struct gy_stream *s)
+{
+    return (uint32_t)(s - streams->pool);
+}
+
+/* ---- streams.c ---- */
+/* A stream for a new connection, or NULL. */
+struct gy_stream *gy__stream_take(struct gy_shard *shard);
+/* To be stepped at the end of the turn. */
+void gy__stream_dirty(struct gy_shard *shard, struct gy_stream *s);
+void gy__stream_mark(struct gy_shard *shard, struct gy_stream *s);
+/* Its receive found no buffer: it waits until one has come back. */
+void gy__stream_starve(struct gy_shard *shard, struct gy_stream *s);
+void gy__stream_unstarve(struct gy_shard *shard, struct gy_stream *s);
+void gy__stream_unlink(struct gy_shard *shard, struct gy_stream *s);
+/* Close a handle that no stream can have. */
+void gy__streams_refuse(struct gy_shard *shard, int32_t handle);
+/* May another connection be accepted? */
+bool gy__streams_full(const struct gy_shard *shard);
+struct gy__stat;
+void gy__streams_stats(const struct gy_shard *shard,
+                       void (*each)(void *arg, const struct gy__stat *stat), void *arg);
+
+/* ---- stream.c ---- */
+void gy__stream_move(struct gy_shard *shard, struct gy_stream *s, enum gy__stream_state to);
+/* Submit and cancel what its state and what happened call for. Runs no code of the owner's. */
+void gy__stream_step(struct gy_shard *shard, struct gy_stream *s);
+/* End it when the queue is sent; end it at once. why: told unless there is an earlier reason. */
+void gy__stream_close(struct gy_shard *shard, struct gy_stream *s);
+void gy__stream_abort(struct gy_shard *shard, struct gy_stream *s, int why);
+/* Release the queue but for its first keep buffers. */
+void gy__stream_drop(struct gy_stream *s, uint32_t keep);
+
+/* ---- stream_events.c ---- */
+void gy__stream_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle);
+void gy__stream_in_done(struct gy_op *op, const struct gy_completion *completion);
+void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completion);
+void gy__stream_flush(struct gy_shard *shard, struct gy_stream *s);
+
+/* ---- listener.c ---- */
+void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener);
+/* Accept what the kernel has queued, then close; close at once. */
+void gy__listener_unlisten(struct gy_shard *shard, struct gy__listener *listener);
+void gy__listener_close(struct gy_shard *shard, struct gy__listener *listener);
+void gy__listener_drain(struct gy_shard *shard, struct gy__listener *listener);
+
+static inline void gy__stream_count(struct gy_shard *shard, enum gy__stream_counter which,
+                                    uint64_t add)
+{
+    gy__count(&shard->streams->counters[which], add);
+}
+
+#endif
