@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX 2048
+#define LINE_MAX 1024
 
 /* A reader that has gone must not kill the program: a SIGPIPE of this write is taken back, unless
  * one was pending already. */

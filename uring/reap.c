@@ -111,7 +111,7 @@ static void retry_due(struct gy__uring *u)
 static bool is_pending(const struct gy__uring *u)
 {
     return u->done.first || u->unsent.first || u->lists_dirty || u->bufs.queued > 0 ||
-           (!u->event_armed && u->event_fd >= 0) ||
+           gy__wake_wants_arming(u) ||
            (u->starved.first && gy__recv_bufs_may_arm(&u->bufs, 0) > 0) ||
            io_uring_cq_ready(&u->ring.io) > 0 || io_uring_sq_ready(&u->ring.io) > 0 ||
            gy__io_asks(&u->ring);

@@ -80,8 +80,7 @@ static bool is_empty(const struct gy__uring *u)
 int gy__uring_close(struct gy__uring *u, uint64_t patience_ns)
 {
     uint64_t until_ns = gy__uring_now() + patience_ns;
-    int event_fd = u->event_fd;
-    u->event_fd = -1; /* its poll is not armed again */
+    u->is_closing = true;
     while (!is_empty(u) && gy__uring_now() < until_ns) {
         cancel_list(u, &u->unsent);
         cancel_list(u, &u->starved);
@@ -93,7 +92,6 @@ int gy__uring_close(struct gy__uring *u, uint64_t patience_ns)
         if (!gy__uring_poll(u) && u->in_kernel > 0)
             gy__uring_wait(u, gy__uring_now() + 1000000);
     }
-    u->event_fd = event_fd;
     int rc = u->in_kernel == 0 ? 0 : -ETIME;
     if (rc == 0) {
         gy__recv_bufs_close(&u->bufs, &u->ring.io);

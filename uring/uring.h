@@ -133,6 +133,7 @@ struct gy__uring {
 
     int event_fd;     /* foreign threads wake by it; -1: none */
     bool event_armed; /* its poll is in flight */
+    bool is_closing;  /* that poll is not armed again */
     bool use_msg_ring;
     /* Tests: that many entries are refused as if the queue were stuck. */
     uint32_t refuse_entries;
@@ -206,7 +207,11 @@ void gy__accept_swept(struct gy__uring *u, struct gy_op *op);
 /* ---- wake.c ---- */
 GY_MUST_CHECK int gy__wake_open(struct gy__uring *u);
 void gy__wake_close(struct gy__uring *u);
-/* The poll of the eventfd, armed when it is not. */
+/* The poll of the eventfd must be armed. */
+static inline bool gy__wake_wants_arming(const struct gy__uring *u)
+{
+    return !u->event_armed && u->event_fd >= 0 && !u->is_closing;
+}
 void gy__wake_arm(struct gy__uring *u);
 void gy__wake_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags);
 /* Wake shard `to`. from: the shard whose thread calls, or NULL on any other thread. */

@@ -30,7 +30,7 @@ void gy__wake_close(struct gy__uring *u)
 
 void gy__wake_arm(struct gy__uring *u)
 {
-    if (u->event_armed || u->event_fd < 0 || !gy__uring_room(u, 1))
+    if (!gy__wake_wants_arming(u) || !gy__uring_room(u, 1))
         return;
     struct io_uring_sqe *entry = gy__uring_entry(u, gy__own(GY__OWN_EVENT, 0));
     io_uring_prep_poll_multishot(entry, u->event_fd, POLLIN);

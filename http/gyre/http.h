@@ -50,6 +50,7 @@ struct gy_http_config {
     uint32_t requests_max;    /* per connection; 0 = no limit; the last answer says close */
     uint32_t pipeline_max;    /* requests of one connection in hand at once; reading stops above */
     uint32_t connections_max; /* per shard */
+    uint64_t held_max; /* memory of one connection's requests in hand; reading stops above, bytes */
     uint64_t head_timeout_ns; /* from the first byte to the end of the head: 408 */
     uint64_t body_timeout_ns; /* for the whole body: 408 */
     uint64_t idle_timeout_ns; /* between requests: closed without a word */
@@ -59,7 +60,7 @@ struct gy_http_config {
 };
 #define GY_HTTP_CONFIG_INIT(address)                                                               \
     {                                                                                              \
-        sizeof(struct gy_http_config), address, 8192, 65536, 100, 1u << 20, 0, 64, 16384,          \
+        sizeof(struct gy_http_config), address, 8192, 65536, 100, 1u << 20, 0, 64, 16384, 1u << 20,\
             10 * GY_S, 30 * GY_S, 60 * GY_S, 30 * GY_S, 30 * GY_S, 1 * GY_S                        \
     }
 

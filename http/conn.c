@@ -1,0 +1,528 @@
+/* http/conn.c - the state machine of a connection.
+ *
+ * Owns: the slots of its requests from first byte to written answer, the buffers received and not yet
+ * released, the bytes to be sent. Order: slots stand in a list in the order of their requests, and
+ * only the first may be written; everything that owes an answer, a refusal too, stands in that list.
+ *
+ * Invariants: `stopped` is never taken back, and the last slot then says Connection: close. No slot
+ * points into a receive buffer after flush. A request is looked at by its handler at most once, and
+ * only while it is QUEUED.
+ *
+ * Cost: a request that is read whole and answered in its turn is never copied and takes no memory. */
+#include "http/conn.h"
+
+#include "http/method.h"
+
+#include <string.h>
+
+static void count(struct gy__http_conn *conn, enum gy__http_counter which, uint64_t add)
+{
+    gy__http_count(&conn->env->stats, which, add);
+}
+
+void gy__http_conn_init(struct gy__http_conn *conn, struct gy__http_env *env)
+{
+    memset(conn, 0, sizeof(*conn));
+    gy__http_parser_init(&conn->parser, &env->config);
+    conn->env = env;
+    conn->idle_deadline_ns = env->now_ns + env->config.idle_timeout_ns;
+    count(conn, GY__HTTP_CONNECTIONS, 1);
+    count(conn, GY__HTTP_OPEN, 1);
+}
+
+static void release_list(struct gy_buf **list)
+{
+    while (*list != NULL) {
+        struct gy_buf *buf = *list;
+
+        *list = buf->next;
+        gy_buf_release(buf);
+    }
+}
+
+static void drop_unread(struct gy__http_conn *conn)
+{
+    while (conn->unread != NULL) {
+        struct gy_buf *buf = conn->unread;
+
+        conn->unread = buf->next;
+        buf->next = conn->held; /* requests may still point into it */
+        conn->held = buf;
+    }
+    conn->unread_last = NULL;
+}
+
+static bool in_progress(const struct gy__http_slot *slot)
+{
+    return slot->state == GY__SLOT_QUEUED || slot->state == GY__SLOT_ENTERED;
+}
+
+void gy__http_conn_fini(struct gy__http_conn *conn)
+{
+    while (conn->first != NULL) {
+        struct gy__http_slot *slot = conn->first;
+
+        conn->first = slot->next;
+        if (in_progress(slot)) {
+            count(conn, GY__HTTP_DISCARDED, 1);
+            conn->env->calls->discard(conn, slot);
+        }
+        gy__http_slot_give(&conn->env->slots, slot);
+    }
+    if (conn->parser.slot != NULL)
+        gy__http_slot_give(&conn->env->slots, conn->parser.slot);
+    drop_unread(conn);
+    release_list(&conn->held);
+    gy__http_out_drop(&conn->out);
+    count(conn, GY__HTTP_OPEN, UINT64_MAX); /* one less */
+}
+
+/* ---- requests ---------------------------------------------------------------------------- */
+
+static void append(struct gy__http_conn *conn, struct gy__http_slot *slot)
+{
+    slot->next = NULL;
+    slot->conn = conn;
+    if (conn->last != NULL)
+        conn->last->next = slot;
+    else
+        conn->first = slot;
+    conn->last = slot;
+    conn->in_hand++;
+    conn->held_bytes += gy__http_slot_held(slot);
+}
+
+static void count_refusal(struct gy__http_conn *conn, int status)
+{
+    switch (status) {
+    case 400:
+        count(conn, GY__HTTP_REFUSED_SYNTAX, 1);
+        break;
+    case 408:
+        break; /* counted as a deadline */
+    case 413:
+        count(conn, GY__HTTP_REFUSED_BODY, 1);
+        break;
+    case 414:
+        count(conn, GY__HTTP_REFUSED_LINE, 1);
+        break;
+    case 431:
+        count(conn, GY__HTTP_REFUSED_HEAD, 1);
+        break;
+    case 503:
+        count(conn, GY__HTTP_BUSY_MEMORY, 1);
+        break;
+    default:
+        count(conn, GY__HTTP_REFUSED_OTHER, 1);
+        break;
+    }
+}
+
+/* What comes from this peer cannot be read, or will not be: say why, behind what is owed, and end. */
+static void stop_with(struct gy__http_conn *conn, int status, const char *why)
+{
+    struct gy__http_slot *slot = conn->parser.slot;
+
+    count_refusal(conn, status);
+    conn->stopped = true;
+    conn->linger = true;
+    conn->parser.slot = NULL;
+    conn->parser.phase = GY__HTTP_BETWEEN;
+    drop_unread(conn);
+    if (slot == NULL)
+        slot = gy__http_slot_take(&conn->env->slots);
+    if (slot == NULL) {
+        conn->finish = GY__FINISH_ABORT;
+        return;
+    }
+    slot->flags &= (uint16_t)~(GY__SLOT_BORROWED | GY__SLOT_BORROWED_BODY);
+    if (slot->req.path.ptr != NULL && conn->parser.ll.method == HTTP_HEAD)
+        slot->flags |= GY__SLOT_HEAD;
+    append(conn, slot);
+    gy__http_conn_refuse(slot, status, why);
+}
+
+/* The request that the parser has completed goes to its handler. */
+static void dispatch(struct gy__http_conn *conn)
+{
+    const struct gy_http_config *config = &conn->env->config;
+    struct gy__http_slot *slot = conn->parser.slot;
+
+    conn->parser.slot = NULL;
+    conn->requests++;
+    count(conn, GY__HTTP_REQUESTS, 1);
+    if (slot->method == HTTP_HEAD)
+        slot->flags |= GY__SLOT_HEAD;
+    if (!conn->parser.keep_alive) {
+        conn->stopped = true;
+    } else if (conn->requests == config->requests_max) {
+        conn->stopped = true;
+        conn->linger = true;
+    } else if (slot->req.minor == 0) {
+        slot->flags |= GY__SLOT_PERSIST10;
+    }
+    slot->state = GY__SLOT_QUEUED;
+    slot->deadline_ns = conn->env->now_ns + config->answer_timeout_ns;
+    append(conn, slot);
+    conn->env->calls->request(conn, slot);
+}
+
+static bool may_begin(const struct gy__http_conn *conn)
+{
+    const struct gy_http_config *config = &conn->env->config;
+
+    return !conn->full && conn->in_hand < config->pipeline_max &&
+           conn->held_bytes <= config->held_max;
+}
+
+/* All bytes given were read, and the request goes on. */
+static void wait_for_more(struct gy__http_conn *conn)
+{
+    const struct gy_http_config *config = &conn->env->config;
+    struct gy__http_parser *parser = &conn->parser;
+    const char *why = NULL;
+    int status;
+
+    if (conn->phase != parser->phase) {
+        conn->phase = parser->phase;
+        conn->message_deadline_ns =
+            conn->env->now_ns + (parser->phase == GY__HTTP_HEAD ? config->head_timeout_ns
+                                                                : config->body_timeout_ns);
+    }
+    if (conn->continued || !gy__http_parser_expects(parser))
+        return;
+    status = conn->env->calls->admit(conn, parser->slot, &why);
+    if (status != 0)
+        stop_with(conn, status, why);
+    else
+        conn->continued = true; /* flush writes it when it is this request's turn */
+}
+
+static bool begin(struct gy__http_conn *conn)
+{
+    struct gy__http_slot *slot = gy__http_slot_take(&conn->env->slots);
+
+    if (slot == NULL) {
+        stop_with(conn, 503, "No memory is left");
+        return false;
+    }
+    slot->conn = conn;
+    conn->phase = GY__HTTP_BETWEEN;
+    conn->continued = false;
+    gy__http_parser_begin(&conn->parser, slot);
+    return true;
+}
+
+/* -> the first byte not read: end, unless the connection stopped or its hands are full. */
+static const char *read_bytes(struct gy__http_conn *conn, const char *at, const char *end)
+{
+    struct gy__http_parser *parser = &conn->parser;
+
+    while (at < end && !conn->stopped) {
+        if (parser->phase == GY__HTTP_BETWEEN) {
+            if (!may_begin(conn))
+                return at;
+            at = gy__http_parser_skip(parser, at, end);
+            if (at == end)
+                return end;
+            if (at == NULL) {
+                stop_with(conn, parser->status, parser->why);
+                return end;
+            }
+            if (!begin(conn))
+                return end;
+        }
+        switch (gy__http_parser_feed(parser, &at, end)) {
+        case GY__HTTP_REQUEST:
+            dispatch(conn);
+            break;
+        case GY__HTTP_MORE:
+            wait_for_more(conn);
+            return end;
+        case GY__HTTP_REFUSED:
+            stop_with(conn, parser->status, parser->why);
+            return end;
+        }
+    }
+    return at;
+}
+
+static void read_on(struct gy__http_conn *conn)
+{
+    while (conn->unread != NULL) {
+        struct gy_buf *buf = conn->unread;
+        const char *at = (const char *)buf->data, *end = at + buf->len;
+
+        at = read_bytes(conn, at, end);
+        if (conn->unread == NULL)
+            return; /* dropped */
+        if (conn->stopped) {
+            conn->linger |= at < end || buf->next != NULL;
+            drop_unread(conn);
+            return;
+        }
+        buf->data += (end - (const char *)buf->data) - (end - at);
+        buf->len = (uint32_t)(end - at);
+        if (at < end)
+            return;
+        conn->unread = buf->next;
+        if (conn->unread == NULL)
+            conn->unread_last = NULL;
+        buf->next = conn->held;
+        conn->held = buf;
+    }
+}
+
+void gy__http_conn_receive(struct gy__http_conn *conn, struct gy_buf *buf)
+{
+    count(conn, GY__HTTP_RECEIVED_BYTES, buf->len);
+    if (conn->stopped || conn->finish != GY__FINISH_NOT) {
+        conn->linger = true;
+        gy_buf_release(buf);
+        return;
+    }
+    buf->next = NULL;
+    if (conn->unread_last != NULL)
+        conn->unread_last->next = buf;
+    else
+        conn->unread = buf;
+    conn->unread_last = buf;
+    conn->unread_own = false;
+    read_on(conn);
+}
+
+void gy__http_conn_end(struct gy__http_conn *conn)
+{
+    conn->ended = true;
+}
+
+/* ---- answers ----------------------------------------------------------------------------- */
+
+void gy__http_conn_answer(struct gy__http_slot *slot, const struct gy__http_answer *answer,
+                          struct gy_buf *buf)
+{
+    slot->state = GY__SLOT_READY;
+    slot->status = answer->status;
+    slot->answer_kind = answer->kind;
+    slot->answer_head = answer->head;
+    slot->answer = buf;
+}
+
+void gy__http_conn_refuse(struct gy__http_slot *slot, int status, const char *text)
+{
+    slot->state = GY__SLOT_READY;
+    slot->status = (uint16_t)status;
+    slot->answer_kind = GY__ANSWER_TEXT;
+    slot->text = text;
+}
+
+/* Is nothing known to come behind the last request in hand? */
+static bool nothing_behind(const struct gy__http_conn *conn)
+{
+    return conn->unread == NULL && conn->parser.phase == GY__HTTP_BETWEEN;
+}
+
+static enum gy__http_connection connection_of(struct gy__http_conn *conn,
+                                              const struct gy__http_slot *slot)
+{
+    if (slot->next == NULL && (conn->env->draining || conn->ended) && nothing_behind(conn)) {
+        conn->stopped = true;
+        conn->linger = true; /* the next request may be on its way */
+    }
+    if (slot->next == NULL && conn->stopped)
+        return GY__CONNECTION_CLOSE;
+    return slot->flags & GY__SLOT_PERSIST10 ? GY__CONNECTION_KEEP_ALIVE : GY__CONNECTION_PLAIN;
+}
+
+/* Write what is ready and has its turn. */
+static void emit(struct gy__http_conn *conn)
+{
+    static const uint8_t counters[] = { GY__HTTP_ANSWERS_2XX, GY__HTTP_ANSWERS_3XX,
+                                        GY__HTTP_ANSWERS_4XX, GY__HTTP_ANSWERS_5XX };
+    struct gy__http_env *env = conn->env;
+    struct gy__http_slot *slot = conn->first;
+    const char *date;
+    size_t hint = 0;
+    bool alone;
+
+    if (slot == NULL || slot->state != GY__SLOT_READY)
+        return;
+    alone = conn->out.first == NULL && (slot->next == NULL || slot->next->state != GY__SLOT_READY);
+    for (; !alone && slot != NULL && slot->state == GY__SLOT_READY; slot = slot->next)
+        hint += gy__http_answer_size(slot);
+    if (hint > GY__HTTP_OUT_MAX)
+        hint = GY__HTTP_OUT_MAX;
+    date = gy__http_date(&env->date, env->wall_ns);
+    while ((slot = conn->first) != NULL && slot->state == GY__SLOT_READY) {
+        enum gy__http_connection connection = connection_of(conn, slot);
+        unsigned class = slot->status / 100u - 2;
+
+        if (!gy__http_answer_write(&conn->out, slot, date, connection, alone, hint)) {
+            count(conn, GY__HTTP_BUSY_MEMORY, 1);
+            conn->finish = GY__FINISH_ABORT;
+            return;
+        }
+        count(conn, (enum gy__http_counter)counters[class < 4 ? class : 3], 1);
+        conn->first = slot->next;
+        if (conn->first == NULL)
+            conn->last = NULL;
+        conn->in_hand--;
+        conn->held_bytes -= gy__http_slot_held(slot);
+        gy__http_slot_give(&env->slots, slot);
+    }
+    if (conn->first == NULL)
+        conn->idle_deadline_ns =
+            env->now_ns + (env->draining ? env->config.linger_ns : env->config.idle_timeout_ns);
+}
+
+/* ---- the end of a turn ------------------------------------------------------------------- */
+
+/* What a handler has still to read moves out of the receive buffers. */
+static void secure(struct gy__http_conn *conn)
+{
+    for (struct gy__http_slot *slot = conn->first; slot != NULL; slot = slot->next) {
+        if (!(slot->flags & (GY__SLOT_BORROWED | GY__SLOT_BORROWED_BODY)))
+            continue;
+        if (slot->state == GY__SLOT_QUEUED) {
+            conn->held_bytes -= gy__http_slot_held(slot);
+            if (!gy__http_slot_secure(slot)) {
+                /* Discarded, so that its handler will not look at it. */
+                conn->env->calls->discard(conn, slot);
+                count(conn, GY__HTTP_BUSY_MEMORY, 1);
+                gy__http_conn_refuse(slot, 503, "No memory is left");
+            }
+            conn->held_bytes += gy__http_slot_held(slot);
+        }
+        slot->flags &= (uint16_t)~(GY__SLOT_BORROWED | GY__SLOT_BORROWED_BODY);
+    }
+}
+
+/* Bytes that wait until there is room for requests are copied: receive buffers are few, and shared
+ * by all connections of the shard. */
+static void secure_unread(struct gy__http_conn *conn)
+{
+    struct gy_buf *copy = NULL, *buf;
+    size_t len = 0;
+
+    if (conn->unread == NULL || conn->unread_own)
+        return;
+    for (buf = conn->unread; buf != NULL; buf = buf->next)
+        len += buf->len;
+    copy = gy_buf_take(len);
+    if (copy == NULL) {
+        conn->finish = GY__FINISH_ABORT;
+        return;
+    }
+    for (buf = conn->unread; buf != NULL; buf = buf->next) {
+        memcpy(copy->data + copy->len, buf->data, buf->len);
+        copy->len += buf->len;
+    }
+    drop_unread(conn);
+    copy->next = NULL;
+    conn->unread = conn->unread_last = copy;
+    conn->unread_own = true;
+}
+
+static void say_continue(struct gy__http_conn *conn)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    char *to;
+
+    if (!conn->continued || conn->first != NULL || !gy__http_parser_expects(&conn->parser))
+        return;
+    to = gy__http_out_room(&conn->out, sizeof(text) - 1, 0);
+    if (to == NULL)
+        conn->finish = GY__FINISH_ABORT;
+    else
+        memcpy(to, text, sizeof(text) - 1);
+    conn->parser.slot->flags &= (uint16_t)~GY__SLOT_EXPECTS;
+}
+
+void gy__http_conn_flush(struct gy__http_conn *conn)
+{
+    if (conn->finish != GY__FINISH_NOT)
+        return;
+    emit(conn);
+    if (conn->unread != NULL) {
+        read_on(conn);
+        emit(conn);
+    }
+    if (conn->ended && !conn->stopped && conn->unread == NULL) {
+        if (conn->parser.phase != GY__HTTP_BETWEEN) {
+            stop_with(conn, 400, "The request ended before it was complete");
+            emit(conn);
+        }
+        conn->stopped = true;
+    }
+    say_continue(conn);
+    if (conn->held != NULL || conn->unread != NULL) {
+        secure(conn);
+        secure_unread(conn);
+        release_list(&conn->held);
+    }
+    if (conn->stopped && conn->first == NULL && conn->finish == GY__FINISH_NOT)
+        conn->finish = conn->linger && !conn->ended ? GY__FINISH_LINGER : GY__FINISH_CLOSE;
+    count(conn, GY__HTTP_SENT_BYTES, conn->out.bytes);
+}
+
+bool gy__http_conn_reads(const struct gy__http_conn *conn)
+{
+    return conn->stopped || conn->parser.phase != GY__HTTP_BETWEEN ||
+           (conn->unread == NULL && may_begin(conn));
+}
+
+/* ---- deadlines --------------------------------------------------------------------------- */
+
+uint64_t gy__http_conn_deadline(const struct gy__http_conn *conn)
+{
+    uint64_t deadline = UINT64_MAX;
+
+    if (conn->first == NULL && conn->parser.phase == GY__HTTP_BETWEEN)
+        return conn->stopped ? UINT64_MAX : conn->idle_deadline_ns;
+    /* Requests have one time each to be answered, so the first is the earliest. */
+    if (conn->first != NULL)
+        deadline = conn->first->deadline_ns;
+    if (conn->parser.phase != GY__HTTP_BETWEEN && conn->message_deadline_ns < deadline)
+        deadline = conn->message_deadline_ns;
+    return deadline;
+}
+
+void gy__http_conn_expire(struct gy__http_conn *conn, bool sending)
+{
+    struct gy__http_env *env = conn->env;
+
+    for (struct gy__http_slot *slot = conn->first;
+         slot != NULL && slot->deadline_ns <= env->now_ns; slot = slot->next) {
+        if (!in_progress(slot))
+            continue;
+        count(conn, GY__HTTP_TIMEOUT_ANSWER, 1);
+        count(conn, GY__HTTP_BUSY_TIMEOUT, 1);
+        env->calls->discard(conn, slot);
+        gy__http_conn_refuse(slot, 503, "The answer took too long");
+    }
+    if (conn->parser.phase != GY__HTTP_BETWEEN) {
+        if (conn->message_deadline_ns > env->now_ns)
+            return;
+        count(conn, conn->phase == GY__HTTP_HEAD ? GY__HTTP_TIMEOUT_HEAD : GY__HTTP_TIMEOUT_BODY,
+              1);
+        stop_with(conn, 408, "The request took too long");
+    } else if (conn->first == NULL && !conn->stopped && conn->idle_deadline_ns <= env->now_ns) {
+        if (sending) {
+            conn->idle_deadline_ns = env->now_ns + env->config.idle_timeout_ns;
+            return;
+        }
+        if (!env->draining)
+            count(conn, GY__HTTP_TIMEOUT_IDLE, 1);
+        conn->stopped = true;
+        conn->linger = true;
+    }
+}
+
+void gy__http_conn_drain(struct gy__http_conn *conn)
+{
+    uint64_t soon = conn->env->now_ns + conn->env->config.linger_ns;
+
+    /* A request may be on its way to a connection that looks idle: what comes soon is answered. */
+    if (conn->idle_deadline_ns > soon)
+        conn->idle_deadline_ns = soon;
+}

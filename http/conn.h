@@ -1,0 +1,99 @@
+/* http/conn.h - one HTTP/1.1 connection: a pure state machine, bytes in, bytes out.
+ *
+ * It knows no socket, no clock and no actor: received bytes and answers are given to it, time is
+ * env->now_ns, requests leave through env->calls, and what it has to say lies in conn->out after
+ * flush. The server (http/server.c) carries all that out; tests and the fuzzer do it by hand. */
+#ifndef GYRE_HTTP_CONN_H
+#define GYRE_HTTP_CONN_H
+
+#include "http/answer.h"
+#include "http/parse.h"
+#include "http/slot.h"
+#include "http/stats.h"
+#include "http/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gy__http_conn;
+
+/* What a connection asks of the server. None of these may call back into the connection, except
+ * that request() may answer at once with gy__http_conn_answer or gy__http_conn_refuse. */
+struct gy__http_calls {
+    /* A complete request, to be answered some time. */
+    void (*request)(struct gy__http_conn *conn, struct gy__http_slot *slot);
+    /* The head of a request that waits for 100 Continue: 0, or the status to refuse it with. */
+    int (*admit)(struct gy__http_conn *conn, struct gy__http_slot *slot, const char **why);
+    /* The answer is not wanted any more; the slot's ticket is still valid. */
+    void (*discard)(struct gy__http_conn *conn, struct gy__http_slot *slot);
+};
+
+/* What the connections of a shard share. */
+struct gy__http_env {
+    struct gy_http_config config;
+    const struct gy__http_calls *calls;
+    struct gy__http_slots slots;
+    struct gy__http_date date;
+    struct gy__http_stats stats;
+    uint64_t now_ns, wall_ns; /* set by the server before it calls a connection */
+    bool draining;            /* connections end as soon as nothing is in hand */
+};
+
+enum gy__http_finish {
+    GY__FINISH_NOT,
+    GY__FINISH_CLOSE,  /* send what is in out, then close */
+    GY__FINISH_LINGER, /* send, half-close, read and drop for a while, close */
+    GY__FINISH_ABORT,  /* close at once */
+};
+
+struct gy__http_conn {
+    struct gy__http_parser parser;
+    struct gy__http_env *env;
+    struct gy__http_slot *first, *last;  /* in hand, in the order of their requests */
+    struct gy_buf *held;                 /* read, but requests may point into them until flush */
+    struct gy_buf *unread, *unread_last; /* data: the first byte not read yet */
+    struct gy__http_out out;             /* to be sent; the server empties it after flush */
+    uint64_t held_bytes;                 /* of private memory, by the requests in hand */
+    uint64_t message_deadline_ns;        /* of the phase below */
+    uint64_t idle_deadline_ns;
+    uint32_t requests; /* read so far */
+    uint32_t in_hand;
+    uint8_t phase;   /* the parser's, when its deadline was set */
+    uint8_t finish;  /* enum gy__http_finish: decided; after the next flush */
+    bool stopped;    /* no request will be read any more */
+    bool linger;     /* the peer may still be sending: do not just close */
+    bool ended;      /* the peer has said that it will send no more */
+    bool continued;  /* 100 Continue was decided for the request being read */
+    bool full;       /* the server says: too much waits to be sent */
+    bool unread_own; /* what is unread lies in memory of the connection's own */
+};
+
+void gy__http_conn_init(struct gy__http_conn *conn, struct gy__http_env *env);
+/* The connection is gone: discards what is in hand, releases everything. */
+void gy__http_conn_fini(struct gy__http_conn *conn);
+
+/* Bytes arrived. buf: taken. Call flush before the turn ends. */
+void gy__http_conn_receive(struct gy__http_conn *conn, struct gy_buf *buf);
+/* The peer will send no more. */
+void gy__http_conn_end(struct gy__http_conn *conn);
+
+/* The answer to a request in hand. buf: taken (NULL for GY__ANSWER_TEXT). */
+void gy__http_conn_answer(struct gy__http_slot *slot, const struct gy__http_answer *answer,
+                          struct gy_buf *buf);
+/* The server's own answer. text: static, or NULL for no body. */
+void gy__http_conn_refuse(struct gy__http_slot *slot, int status, const char *text);
+
+/* The end of a turn: answers whose turn it is go to out, what must outlive the turn is copied,
+ * receive buffers are released. Afterwards send conn->out, then do what conn->finish says. */
+void gy__http_conn_flush(struct gy__http_conn *conn);
+/* Should the server read on? */
+bool gy__http_conn_reads(const struct gy__http_conn *conn);
+
+/* When expire must be called; UINT64_MAX: not at all. May be called early. */
+uint64_t gy__http_conn_deadline(const struct gy__http_conn *conn);
+/* Act on deadlines that have passed; then flush. sending: bytes still wait to be sent. */
+void gy__http_conn_expire(struct gy__http_conn *conn, bool sending);
+/* env->draining was set: recompute the deadline; then flush. */
+void gy__http_conn_drain(struct gy__http_conn *conn);
+
+#endif

@@ -1,0 +1,438 @@
+/* http/parse.c - the glue around llhttp.
+ *
+ * In place: a request that lies whole in the bytes given is not copied at all; its slices point
+ * there (GY__SLOT_BORROWED). A head that is cut moves to a buffer of the slot and grows there, so
+ * that its slices stay contiguous; a body in pieces is collected in another. When feed returns MORE
+ * nothing points into the caller's bytes.
+ *
+ * A request is complete only when llhttp has ended the message: in several cases it finds the head
+ * complete and refuses the framing one step later, so that nothing may be dispatched at the head's end.
+ *
+ * llhttp has no limits; they are checked where a slice ends and once more where bytes end, so that a
+ * head that never ends is refused as soon as one that does. llhttp's lenient modes are never set. */
+#include "http/parse.h"
+
+#include "http/head.h"
+#include "http/method.h"
+
+#include <string.h>
+
+#define VERSION_LEN 9            /* " HTTP/1.1" */
+#define HEAD_BUF_MIN 1024        /* of a cut head */
+#define FRAMING_MAX (16u << 10)  /* of a chunked body: extensions, trailers, zeros */
+#define BODY_BUF_MAX (64u << 10) /* taken at once for a body of which little has come */
+#define BLANK_MAX 8
+
+static int refuse(struct gy__http_parser *parser, int status, const char *why)
+{
+    parser->status = (uint16_t)status;
+    parser->why = why;
+    return -1;
+}
+
+/* ---- head -------------------------------------------------------------------------------- */
+
+static int on_url(llhttp_t *ll, const char *at, size_t len)
+{
+    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_slot *slot = parser->slot;
+
+    if (slot->req.path.ptr == NULL)
+        slot->req.path.ptr = at;
+    slot->req.path.len += len;
+    if ((size_t)(at + len - slot->start) + VERSION_LEN > parser->config->line_max) {
+        refuse(parser, 414, "The request line is too long");
+        return HPE_USER;
+    }
+    return 0;
+}
+
+static bool head_too_long(const struct gy__http_parser *parser, const char *at)
+{
+    const struct gy__http_slot *slot = parser->slot;
+
+    return at - (slot->req.path.ptr + slot->req.path.len) > (int64_t)parser->config->head_max;
+}
+
+static int on_header_field(llhttp_t *ll, const char *at, size_t len)
+{
+    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_slot *slot = parser->slot;
+    struct gy_http_header *header;
+
+    if (parser->phase == GY__HTTP_BODY)
+        return 0; /* trailers are dropped; what they may cost is FRAMING_MAX */
+    if (parser->in_name) {
+        slot->headers[slot->req.header_count].name.len += len;
+        return 0;
+    }
+    if (slot->req.header_count >= parser->config->headers_max) {
+        refuse(parser, 431, "There are too many header lines");
+        return HPE_USER;
+    }
+    if (slot->req.header_count == slot->headers_room &&
+        !gy__http_slot_more_headers(slot, parser->config->headers_max)) {
+        refuse(parser, 503, "No memory is left");
+        return HPE_USER;
+    }
+    header = &slot->headers[slot->req.header_count];
+    header->name.ptr = at;
+    header->name.len = len;
+    header->value.ptr = NULL;
+    parser->in_name = 1;
+    return 0;
+}
+
+static int on_header_value(llhttp_t *ll, const char *at, size_t len)
+{
+    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_slot *slot = parser->slot;
+    struct gy_http_header *header;
+
+    if (parser->phase == GY__HTTP_BODY)
+        return 0;
+    if (head_too_long(parser, at + len)) {
+        refuse(parser, 431, "The header lines are too long");
+        return HPE_USER;
+    }
+    if (parser->in_name) {
+        header = &slot->headers[slot->req.header_count++];
+        header->value.ptr = at;
+        header->value.len = len;
+        parser->in_name = 0;
+    } else {
+        slot->headers[slot->req.header_count - 1].value.len += len;
+    }
+    return 0;
+}
+
+static int on_headers_complete(llhttp_t *ll)
+{
+    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_slot *slot = parser->slot;
+    int status;
+
+    /* Behind the last slice llhttp allows nothing but the two line ends. */
+    parser->head_end = slot->req.header_count > 0
+                           ? slot->headers[slot->req.header_count - 1].value.ptr +
+                                 slot->headers[slot->req.header_count - 1].value.len + 4
+                           : slot->req.path.ptr + slot->req.path.len + VERSION_LEN + 4;
+    if (slot->bytes == NULL)
+        slot->stop = parser->head_end;
+    slot->method = ll->method;
+    status = gy__http_head_check(slot, parser->end, &parser->why);
+    if (status != 0) {
+        parser->status = (uint16_t)status;
+        return -1;
+    }
+    /* No protocol but HTTP/1 is spoken here, so an Upgrade is passed over; left set, llhttp would
+     * stop behind this request. */
+    ll->upgrade = 0;
+    parser->keep_alive = slot->req.minor == 1 ? !(ll->flags & F_CONNECTION_CLOSE)
+                                              : (ll->flags & F_CONNECTION_KEEP_ALIVE) &&
+                                                    !(ll->flags & F_CONNECTION_CLOSE);
+    slot->req.keep_alive = parser->keep_alive;
+    slot->req.headers = slot->headers;
+    parser->phase = GY__HTTP_BODY;
+    if (ll->flags & F_CHUNKED) {
+        parser->body_total = UINT64_MAX;
+        slot->flags |= GY__SLOT_BODY;
+    } else {
+        parser->body_total = ll->content_length;
+        if (ll->content_length > parser->config->body_max)
+            return refuse(parser, 413, "The body is too long");
+        if (ll->content_length != 0)
+            slot->flags |= GY__SLOT_BODY;
+    }
+    return 0;
+}
+
+/* ---- body -------------------------------------------------------------------------------- */
+
+/* Append to the collected body, which grows by doubling: what a request announces is not yet memory
+ * that it gets. */
+static bool collect(struct gy__http_parser *parser, const char *at, size_t len)
+{
+    struct gy__http_slot *slot = parser->slot;
+    size_t have = slot->req.body.len, want = have + len;
+
+    if (slot->body == NULL || slot->body->capacity < want) {
+        size_t size = parser->body_total < BODY_BUF_MAX ? (size_t)parser->body_total : 2 * want;
+        struct gy_buf *body;
+
+        if (size > parser->body_total)
+            size = (size_t)parser->body_total;
+        if (size > parser->config->body_max)
+            size = (size_t)parser->config->body_max;
+        body = gy_buf_take(size > want ? size : want);
+        if (body == NULL)
+            return false;
+        if (have > 0)
+            memcpy(body->base, slot->req.body.ptr, have);
+        if (slot->body != NULL)
+            gy_buf_release(slot->body);
+        slot->body = body;
+    }
+    memcpy(slot->body->base + have, at, len);
+    slot->req.body.ptr = (const char *)slot->body->base;
+    slot->req.body.len = want;
+    return true;
+}
+
+static int on_body(llhttp_t *ll, const char *at, size_t len)
+{
+    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_slot *slot = parser->slot;
+
+    if (slot->req.body.len + len > parser->config->body_max) {
+        refuse(parser, 413, "The body is too long");
+        return HPE_USER;
+    }
+    if (slot->req.body.len == 0 && slot->body == NULL) {
+        slot->req.body.ptr = at; /* perhaps all of it */
+        slot->req.body.len = len;
+        return 0;
+    }
+    if (!collect(parser, at, len)) {
+        refuse(parser, 503, "No memory is left");
+        return HPE_USER;
+    }
+    return 0;
+}
+
+/* A chunk's size is known before its bytes come: too much is refused at once. */
+static int on_chunk_header(llhttp_t *ll)
+{
+    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+
+    if (ll->content_length > parser->config->body_max - parser->slot->req.body.len)
+        return refuse(parser, 413, "The body is too long");
+    return 0;
+}
+
+static int on_message_complete(llhttp_t *ll)
+{
+    (void)ll;
+    return HPE_PAUSED;
+}
+
+/* ---- driving llhttp ---------------------------------------------------------------------- */
+
+static const llhttp_settings_t settings = {
+    .on_url = on_url,
+    .on_header_field = on_header_field,
+    .on_header_value = on_header_value,
+    .on_headers_complete = on_headers_complete,
+    .on_chunk_header = on_chunk_header,
+    .on_body = on_body,
+    .on_message_complete = on_message_complete,
+};
+
+void gy__http_parser_init(struct gy__http_parser *parser, const struct gy_http_config *config)
+{
+    memset(parser, 0, sizeof(*parser));
+    llhttp_init(&parser->ll, HTTP_REQUEST, &settings);
+    parser->config = config;
+}
+
+/* RFC 9112 2.2 asks that an empty line before a request is ignored. Only whole ones, and few: llhttp
+ * would skip any mixture of CR and LF. */
+const char *gy__http_parser_skip(struct gy__http_parser *parser, const char *at, const char *end)
+{
+    for (; at < end && (*at == '\r' || *at == '\n'); at++) {
+        if (*at != (parser->blank % 2 == 0 ? '\r' : '\n') || parser->blank == BLANK_MAX)
+            break;
+        parser->blank++;
+    }
+    if (at == end)
+        return at;
+    if (parser->blank % 2 != 0 || *at == '\r' || *at == '\n') {
+        refuse(parser, 400, "A request must not begin with empty space");
+        return NULL;
+    }
+    return at;
+}
+
+void gy__http_parser_begin(struct gy__http_parser *parser, struct gy__http_slot *slot)
+{
+    parser->slot = slot;
+    parser->phase = GY__HTTP_HEAD;
+    parser->status = 0;
+    parser->in_name = 0;
+    parser->blank = 0;
+    parser->framing = 0;
+    parser->body_total = 0;
+    slot->start = NULL;
+}
+
+static bool is_token_char(char c)
+{
+    return c > ' ' && c < 0x7f && strchr("()<>@,;:\\\"/[]?={}", c) == NULL;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* "/D.D" ends at at, and D.D is no version that is served. */
+static bool is_other_version(const char *start, const char *at)
+{
+    return at - start >= 4 && at[-4] == '/' && is_digit(at[-3]) && at[-2] == '.' &&
+           is_digit(at[-1]) && !(at[-3] == '1' && at[-1] <= '1');
+}
+
+/* llhttp said no: with which status? at: the byte it stopped at, maybe end. The head so far lies
+ * contiguous before it. */
+static void judge(struct gy__http_parser *parser, llhttp_errno_t err, const char *at)
+{
+    if (parser->status != 0)
+        return; /* one of the functions above */
+    parser->status = 400;
+    parser->why = llhttp_get_error_reason(&parser->ll);
+    if (err == HPE_INVALID_METHOD && at < parser->end && is_token_char(*at)) {
+        parser->status = 501;
+        parser->why = "This method is not served";
+    } else if (err == HPE_PAUSED_H2_UPGRADE ||
+               (err == HPE_INVALID_VERSION && is_other_version(parser->slot->start, at))) {
+        parser->status = 505;
+        parser->why = "Only HTTP/1.1 and HTTP/1.0 are served";
+    }
+}
+
+/* Append bytes to the slot's own head, moving it when it must grow. -> how many fitted, 0: none. */
+static size_t append(struct gy__http_slot *slot, const char *at, size_t len)
+{
+    struct gy_buf *bytes = slot->bytes;
+
+    if (gy_buf_room(bytes) == 0) {
+        if (!gy__http_slot_own(slot, 2 * (size_t)bytes->capacity))
+            return 0;
+        bytes = slot->bytes;
+    }
+    if (len > gy_buf_room(bytes))
+        len = gy_buf_room(bytes);
+    memcpy(bytes->data + bytes->len, at, len);
+    bytes->len += (uint32_t)len;
+    slot->stop = (const char *)bytes->data + bytes->len;
+    return len;
+}
+
+/* The bytes given end inside a request: nothing may point to them any more. */
+static bool keep(struct gy__http_parser *parser)
+{
+    struct gy__http_slot *slot = parser->slot;
+    bool in_head = parser->phase == GY__HTTP_HEAD;
+
+    if (slot->req.body.len > 0 && slot->body == NULL) {
+        struct gy_slice piece = slot->req.body;
+
+        slot->req.body.len = 0;
+        if (!collect(parser, piece.ptr, piece.len))
+            return false;
+    }
+    return slot->bytes != NULL || gy__http_slot_own(slot, in_head ? HEAD_BUF_MIN : 0);
+}
+
+/* Limits of what llhttp passes over without telling: spaces before a target or a value, the
+ * beginning of a token that has not ended, extensions and zeros of chunks. */
+static bool within_limits(struct gy__http_parser *parser)
+{
+    const struct gy__http_slot *slot = parser->slot;
+    const struct gy_http_config *config = parser->config;
+
+    if (parser->phase == GY__HTTP_BODY) {
+        if (parser->framing > FRAMING_MAX + 16 * (uint64_t)slot->req.body.len)
+            refuse(parser, 400, "The chunks have too much around them");
+    } else if (slot->req.path.ptr == NULL) {
+        if ((size_t)(slot->stop - slot->start) > config->line_max)
+            refuse(parser, 414, "The request line is too long");
+    } else if (head_too_long(parser, slot->stop - 4)) { /* the head's end may have begun */
+        refuse(parser, 431, "The header lines are too long");
+    }
+    return parser->status == 0;
+}
+
+/* Where do the slices of a complete request point? read: behind it. */
+static void complete(struct gy__http_slot *slot, const char *read)
+{
+    if (slot->bytes == NULL) {
+        slot->stop = read;
+        slot->flags |= GY__SLOT_BORROWED;
+    } else if (slot->req.body.len > 0 && slot->body == NULL &&
+               !(slot->req.body.ptr >= slot->start && slot->req.body.ptr < slot->stop)) {
+        slot->flags |= GY__SLOT_BORROWED_BODY;
+    }
+}
+
+/* Give llhttp what comes next, from where it lies contiguous with the head so far. -> false: no
+ * memory. *from: where it read; *read: how far. */
+static bool execute(struct gy__http_parser *parser, const char *at, const char *end,
+                    const char **from, const char **read, llhttp_errno_t *err)
+{
+    struct gy__http_slot *slot = parser->slot;
+
+    *from = at;
+    parser->end = end;
+    if (slot->bytes != NULL && parser->phase == GY__HTTP_HEAD) {
+        size_t added = append(slot, at, (size_t)(end - at));
+
+        if (added == 0)
+            return false;
+        parser->end = (const char *)slot->bytes->data + slot->bytes->len;
+        *from = parser->end - added;
+    } else if (slot->bytes == NULL) {
+        slot->start = at;
+        slot->stop = end;
+    }
+    *err = llhttp_execute(&parser->ll, *from, (size_t)(parser->end - *from));
+    *read = *err == HPE_OK ? parser->end : llhttp_get_error_pos(&parser->ll);
+    return true;
+}
+
+enum gy__http_parsed gy__http_parser_feed(struct gy__http_parser *parser, const char **at,
+                                          const char *end)
+{
+    struct gy__http_slot *slot = parser->slot;
+
+    while (*at < end) {
+        size_t body_before = slot->req.body.len;
+        bool in_head = parser->phase == GY__HTTP_HEAD;
+        const char *from, *read;
+        llhttp_errno_t err;
+
+        if (!execute(parser, *at, end, &from, &read, &err)) {
+            refuse(parser, 503, "No memory is left");
+            return GY__HTTP_REFUSED;
+        }
+        *at += read - from;
+        if (err != HPE_OK && err != HPE_PAUSED) {
+            judge(parser, err, read);
+            return GY__HTTP_REFUSED;
+        }
+        if (parser->phase == GY__HTTP_BODY && parser->body_total == UINT64_MAX)
+            parser->framing += (uint64_t)(read - (in_head ? parser->head_end : from)) -
+                               (slot->req.body.len - body_before);
+        if (!within_limits(parser))
+            return GY__HTTP_REFUSED;
+        if (err == HPE_PAUSED) {
+            llhttp_resume(&parser->ll);
+            complete(slot, read);
+            parser->phase = GY__HTTP_BETWEEN;
+            return GY__HTTP_REQUEST;
+        }
+    }
+    if (!keep(parser)) {
+        refuse(parser, 503, "No memory is left");
+        return GY__HTTP_REFUSED;
+    }
+    return GY__HTTP_MORE;
+}
+
+bool gy__http_parser_expects(const struct gy__http_parser *parser)
+{
+    const struct gy__http_slot *slot = parser->slot;
+
+    return parser->phase == GY__HTTP_BODY && (slot->flags & GY__SLOT_EXPECTS) &&
+           (slot->flags & GY__SLOT_BODY) && slot->req.body.len == 0 && parser->framing == 0;
+}

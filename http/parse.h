@@ -1,0 +1,55 @@
+/* http/parse.h - bytes to requests: llhttp in its strict mode, limits, and bodies.
+ *
+ * A parser fills one slot at a time. It owns nothing but the slot's buffers; it makes no call that
+ * could run a handler. Whatever way the bytes are split, the verdict is the same. */
+#ifndef GYRE_HTTP_PARSE_H
+#define GYRE_HTTP_PARSE_H
+
+#include "http/slot.h"
+
+#include <llhttp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum gy__http_phase {
+    GY__HTTP_BETWEEN, /* no byte of a request has arrived */
+    GY__HTTP_HEAD,
+    GY__HTTP_BODY, /* the head is complete and checked */
+};
+
+enum gy__http_parsed {
+    GY__HTTP_MORE,    /* all was read; the request goes on with bytes to come */
+    GY__HTTP_REQUEST, /* parser->slot is a complete request; it may borrow from the bytes given */
+    GY__HTTP_REFUSED, /* parser->status and why; nothing behind can be trusted */
+};
+
+struct gy__http_parser {
+    llhttp_t ll; /* first: llhttp's functions get a pointer to it */
+    struct gy__http_slot *slot;
+    const struct gy_http_config *config;
+    const char *end;      /* of the bytes llhttp is reading */
+    const char *head_end; /* where the body begins; valid in the call that found it */
+    const char *why;
+    uint64_t body_total; /* announced by Content-Length, UINT64_MAX if chunked */
+    uint64_t framing;    /* bytes of a chunked body that are no data */
+    uint16_t status;
+    uint8_t phase;
+    uint8_t in_name;      /* a header's name has begun, its value has not */
+    uint8_t blank;        /* bytes of empty lines before a request */
+    uint8_t keep_alive;
+};
+
+void gy__http_parser_init(struct gy__http_parser *parser, const struct gy_http_config *config);
+
+/* Empty lines before a request are skipped. -> the first byte of a request, or end; NULL: refused.
+ * Only in phase BETWEEN. */
+const char *gy__http_parser_skip(struct gy__http_parser *parser, const char *at, const char *end);
+/* A request begins; slot: borrowed until REQUEST is returned or the parser is given another. */
+void gy__http_parser_begin(struct gy__http_parser *parser, struct gy__http_slot *slot);
+/* Read on; *at moves behind what was read. */
+enum gy__http_parsed gy__http_parser_feed(struct gy__http_parser *parser, const char **at,
+                                          const char *end);
+/* An announced body of which nothing has come: is a 100 Continue due? */
+bool gy__http_parser_expects(const struct gy__http_parser *parser);
+
+#endif
