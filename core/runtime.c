@@ -87,6 +87,17 @@ void gy__runtime_stop(struct gy_runtime *runtime, unsigned shard)
     request(runtime, shard, GY__REQUEST_STOP);
 }
 
+/* Who waits for the end differs from driver to driver, so the driver spreads the word. */
+void gy_drain(struct gy_runtime *runtime)
+{
+    runtime->driver->end(runtime->control, false);
+}
+
+void gy_stop(struct gy_runtime *runtime)
+{
+    runtime->driver->end(runtime->control, true);
+}
+
 enum gy__phase gy__shard_phase(const struct gy_runtime *runtime, unsigned shard)
 {
     /* acquire: pairs with the release in phase_set(). */

@@ -69,6 +69,11 @@ static void driver_wake(void *ctx, unsigned shard)
     gy__wake(u->host, u, shard);
 }
 
+static void driver_end(void *ctx, bool now)
+{
+    gy__host_end(((struct gy__uring *)ctx)->host, now);
+}
+
 static void driver_panic(void *ctx, const char *text)
 {
     gy__uring_panic(ctx, text);
@@ -89,6 +94,7 @@ void gy__driver_init(struct gy_driver *driver)
         .peer_name = driver_peer_name,
         .wake = driver_wake,
         .log = gy__uring_log,
+        .end = driver_end,
         .panic = driver_panic,
     };
 }

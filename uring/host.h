@@ -91,6 +91,8 @@ void gy__signals_let_go(struct gy__signals *signals);
 void gy__signals_close(struct gy__signals *signals);
 
 /* run.c */
+/* Drain, or stop now. Any thread. */
+void gy__host_end(struct gy__host *host, bool now);
 /* Wait until the runtime ends, draining in time. signals: NULL, or what to listen to. */
 int gy__supervise(struct gy__host *host, struct gy__signals *signals);
 

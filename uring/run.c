@@ -67,30 +67,27 @@ int gy_start(struct gy_runtime **out, const struct gy_config *config, gy_boot_fn
 
 /* ---- end ---- */
 
-static void request(struct gy_runtime *runtime, uint64_t *first_at_ns,
+static void request(struct gy__host *host, uint64_t *first_at_ns,
                     void (*ask)(struct gy_runtime *runtime, unsigned shard))
 {
-    struct gy__host *host = gy__host_of(runtime);
     pthread_mutex_lock(&host->gate);
     if (*first_at_ns == 0)
         *first_at_ns = gy__uring_now();
     pthread_mutex_unlock(&host->gate);
     for (unsigned shard = 0; shard < host->shards; shard++) {
-        ask(runtime, shard);
-        if (gy__runtime_unpark(runtime, shard))
+        ask(host->runtime, shard);
+        if (gy__runtime_unpark(host->runtime, shard))
             gy__wake(host, NULL, shard);
     }
     gy__host_notice(host);
 }
 
-void gy_drain(struct gy_runtime *runtime)
+void gy__host_end(struct gy__host *host, bool now)
 {
-    request(runtime, &gy__host_of(runtime)->drain_at_ns, gy__runtime_drain);
-}
-
-void gy_stop(struct gy_runtime *runtime)
-{
-    request(runtime, &gy__host_of(runtime)->stop_at_ns, gy__runtime_stop);
+    if (now)
+        request(host, &host->stop_at_ns, gy__runtime_stop);
+    else
+        request(host, &host->drain_at_ns, gy__runtime_drain);
 }
 
 /* ---- wait ---- */

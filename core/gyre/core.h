@@ -23,7 +23,7 @@
 GY_BEGIN_DECLS
 
 struct gy_buf;     /* gyre/buf.h */
-struct gy_runtime; /* gyre/run.h */
+struct gy_runtime; /* one gy_start() or one simulated host */
 
 /* What travels inline in one message or answer, in bytes; with a buffer, 8 fewer. */
 #define GY_MSG_INLINE 32
@@ -216,6 +216,14 @@ GY_API int gy_refused(gy_fut fut);
  * -EINVAL the verb is a call or carries a buffer. */
 GY_API GY_MUST_CHECK int gy_post_raw(struct gy_runtime *runtime, gy_pid to,
                                      const struct gy_verb *verb, const uint64_t *words);
+
+/* ---- the end of a runtime ----------------------------------------------------------------- */
+
+/* Close listeners, answer what was begun, then come to rest: returns at once. Any thread; also from
+ * an actor: gy_drain(gy_runtime_of_shard()). */
+GY_API void gy_drain(struct gy_runtime *runtime);
+/* Stop all actors and end: returns at once. Any thread; also from an actor. */
+GY_API void gy_stop(struct gy_runtime *runtime);
 
 /* ---- small helpers ----------------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
  * cannot be simulated, so nothing does. Applications never need this header.
  *
  * The driver owns the loop and calls the shard in steps (core/shard.h); the shard calls back through
- * this struct. All functions are called on the shard's own thread, with the shard's own context. */
+ * this struct. All functions but end() are called on the shard's own thread, with the shard's own context. */
 #ifndef GYRE_DRIVER_H
 #define GYRE_DRIVER_H
 
@@ -100,6 +100,8 @@ struct gy_driver {
     void (*wake)(void *ctx, unsigned shard);
     /* A line for the log, len bytes, no line end. level: 0 info, 1 warning, 2 error. */
     void (*log)(void *ctx, int level, const char *text, size_t len);
+    /* gy_drain() was called (now: gy_stop() was). Any thread; ctx is the control thread's. */
+    void (*end)(void *ctx, bool now);
     /* A broken invariant: does not return. */
     void (*panic)(void *ctx, const char *text);
 };

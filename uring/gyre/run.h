@@ -8,6 +8,7 @@
 
 #include "gyre/base.h"
 #include "gyre/config.h"
+#include "gyre/core.h"
 
 GY_BEGIN_DECLS
 
@@ -28,10 +29,7 @@ GY_API GY_MUST_CHECK int gy_run(const struct gy_config *config, gy_boot_fn *boot
  * gy_start returns when every shard has booted and every listener is open. *out: given, ends with gy_wait. */
 GY_API GY_MUST_CHECK int gy_start(struct gy_runtime **out, const struct gy_config *config,
                                   gy_boot_fn *boot, void *arg);
-/* Close listeners, answer what was begun, then come to rest: returns at once. Any thread. */
-GY_API void gy_drain(struct gy_runtime *runtime);
-/* Stop all actors and end: returns at once. Any thread; also from an actor. */
-GY_API void gy_stop(struct gy_runtime *runtime);
+/* gy_drain() and gy_stop(), gyre/core.h, begin the end of it, on any thread. */
 /* Wait until the shards have ended, and free the runtime. -> as gy_run. */
 GY_API int gy_wait(struct gy_runtime *runtime);
 GY_END_DECLS
