@@ -45,6 +45,7 @@ static void closed(struct gy_shard *shard, struct gy__listener *listener)
     gy__timer_cancel(&shard->wheel, &listener->retry);
     if (listener->holds)
         drain_tell(shard, listener);
+    gy__listener_step(shard, listener);
 }
 
 static void submit(struct gy_shard *shard, struct gy__listener *listener, enum gy_op_kind kind)
@@ -187,11 +188,12 @@ static void op_done(struct gy_op *op, const struct gy_completion *completion)
     struct gy_shard *shard = gy__self();
 
     GY_ASSERT((completion->flags & GY_COMPLETION_MORE) == 0);
-    if (op->kind == GY_OP_LISTEN)
+    if (op->kind == GY_OP_LISTEN) {
         opened(shard, listener, completion->res);
-    else
+        gy__listener_step(shard, listener);
+    } else {
         closed(shard, listener);
-    gy__listener_step(shard, listener);
+    }
 }
 
 static void accept_ended(struct gy_shard *shard, struct gy__listener *listener, int32_t res)
@@ -247,7 +249,7 @@ void gy__listener_unlisten(struct gy_shard *shard, struct gy__listener *listener
     case GY__LISTENER_RECORDED:
         gy__runtime_pending(shard->runtime, -1);
         closed(shard, listener);
-        break;
+        return;
     case GY__LISTENER_OPENING:
     case GY__LISTENER_OPEN:
         listener->state = GY__LISTENER_UNLISTEN;
@@ -264,7 +266,7 @@ void gy__listener_close(struct gy_shard *shard, struct gy__listener *listener)
     case GY__LISTENER_RECORDED:
         gy__runtime_pending(shard->runtime, -1);
         closed(shard, listener);
-        break;
+        return;
     case GY__LISTENER_OPENING:
     case GY__LISTENER_OPEN:
     case GY__LISTENER_UNLISTEN:

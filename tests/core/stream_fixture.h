@@ -20,10 +20,10 @@ struct fixture {
     /* What the owner was told, " event" after " event"; the handle behind the names of events when
      * it is not the first stream's. */
     char told[16384];
-    bool keep_data;              /* data() leaves the buffer in kept[] instead of releasing it */
+    bool keep_data; /* data() leaves the buffer in kept[] instead of releasing it */
     struct gy_buf *kept[256];
     unsigned kept_count;
-    bool echo;                   /* data() sends the buffer back */
+    bool echo; /* data() sends the buffer back */
     /* Called in the event of that name, after it was written down; NULL: nothing. */
     void (*in_opened)(struct gy_stream *s);
     void (*in_data)(struct gy_stream *s);

@@ -316,7 +316,8 @@ static void held_buffers_are_capped(void **state)
     end(s);
 }
 
-/* What an echo sends back counts as held until it is sent: a peer that does not read is not read. */
+/* What an echo sends back counts as held until it is sent: a peer that does not read is not read.
+ */
 static void held_counts_what_is_being_sent(void **state)
 {
     (void)state;
@@ -446,7 +447,8 @@ static void failed_send_and_close_says_so(void **state)
     }
 }
 
-/* With a receive armed: send and cancel together, then close; the cancel is a race in three orders. */
+/* With a receive armed: send and cancel together, then close; the cancel is a race in three orders.
+ */
 static void close_with_receive_armed(void **state)
 {
     (void)state;
@@ -506,7 +508,8 @@ static void close_sends_all_in_any_number_of_operations(void **state)
     fx_in(&fx, s, -ECANCELED);
     fx_sent(&fx, s, "xxxxxxxxxxxxxxxx");
     fx_turn(&fx);
-    assert_int_equal(s->out.kind, GY_OP_SEND_CLOSE); /* the receive has ended: the last one closes */
+    assert_int_equal(s->out.kind,
+                     GY_OP_SEND_CLOSE); /* the receive has ended: the last one closes */
     fx_sent(&fx, s, "xxxx");
     fx_told(&fx, " closed:0");
 }
@@ -902,21 +905,38 @@ static void ev_stop(struct gy_stream *s)
     gy__runtime_stop(fx.fake.runtime, 0);
 }
 
-#define ROW(f) {#f, f}
+#define ROW(f)                                                                                     \
+    {                                                                                              \
+#f, f                                                                                      \
+    }
 static const struct {
     const char *name;
     void (*run)(struct gy_stream *s);
-} states[] = {
-    ROW(in_open),         ROW(in_open_sending),     ROW(in_open_starved),  ROW(in_open_paused),
-    ROW(in_open_held),    ROW(in_open_fin),         ROW(in_closing),       ROW(in_closing_canceled),
-    ROW(in_linger_send),  ROW(in_linger_half),      ROW(in_linger_read),   ROW(in_aborting),
-    ROW(in_aborting_canceled), ROW(in_send_close),  ROW(in_close),
-}, events[] = {
-    ROW(ev_nothing),   ROW(ev_data),      ROW(ev_data_last), ROW(ev_fin),      ROW(ev_reset),
-    ROW(ev_no_buffer), ROW(ev_canceled),  ROW(ev_out_all),   ROW(ev_out_short), ROW(ev_out_fails),
-    ROW(ev_out_canceled), ROW(ev_send),   ROW(ev_pause),     ROW(ev_resume),   ROW(ev_mark),
-    ROW(ev_close),     ROW(ev_linger),    ROW(ev_abort),     ROW(ev_time),     ROW(ev_returned),
-    ROW(ev_owner_dies), ROW(ev_drain),    ROW(ev_stop),
+} states[] =
+    {
+        ROW(in_open),
+        ROW(in_open_sending),
+        ROW(in_open_starved),
+        ROW(in_open_paused),
+        ROW(in_open_held),
+        ROW(in_open_fin),
+        ROW(in_closing),
+        ROW(in_closing_canceled),
+        ROW(in_linger_send),
+        ROW(in_linger_half),
+        ROW(in_linger_read),
+        ROW(in_aborting),
+        ROW(in_aborting_canceled),
+        ROW(in_send_close),
+        ROW(in_close),
+},
+  events[] = {
+      ROW(ev_nothing),    ROW(ev_data),      ROW(ev_data_last),    ROW(ev_fin),
+      ROW(ev_reset),      ROW(ev_no_buffer), ROW(ev_canceled),     ROW(ev_out_all),
+      ROW(ev_out_short),  ROW(ev_out_fails), ROW(ev_out_canceled), ROW(ev_send),
+      ROW(ev_pause),      ROW(ev_resume),    ROW(ev_mark),         ROW(ev_close),
+      ROW(ev_linger),     ROW(ev_abort),     ROW(ev_time),         ROW(ev_returned),
+      ROW(ev_owner_dies), ROW(ev_drain),     ROW(ev_stop),
 };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
