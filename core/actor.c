@@ -38,7 +38,7 @@ int gy__actors_open(struct gy_shard *shard)
     if (shard->actors == NULL || shard->slots == NULL)
         return -ENOMEM;
     shard->mailbox_max = shard->runtime->config.mailbox;
-    shard->nobody.type = &gy__nobody_type;
+    shard->nobody.gy__stats = gy__type_stats(shard, &gy__nobody_type);
     /* The pid {0} leads to slot 0, where nobody ever lives. */
     shard->slots[0].generation = UINT32_MAX - 1;
     shard->context.actor = &shard->nobody;
@@ -85,7 +85,7 @@ static uint32_t slot_take(struct gy_shard *shard, unsigned class, size_t size)
 
 static void slot_give(struct gy_shard *shard, struct gy_actor *actor, uint32_t slot)
 {
-    unsigned class = size_class(actor->type->size);
+    unsigned class = size_class(gy__stats_of(actor)->type->size);
     if (shard->slots[slot].generation == GENERATION_LAST)
         return;
     actor->pid.bits = shard->free_slots[class];
@@ -97,7 +97,6 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
 {
     struct gy__slot *dense = &shard->slots[gy__actor_slot(actor)];
     GY_ASSERT(actor->gy__state == GY__ACTOR_LIVE);
-    shard->room_barred = 0;
     /* Dead for whatever is sent from here on, by its own stop function too. */
     dense->generation++;
     actor->gy__state = GY__ACTOR_CLOSING;
@@ -105,7 +104,7 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     if (started) {
         struct gy__context saved = shard->context;
         shard->context = (struct gy__context){ actor, 0 };
-        actor->type->stop(actor, why);
+        gy__stats_of(actor)->type->stop(actor, why);
         shard->context = saved;
     }
     gy__kept_actor_died(shard, actor);
@@ -135,9 +134,9 @@ int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
     dense->generation++;
     dense->room = (int32_t)shard->mailbox_max;
     actor->pid.bits = shard->self_bits | (uint64_t)slot << 32 | dense->generation;
-    actor->type = type;
     actor->gy__stats = gy__type_stats(shard, type);
     actor->gy__state = GY__ACTOR_LIVE;
+    actor->gy__credit = shard->fifo.credit_max;
     shard->actors_live++;
     gy__count(&gy__stats_of(actor)->spawned, 1);
 
@@ -201,11 +200,10 @@ void gy__actor_leave(struct gy_shard *shard, struct gy__context saved)
 
 void gy_fail(struct gy_actor *self, int why)
 {
-    struct gy_shard *shard = gy__self();
     self->gy__flags |= GY__ACTOR_FAILED;
     self->gy__why = why;
-    /* No room is enough for what it sends until it has ended. */
-    shard->room_barred = INT64_MAX;
+    /* No credit for what it sends until it has ended; the slow path tells why. */
+    self->gy__credit = 0;
 }
 
 gy_pid gy_self(void)

@@ -36,9 +36,10 @@ struct gy__block_pool {
     uint32_t lent, lent_max; /* to stashes */
 };
 
-/* How many cells one sender may have in a queue: counted by a hash of the sender since a mark in the
- * queue. When the mark has been passed by the reader the count starts anew, so that at most twice
- * max are in flight. Cheap because the mark is only looked at when the count is used up. */
+/* How many cells one sender may have in a queue, counted since a mark in the queue: when the reader
+ * has passed the mark, the count starts anew, so at most twice max are in flight. Cheap, because the
+ * mark is only looked at when the count is used up. In the local queue the count is the actor's own (gy__credit,
+ * gy__mark); in a ring it is kept by a hash of the sender, here. */
 #define GY__QUOTA_BUCKETS 64
 struct gy__quota {
     uint64_t mark;
@@ -52,7 +53,7 @@ struct gy__fifo {
     uint64_t popped;     /* cells run, ever; like room it is brought up to date every few cells */
     int64_t room_max;    /* room of an empty queue */
     int64_t control_max; /* so many stops and refusals more; answers and continuations never fail */
-    struct gy__quota quota;
+    int32_t credit_max;  /* of one sender, in one window */
     struct gy__block_pool pool;
 };
 
@@ -106,19 +107,6 @@ static inline void gy__chain_pop(struct gy__chain *chain, struct gy__block_pool 
     chain->head++;
     if (__builtin_expect(chain->head == chain->head_end, 0))
         gy__chain_shrink(chain, pool);
-}
-
-/* The cell that many places behind the oldest, if it is close by; else NULL. For prefetching. */
-static inline const struct gy_cell *gy__chain_ahead(const struct gy__chain *chain, ptrdiff_t places)
-{
-    const struct gy_cell *ahead = chain->head + places;
-    if (__builtin_expect(chain->head_end - chain->head <= places, 0)) {
-        if (chain->first == chain->last)
-            return NULL;
-        ahead = chain->first->next->cells + (places - (chain->head_end - chain->head));
-        return chain->first->next == chain->last && ahead >= chain->tail ? NULL : ahead;
-    }
-    return chain->first == chain->last && ahead >= chain->tail ? NULL : ahead;
 }
 
 /* The count of a sender, by its pid. */

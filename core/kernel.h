@@ -184,7 +184,6 @@ struct gy_shard {
     uint32_t futures_free;  /* first of the free slots */
     uint32_t index;
     uint64_t self_bits;     /* index << GY__SHARD_SHIFT */
-    int64_t room_barred;    /* casts and calls need more room than this: all there is after gy_fail() */
     uint64_t now_ns;
     uint64_t wall_ns;
     struct gy_runtime *runtime;

@@ -32,14 +32,14 @@ static bool has_room(struct gy_shard *shard, const struct gy__waiter *waiter)
         return peer >= shard->runtime->shard_count ||
                (gy__mesh_has_room(shard, peer, waiter->actor) &&
                 shard->mesh.out[peer].calls < shard->mesh.ring_count / 2);
-    struct gy__fifo *fifo = &shard->fifo;
+    const struct gy__fifo *fifo = &shard->fifo;
     const struct gy__slot *dense = &shard->slots[gy__pid_slot(waiter->to)];
-    /* A target that died is room too: the next send says -ESRCH. */
-    if (dense->generation != (uint32_t)waiter->to)
+    const struct gy_actor *actor = gy__actor_find(shard, waiter->actor);
+    /* A target or waiter that died needs no room: the next send says -ESRCH. */
+    if (dense->generation != (uint32_t)waiter->to || actor == NULL)
         return true;
     return dense->room > 0 && fifo->room > 0 &&
-           (*gy__quota_of(&fifo->quota, waiter->actor) < fifo->quota.max ||
-            fifo->popped >= fifo->quota.mark);
+           (actor->gy__credit > 0 || fifo->popped >= actor->gy__mark);
 }
 
 static void waiter_run(struct gy_shard *shard, const struct gy__waiter *waiter)

@@ -9,7 +9,7 @@
 #include <errno.h>
 
 /* How many cells ahead the target is prefetched. */
-#define AHEAD 16
+#define AHEAD 16 /* less than a block */
 /* Cells between two looks at the clock: begins at the first, grows while they are cheap. */
 #define STRIDE_MIN 16
 #define STRIDE_MAX 64
@@ -82,8 +82,7 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
     shard->context.actor = actor;
     shard->context.promise = cell->fut;
     gy__count(&gy__stats_of(actor)->cells, 1);
-    struct gy_buf *buf = verb->flags & GY_VERB_BUF ? cell->payload.with.buf : NULL;
-    verb->run(actor, &cell->payload, buf, (gy_promise){ cell->fut });
+    verb->run(actor, &cell->payload, cell->payload.with.buf, (gy_promise){ cell->fut });
     if (__builtin_expect(shard->context.promise != 0, 0))
         run_abandoned(shard, shard->context.promise);
     if (__builtin_expect(actor->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED), 0))
@@ -97,12 +96,11 @@ void gy__cell_run(struct gy_shard *shard, struct gy_cell *cell, bool from_ring)
     shard->context = saved;
 }
 
-/* Forced inline: gcc takes a function that only prefetches for one without effect, and drops it. */
-static inline __attribute__((always_inline)) void prefetch_ahead(const struct gy_shard *shard)
+/* Prefetch what the cell will touch. Forced inline: gcc takes a function that only prefetches for one
+ * without effect, and drops it. */
+static inline __attribute__((always_inline)) void prefetch(const struct gy_shard *shard,
+                                                           const struct gy_cell *cell)
 {
-    const struct gy_cell *cell = gy__chain_ahead(&shard->fifo.chain, AHEAD);
-    if (cell == NULL)
-        return;
     if (cell->verb == &gy__verb_answer) {
         __builtin_prefetch(&shard->futures[gy__fut_slot(cell->target)], 1);
     } else {
@@ -112,24 +110,64 @@ static inline __attribute__((always_inline)) void prefetch_ahead(const struct gy
     }
 }
 
-/* Bring room and the reader's place up to date. */
-static inline void fifo_account(struct gy__fifo *fifo, uint32_t cells)
+/* The cells some places ahead of the one that runs: in its block, then at the start of the next. */
+struct ahead {
+    const struct gy_cell *at, *end;
+    const struct gy__block *next; /* NULL: none, or there already */
+};
+
+static inline struct ahead ahead_of(const struct gy__chain *chain)
 {
-    fifo->room += cells;
-    fifo->popped += cells;
+    bool one = chain->first == chain->last;
+    struct ahead ahead = { chain->head + AHEAD, one ? chain->tail : chain->head_end,
+                           one ? NULL : chain->first->next };
+    if (chain->head_end - chain->head < AHEAD) {
+        ptrdiff_t beyond = AHEAD - (chain->head_end - chain->head);
+        ahead.at = ahead.end;
+        if (!one) {
+            ahead.at = ahead.next->cells + beyond;
+            ahead.end = ahead.next == chain->last ? chain->tail : ahead.next->cells + GY__BLOCK_CELLS;
+            ahead.next = NULL;
+        }
+    }
+    return ahead;
+}
+
+static inline __attribute__((always_inline)) void ahead_step(const struct gy_shard *shard,
+                                                             struct ahead *ahead)
+{
+    if (__builtin_expect(ahead->at < ahead->end, 1)) {
+        prefetch(shard, ahead->at++);
+    } else if (ahead->next != NULL) {
+        const struct gy__block *block = ahead->next;
+        bool last = block == shard->fifo.chain.last;
+        ahead->at = block->cells;
+        ahead->end = last ? shard->fifo.chain.tail : block->cells + GY__BLOCK_CELLS;
+        ahead->next = NULL;
+    }
 }
 
 /* Run up to n cells; -> how many there were. */
 static inline uint32_t fifo_run_some(struct gy_shard *shard, uint32_t n)
 {
     struct gy__fifo *fifo = &shard->fifo;
+    struct gy__chain *chain = &fifo->chain;
+    struct gy_cell *cell = chain->head;
+    struct ahead ahead = ahead_of(chain);
     uint32_t i = 0;
-    for (; i < n && fifo->chain.head != fifo->chain.tail; i++) {
-        prefetch_ahead(shard);
-        cell_run(shard, fifo->chain.head, false);
-        gy__chain_pop(&fifo->chain, &fifo->pool);
+    /* Handlers push at the tail; nobody but us looks at head meanwhile, or needs room and popped
+     * to be newer than a stride. */
+    for (; i < n && cell != chain->tail; i++) {
+        ahead_step(shard, &ahead);
+        cell_run(shard, cell, false);
+        if (__builtin_expect(++cell == chain->head_end, 0)) {
+            gy__chain_shrink(chain, &fifo->pool);
+            cell = chain->head;
+        }
     }
-    fifo_account(fifo, i);
+    chain->head = cell;
+    fifo->room += i;
+    fifo->popped += i;
     return i;
 }
 

@@ -38,22 +38,21 @@ static __attribute__((noinline)) int local_refusal(struct gy_shard *shard)
 
 /* The common case of a send to an actor of this shard: everything is there. NULL, with nothing
  * changed, if anything is not. It calls nothing, so that a send need not save registers. */
-static inline struct gy_cell *local_take_fast(struct gy_shard *shard, uint64_t to, uint64_t sender)
+static inline struct gy_cell *local_take_fast(struct gy_shard *shard, uint64_t to)
 {
     struct gy__fifo *fifo = &shard->fifo;
     struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
-    uint16_t *sent = gy__quota_of(&fifo->quota, sender);
     struct gy_cell *cell = fifo->chain.tail;
-    if (__builtin_expect(to >> GY__SHARD_SHIFT != shard->self_bits >> GY__SHARD_SHIFT ||
+    if (__builtin_expect((to ^ shard->self_bits) >> GY__SHARD_SHIFT != 0 ||
                              dense->generation != (uint32_t)to || dense->room <= 0 ||
-                             fifo->room <= shard->room_barred || *sent >= fifo->quota.max ||
+                             fifo->room <= 0 || shard->context.actor->gy__credit <= 0 ||
                              cell == fifo->chain.tail_end,
                          0))
         return NULL;
     /* What was looked at is counted in memory rather than carried in registers: with the six of the
      * message there would be too few, and each send would save and restore half a dozen. */
     __asm__ volatile("" ::: "memory");
-    ++*sent;
+    shard->context.actor->gy__credit--;
     dense->room--;
     fifo->room--;
     fifo->chain.tail = cell + 1;
@@ -61,24 +60,32 @@ static inline struct gy_cell *local_take_fast(struct gy_shard *shard, uint64_t t
     return cell;
 }
 
-/* The same in every case, with the reason if it may not be sent. A sender that failed has no room:
- * gy_fail(). */
-static struct gy_cell *local_take(struct gy_shard *shard, uint64_t to, uint64_t sender, int *err)
+/* A sender's window is used up: may it begin anew? */
+static bool credit_renew(struct gy_actor *actor, const struct gy__fifo *fifo)
+{
+    if (actor->gy__flags & GY__ACTOR_FAILED || fifo->popped < actor->gy__mark)
+        return false;
+    actor->gy__credit = fifo->credit_max;
+    actor->gy__mark = gy__fifo_pushed(fifo);
+    return true;
+}
+
+/* The same in every case, with the reason if it may not be sent. */
+static struct gy_cell *local_take(struct gy_shard *shard, uint64_t to, int *err)
 {
     struct gy__fifo *fifo = &shard->fifo;
     struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
+    struct gy_actor *self = shard->context.actor;
     if (dense->generation != (uint32_t)to) {
         *err = -ESRCH;
         return NULL;
     }
-    uint16_t *sent = gy__quota_of(&fifo->quota, sender);
-    if (dense->room <= 0 || fifo->room <= shard->room_barred ||
-        (*sent >= fifo->quota.max &&
-         !gy__quota_renew(&fifo->quota, fifo->popped, gy__fifo_pushed(fifo)))) {
+    if (dense->room <= 0 || fifo->room <= 0 ||
+        (self->gy__credit <= 0 && !credit_renew(self, fifo))) {
         *err = local_refusal(shard);
         return NULL;
     }
-    ++*sent;
+    self->gy__credit--;
     dense->room--;
     struct gy_cell *cell = gy__fifo_push(fifo);
     GY_ASSERT(cell != NULL);
@@ -112,7 +119,7 @@ static __attribute__((noinline)) int cast_slow(gy_pid to, const struct gy_verb *
         return cast_remote(shard, to.bits, verb, w0, w1, w2, w3);
     uint64_t sender = shard->context.actor->pid.bits;
     int err = 0;
-    struct gy_cell *cell = local_take(shard, to.bits, sender, &err);
+    struct gy_cell *cell = local_take(shard, to.bits, &err);
     if (cell == NULL)
         return err;
     fill(cell, verb, sender, 0, w0, w1, w2, w3);
@@ -123,7 +130,7 @@ int gy_cast_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w
                   uint64_t w3)
 {
     struct gy_shard *shard = gy__self();
-    struct gy_cell *cell = local_take_fast(shard, to.bits, shard->context.actor->pid.bits);
+    struct gy_cell *cell = local_take_fast(shard, to.bits);
     if (__builtin_expect(cell == NULL, 0))
         return cast_slow(to, verb, w0, w1, w2, w3);
     fill(cell, verb, shard->context.actor->pid.bits, 0, w0, w1, w2, w3);
@@ -178,7 +185,7 @@ static __attribute__((noinline)) gy_fut call_slow(gy_pid to, const struct gy_ver
     struct gy__future *future = gy__future_take(shard, self, to.bits);
     if (future == NULL)
         return call_refused(verb, w3, refuse(shard, -EAGAIN));
-    struct gy_cell *cell = local_take(shard, to.bits, self->pid.bits, &err);
+    struct gy_cell *cell = local_take(shard, to.bits, &err);
     if (cell == NULL) {
         gy__future_untake(shard, future);
         return call_refused(verb, w3, err);
@@ -195,7 +202,7 @@ gy_fut gy_call_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_
     struct gy_actor *self = shard->context.actor;
     struct gy_cell *cell = NULL;
     if (__builtin_expect(shard->futures_free != 0, 1))
-        cell = local_take_fast(shard, to.bits, self->pid.bits);
+        cell = local_take_fast(shard, to.bits);
     if (__builtin_expect(cell == NULL, 0))
         return call_slow(to, verb, w0, w1, w2, w3);
     uint64_t bits = gy__future_bits(shard, gy__future_take_free(shard, self, to.bits));

@@ -52,9 +52,8 @@ static int fifo_open(struct gy_shard *shard)
     uint64_t cells = (uint64_t)(fifo->room_max + fifo->control_max) + 2 * (uint64_t)config->futures +
                      STASH_BLOCKS;
     uint32_t blocks = (uint32_t)(cells / GY__BLOCK_CELLS + 2 + STASH_BLOCKS);
-    fifo->quota.max = config->fifo_cells / 8;
-    if (fifo->quota.max > UINT16_MAX)
-        fifo->quota.max = UINT16_MAX;
+    fifo->credit_max = (int32_t)(config->fifo_cells / 8);
+    shard->nobody.gy__credit = fifo->credit_max;
     struct gy__block *memory = gy__shard_memory(shard, blocks * sizeof(struct gy__block));
     if (memory == NULL)
         return -ENOMEM;
@@ -99,7 +98,7 @@ uint64_t gy_random(void)
 int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned index, void *ctx)
 {
     static int (*const parts[])(struct gy_shard *) = {
-        gy__actors_open, fifo_open,     gy__futures_open, gy__kept_open,   gy__mesh_open,
+        fifo_open, gy__actors_open,     gy__futures_open, gy__kept_open,   gy__mesh_open,
         foreign_open,    waiters_open,  gy__bufs_open,    gy__streams_open,
     };
     struct gy_shard *shard = runtime->driver->memory(ctx, sizeof(*shard));

@@ -49,10 +49,11 @@ typedef struct gy_promise {
 /* Every actor struct begins with this. The fields are the runtime's: read pid, leave the rest. */
 struct gy_actor {
     gy_pid pid;
-    const struct gy_actor_type *type;
-    void *gy__stats;      /* counters of its type */
+    void *gy__stats;      /* counters of its type, and the type */
     void *gy__stash;      /* cells that wait while it holds */
     void *gy__streams;    /* first of the streams it owns */
+    uint64_t gy__mark;    /* where the local queue must be read to before its credit begins anew */
+    int32_t gy__credit;   /* what it may still send on its shard before that */
     uint32_t gy__futures; /* first of the future slots it owns */
     uint32_t gy__kept;    /* first of the promises it keeps */
     uint32_t gy__ops;     /* operations in flight that point into it */
