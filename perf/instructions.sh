@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# User-space instructions per operation, which no noise moves, against a committed budget.
+#
+#   perf/instructions.sh [--bin=DIR] [--update] [ROW...]
+#
+# Each row of perf/budget.txt is run twice under callgrind with different numbers of operations; the
+# difference of the instructions over the difference of the operations is the price of one. Ends
+# with 1 when a row is over its budget. --update writes the measured prices, with 3 % of room, as
+# the new budget: for a change that is worth it, in the commit that makes it.
+#
+# local/... are gyre's sides of gyre-perf's rows. http/c1 and http/x16 are requests to gyre-demo on
+# one connection, one at a time and 16 at a time; roof/... the same to the bare ring loop, which
+# has no budget and is printed beside them.
+set -eu
+cd "$(dirname "$0")/.."
+
+bin=build/release/bin update=no rows=() budget=perf/budget.txt
+while [ $# -gt 0 ]; do
+    case $1 in
+    --bin=*) bin=${1#*=} ;;
+    --update) update=yes ;;
+    --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "perf/instructions.sh: $1: no such option: --help shows them" >&2; exit 2 ;;
+    *) rows+=("$1") ;;
+    esac
+    shift
+done
+command -v valgrind >/dev/null || { echo "valgrind is not installed" >&2; exit 77; }
+scratch=$(mktemp -d)
+server=''
+finish()
+{
+    [ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true
+    rm -rf "$scratch"
+}
+trap finish EXIT
+
+# Spinning costs instructions that are no work.
+export GYRE_POLL=never
+
+callgrind()
+{
+    exec valgrind --tool=callgrind --callgrind-out-file=/dev/null --log-file="$scratch/log" "$@"
+}
+
+collected()
+{
+    sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$scratch/log"
+}
+
+fail()
+{
+    echo "perf/instructions.sh: $*" >&2
+    exit 1
+}
+
+# Requests to a server under callgrind, which then ends: gyre-demo by SIGTERM, the roof by itself.
+served() # program, depth, requests
+{
+    local port i
+    : >"$scratch/out"
+    case $1 in
+    http) callgrind "$bin/gyre-demo" --shards=1 --listen=127.0.0.1:0 >"$scratch/out" 2>&1 & ;;
+    roof) callgrind "$bin/gyre-roof-http" 0 0 "$3" >"$scratch/out" 2>&1 & ;;
+    esac
+    server=$!
+    for i in $(seq 200); do
+        port=$(sed -n 's|.*listening on http://[0-9.]*:\([0-9]*\).*|\1|p' "$scratch/out" | head -1)
+        [ -z "$port" ] || break
+        sleep 0.05
+    done
+    [ -n "$port" ] || fail "the server does not say where it listens: $(cat "$scratch/out")"
+    "$bin/gyre-load" --connections=1 --depth="$2" --requests="$3" "127.0.0.1:$port" >"$scratch/load" ||
+        fail "the load failed: $(cat "$scratch/load")"
+    [ "$1" = roof ] || kill -TERM "$server"
+    wait "$server" || fail "the server failed: $(cat "$scratch/out")"
+    server=''
+}
+
+instructions() # row, operations
+{
+    case $1 in
+    local/*) (callgrind "$bin/gyre-perf" once "$1" "$2") >"$scratch/out" 2>&1 ||
+        fail "$1: $(cat "$scratch/out")" ;;
+    */c1) served "${1%/*}" 1 "$2" ;;
+    */x16) served "${1%/*}" 16 "$2" ;;
+    *) fail "$1: no such row" ;;
+    esac
+    collected
+}
+
+price() # row
+{
+    local few many a b
+    case $1 in
+    local/*) few=25600 many=128000 ;;
+    *) few=1600 many=8000 ;;
+    esac
+    a=$(instructions "$1" $few)
+    b=$(instructions "$1" $many)
+    awk -v a="$a" -v b="$b" -v n=$((many - few)) 'BEGIN { printf "%.1f", (b - a) / n }'
+}
+
+allowed() # row
+{
+    awk -v row="$1" '$1 == row { print $2 }' "$budget"
+}
+
+[ ${#rows[@]} -gt 0 ] || mapfile -t rows < <(awk '/^[a-z]/ { print $1 }' "$budget")
+over=0
+printf '%-16s %12s %8s\n' row instructions budget
+for row in "${rows[@]}"; do
+    now=$(price "$row")
+    most=$(allowed "$row")
+    note=''
+    if [ -n "$most" ] && awk -v a="$now" -v b="$most" 'BEGIN { exit !(a > b) }'; then
+        note=' over budget'
+        over=1
+    fi
+    printf '%-16s %12s %8s%s\n' "$row" "$now" "${most:--}" "$note"
+    echo "$row $now" >>"$scratch/measured"
+done
+if [ $update = yes ]; then
+    awk 'FNR == NR { price[$1] = $2; next }
+         $1 in price { printf "%-16s %d\n", $1, price[$1] * 1.03 + 1; next }
+         { print }' "$scratch/measured" "$budget" >"$scratch/budget"
+    cp "$scratch/budget" "$budget"
+    exit 0
+fi
+exit $over
