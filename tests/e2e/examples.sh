@@ -42,4 +42,36 @@ run 0 'shard 0 counted 50000|shard 1 counted 50000' gyre-sharded $two
 run 0 'mean 499' gyre-embed --shards=1
 run 0 'mean 499' gyre-embed $two
 
+# gyre-echo: what is sent comes back, on a free port that its log names; SIGTERM ends it with status 0.
+log=$(mktemp)
+"$GYRE_BIN/gyre-echo" --listen=127.0.0.1:0 $two 2>"$log" &
+pid=$!
+trap 'kill -KILL $pid 2>/dev/null; rm -f "$log"' EXIT
+for ((i = 0; i < 200; i++)); do
+    port=$(sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$log")
+    [ -z "$port" ] || break
+    sleep 0.1
+done
+for ((i = 0; i < 5; i++)); do
+    reply=
+    if exec 3<>"/dev/tcp/127.0.0.1/${port:-0}"; then
+        printf 'line %d\n' "$i" >&3
+        read -r -t 20 reply <&3
+        exec 3<&-
+    fi
+    if [ "$reply" != "line $i" ]; then
+        printf 'FAILED: gyre-echo: "line %d" came back as "%s"\n' "$i" "$reply"
+        failures=$((failures + 1))
+    fi
+done
+kill -TERM $pid
+status=0
+timeout 20 tail --pid=$pid -f /dev/null
+wait $pid || status=$?
+if [ $status -ne 0 ]; then
+    printf 'FAILED: gyre-echo ended with status %d\n' $status
+    cat "$log"
+    failures=$((failures + 1))
+fi
+
 [ $failures -eq 0 ]
