@@ -53,11 +53,9 @@ void gy__stream_drop(struct gy_stream *s, uint32_t keep)
 {
     struct gy_buf **link = &s->queue, *buf;
 
-    s->queue_last = NULL;
-    while (*link != NULL && keep-- > 0) {
-        s->queue_last = *link;
+    GY_ASSERT(!rules_of(s)->takes); /* queue_last is of no use any more */
+    while (*link != NULL && keep-- > 0)
         link = &(*link)->next;
-    }
     buf = *link;
     *link = NULL;
     while (buf != NULL) {

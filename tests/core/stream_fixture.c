@@ -193,11 +193,13 @@ void fx_data(struct fixture *fx, struct gy_stream *s, const char *bytes, bool mo
 
 void fx_in(struct fixture *fx, struct gy_stream *s, int32_t res)
 {
+    assert_int_equal(s->in.handle, s->handle);
     fake_complete(&fx->fake, 0, &s->in, res, false);
 }
 
 void fx_out(struct fixture *fx, struct gy_stream *s, int32_t res)
 {
+    assert_int_equal(s->out.handle, s->handle);
     fake_complete(&fx->fake, 0, &s->out, res, false);
 }
 
