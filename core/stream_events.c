@@ -214,7 +214,6 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
     int err;
 
     GY_ASSERT((completion->flags & (GY_COMPLETION_MORE | GY_COMPLETION_BUF)) == 0);
-    gy__stream_dirty(shard, s);
     switch (op->kind) {
     case GY_OP_SEND:
         err = sent(shard, s, completion->res);
@@ -239,6 +238,9 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
         finish(shard, s);
         break;
     }
+    /* An open stream whose queue is empty has nothing to do: one step less per answer. */
+    if (s->queue != NULL || s->state != GY__STREAM_OPEN)
+        gy__stream_dirty(shard, s);
 }
 
 /* ---- lingering ---- */

@@ -223,6 +223,7 @@ int fx_send(struct fixture *fx, struct gy_stream *s, const char *bytes)
     assert_non_null(buf);
     memcpy(buf->data, bytes, strlen(bytes));
     buf->len = (uint32_t)strlen(bytes);
+    buf->next = buf; /* the link was the giver's and says nothing */
     return gy_stream_send(s, buf);
 }
 

@@ -644,8 +644,9 @@ static void linger_reads_though_it_was_paused(void **state)
     fx_turn(&fx);
     fake_enter(&fx.fake, 0);
     gy_stream_linger(s, GY_S, 1000);
+    gy_stream_pause(s);
     fx_turn(&fx);
-    assert_true(s->in.in_flight);
+    assert_true(s->in.in_flight && !s->in.canceled);
     fx_out(&fx, s, 0);
     fx_in(&fx, s, 0);
     fx_turn(&fx);
@@ -707,6 +708,22 @@ static void abort_of_a_closing_send(void **state)
     assert_true(s->out.canceled);
     fx_out(&fx, s, 2);
     fx_told(&fx, " data:request closed:0");
+}
+
+static void abort_of_a_close_is_nothing(void **state)
+{
+    struct gy_stream *s = open_stream();
+
+    (void)state;
+    fx_in(&fx, s, 0);
+    fake_enter(&fx.fake, 0);
+    gy_stream_close(s);
+    fx_turn(&fx);
+    assert_int_equal(s->out.kind, GY_OP_CLOSE);
+    gy_stream_abort(s);
+    assert_false(s->out.canceled);
+    fx_out(&fx, s, 0);
+    fx_told(&fx, " ended closed:0");
 }
 
 /* ---- every state against every event ---- */
@@ -1080,6 +1097,7 @@ int main(void)
         TEST(linger_reads_though_it_was_paused),
         TEST(abort_with_both_ways_in_flight),
         TEST(abort_of_a_closing_send),
+        TEST(abort_of_a_close_is_nothing),
         cmocka_unit_test_teardown(every_state_against_every_event, say_case),
         cmocka_unit_test_teardown(every_state_against_every_two_events, say_case),
     };
