@@ -346,7 +346,7 @@ static void parse_arguments(int argc, char **argv)
             address = argv[i];
     }
     char host[64];
-    int port;
+    int port = 0;
     if (!address || sscanf(address, "%63[0-9.]:%d", host, &port) != 2 ||
         inet_pton(AF_INET, host, &opt.to.sin_addr) != 1)
         die(address ? address : "no address", "ADDR:PORT is wanted, as 127.0.0.1:8080");
