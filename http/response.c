@@ -124,12 +124,16 @@ int gy_http_set(struct gy_http_res *res, const char *name, const char *value)
 
 /* ---- ends -------------------------------------------------------------------------------- */
 
+/* The server tells a handler without memory from a full mailbox: -ENOBUFS from -EAGAIN. */
 static int refuse(struct gy_http_res *res, gy_http_promise reply)
 {
-    if (res->gy__head != NULL)
-        gy_buf_release(res->gy__head);
+    int why = res->gy__err == -EAGAIN ? -ENOBUFS : res->gy__err;
+    int err;
+
+    gy_buf_release(res->gy__head);
     res->gy__head = NULL;
-    return gy_resolve_raw(reply.promise, res->gy__err, NULL, 0, NULL);
+    err = gy_resolve_raw(reply.promise, why, NULL, 0, NULL);
+    return err < 0 ? err : res->gy__err;
 }
 
 static int finish(struct gy_http_res *res, gy_http_promise reply, enum gy__http_answer_kind kind,

@@ -1,6 +1,6 @@
 /* http/slot.c - the pool of requests in hand, and moving a request's bytes.
  *
- * Chunks are buffers of the shard that are never given back while it serves. Free slots are reused
+ * Chunks, each twice as large as the one before, stay for the shard's life. Free slots are reused
  * last in, first out, because the last one is the warmest; the generation (32 bits, moved at each
  * return) makes that safe for what still names the old request.
  *
@@ -11,23 +11,21 @@
 
 static bool grow(struct gy__http_slots *slots)
 {
-    struct gy_buf *buf;
+    uint32_t count = GY__HTTP_SLOTS_FIRST << slots->chunk_count;
     struct gy__http_slot *slot;
 
     if (slots->chunk_count == GY__HTTP_CHUNKS_MAX)
         return false;
-    buf = gy_buf_take(GY__HTTP_SLOTS_PER_CHUNK * sizeof(*slot));
-    if (buf == NULL)
+    slot = slots->memory(count * sizeof(*slot));
+    if (slot == NULL)
         return false;
-    slot = (struct gy__http_slot *)(void *)buf->base;
-    memset(slot, 0, GY__HTTP_SLOTS_PER_CHUNK * sizeof(*slot));
-    for (uint32_t i = GY__HTTP_SLOTS_PER_CHUNK; i-- > 0;) {
-        slot[i].index = slots->chunk_count * GY__HTTP_SLOTS_PER_CHUNK + i;
+    for (uint32_t i = count; i-- > 0;) {
+        slot[i].index = count - GY__HTTP_SLOTS_FIRST + i; /* the chunks before hold that many */
         slot[i].generation = 1;
         slot[i].next = slots->free;
         slots->free = &slot[i];
     }
-    slots->chunks[slots->chunk_count++] = buf;
+    slots->chunks[slots->chunk_count++] = slot;
     return true;
 }
 
@@ -76,21 +74,15 @@ void gy__http_slot_give(struct gy__http_slots *slots, struct gy__http_slot *slot
 
 struct gy__http_slot *gy__http_slot_find(const struct gy__http_slots *slots, uint64_t ticket)
 {
-    uint32_t index = (uint32_t)ticket, chunk = index / GY__HTTP_SLOTS_PER_CHUNK;
+    uint32_t place = (uint32_t)ticket / GY__HTTP_SLOTS_FIRST + 1;
+    uint32_t chunk = 31 - (uint32_t)__builtin_clz(place);
     struct gy__http_slot *slot;
 
     if (chunk >= slots->chunk_count)
         return NULL;
-    slot = (struct gy__http_slot *)(void *)slots->chunks[chunk]->base +
-           index % GY__HTTP_SLOTS_PER_CHUNK;
+    slot = &slots->chunks[chunk][(uint32_t)ticket + GY__HTTP_SLOTS_FIRST -
+                                 (GY__HTTP_SLOTS_FIRST << chunk)];
     return slot->generation == ticket >> 32 && slot->state != GY__SLOT_FREE ? slot : NULL;
-}
-
-void gy__http_slots_fini(struct gy__http_slots *slots)
-{
-    for (uint32_t i = 0; i < slots->chunk_count; i++)
-        gy_buf_release(slots->chunks[i]);
-    memset(slots, 0, sizeof(*slots));
 }
 
 bool gy__http_slot_more_headers(struct gy__http_slot *slot, uint32_t max)

@@ -49,6 +49,7 @@ struct gy__http_slot {
     const char *text;  /* the answer's text if the server gives it; static */
     const char *allow; /* value of Allow, borrowed from the route table */
     gy_fut fut;
+    gy_pid handler;       /* whom it was sent to */
     uint64_t deadline_ns; /* when the handler must have answered */
 
     const char *start, *stop; /* the bytes that slices point into, unless they are in `body` */
@@ -61,14 +62,16 @@ struct gy__http_slot {
     struct gy_http_header inline_headers[GY__HTTP_INLINE_HEADERS];
 };
 
-/* The slots of a shard. */
-#define GY__HTTP_SLOTS_PER_CHUNK 64
-#define GY__HTTP_CHUNKS_MAX 1024
+/* The slots of a shard: chunk i has GY__HTTP_SLOTS_FIRST << i of them. */
+#define GY__HTTP_SLOTS_FIRST 64u
+#define GY__HTTP_CHUNKS_MAX 12
 struct gy__http_slots {
     struct gy__http_slot *free;
     uint32_t chunk_count;
     uint32_t used;
-    struct gy_buf *chunks[GY__HTTP_CHUNKS_MAX];
+    struct gy__http_slot *chunks[GY__HTTP_CHUNKS_MAX];
+    /* Zeroed memory that outlives every message to a handler, or NULL; never given back. */
+    void *(*memory)(size_t bytes);
 };
 
 /* A slot in state PARSING without a connection, or NULL when memory or numbers are used up. */
@@ -81,7 +84,6 @@ static inline uint64_t gy__http_slot_ticket(const struct gy__http_slot *slot)
 {
     return (uint64_t)slot->generation << 32 | slot->index;
 }
-void gy__http_slots_fini(struct gy__http_slots *slots);
 
 /* Room for one more header; false when there is no memory. */
 bool gy__http_slot_more_headers(struct gy__http_slot *slot, uint32_t max);

@@ -79,3 +79,21 @@ void __wrap_gy_buf_release(struct gy_buf *buf)
     }
     free(buf);
 }
+
+static void *memories[64];
+static unsigned memory_count;
+
+void *fake_memory(size_t bytes)
+{
+    if (fake_bufs.left == 0)
+        return NULL;
+    if (memory_count == sizeof(memories) / sizeof(memories[0]))
+        abort();
+    return memories[memory_count++] = calloc(1, bytes);
+}
+
+void fake_memory_free(void)
+{
+    while (memory_count > 0)
+        free(memories[--memory_count]);
+}

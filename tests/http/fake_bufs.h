@@ -18,5 +18,8 @@ struct fake_bufs {
 extern struct fake_bufs fake_bufs;
 
 void fake_bufs_reset(void);
+/* For struct gy__http_slots: memory that stays until fake_memory_free(). */
+void *fake_memory(size_t bytes);
+void fake_memory_free(void);
 
 #endif

@@ -91,6 +91,7 @@ void peer_open(struct peer *peer)
     fake_bufs_reset();
     peer->env.config = (struct gy_http_config)GY_HTTP_CONFIG_INIT("");
     peer->env.calls = &calls;
+    peer->env.slots.memory = fake_memory;
     peer->env.now_ns = 1000 * GY_S;
     peer->env.wall_ns = UINT64_C(784111777) * GY_S; /* the date of RFC 9110 5.6.7 */
     peer->at_once = true;
@@ -119,7 +120,7 @@ void peer_close(struct peer *peer)
     gy__http_conn_fini(&peer->conn);
     assert_int_equal(peer->env.slots.used, 0);
     assert_int_equal(peer->env.stats.value[GY__HTTP_OPEN], 0);
-    gy__http_slots_fini(&peer->env.slots);
+    fake_memory_free();
     assert_int_equal(fake_bufs.out, 0);
     assert_int_equal(peer->guards_out, 0);
     guard_close(&peer->guard);

@@ -26,6 +26,7 @@ static int setup(void **state)
     (void)state;
     fake_bufs_reset();
     memset(&slots, 0, sizeof(slots));
+    slots.memory = fake_memory;
     config = (struct gy_http_config)GY_HTTP_CONFIG_INIT("");
     guard_open(&guard, INPUT_MAX);
     return 0;
@@ -35,7 +36,7 @@ static int teardown(void **state)
 {
     (void)state;
     assert_int_equal(slots.used, 0);
-    gy__http_slots_fini(&slots);
+    fake_memory_free();
     assert_int_equal(fake_bufs.out, 0);
     guard_close(&guard);
     return 0;

@@ -14,13 +14,30 @@
 
 static struct gy__http_slots slots;
 
+static int setup(void **state)
+{
+    (void)state;
+    fake_bufs_reset();
+    memset(&slots, 0, sizeof(slots));
+    slots.memory = fake_memory;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    assert_int_equal(slots.used, 0);
+    assert_int_equal(fake_bufs.out, 0);
+    fake_memory_free();
+    return 0;
+}
+
 static void test_tickets(void **state)
 {
     struct gy__http_slot *slot;
     uint64_t ticket;
 
     (void)state;
-    fake_bufs_reset();
     slot = gy__http_slot_take(&slots);
     ticket = gy__http_slot_ticket(slot);
     assert_ptr_equal(gy__http_slot_find(&slots, ticket), slot);
@@ -31,18 +48,16 @@ static void test_tickets(void **state)
     assert_ptr_equal(gy__http_slot_find(&slots, gy__http_slot_ticket(slot)), slot);
     assert_null(gy__http_slot_find(&slots, UINT64_MAX));
     assert_null(gy__http_slot_find(&slots, 0));
+    assert_null(gy__http_slot_find(&slots, UINT32_MAX));
     gy__http_slot_give(&slots, slot);
-    gy__http_slots_fini(&slots);
-    assert_int_equal(fake_bufs.out, 0);
 }
 
 static void test_all_slots(void **state)
 {
-    enum { MAX = GY__HTTP_SLOTS_PER_CHUNK * GY__HTTP_CHUNKS_MAX };
+    enum { MAX = GY__HTTP_SLOTS_FIRST * ((1 << GY__HTTP_CHUNKS_MAX) - 1) };
     struct gy__http_slot **all = calloc(MAX, sizeof(*all));
 
     (void)state;
-    fake_bufs_reset();
     for (uint32_t i = 0; i < MAX; i++) {
         all[i] = gy__http_slot_take(&slots);
         assert_non_null(all[i]);
@@ -53,8 +68,6 @@ static void test_all_slots(void **state)
         assert_ptr_equal(gy__http_slot_find(&slots, gy__http_slot_ticket(all[i])), all[i]);
         gy__http_slot_give(&slots, all[i]);
     }
-    assert_int_equal(slots.used, 0);
-    gy__http_slots_fini(&slots);
     free(all);
 }
 
@@ -64,7 +77,6 @@ static void test_secure(void **state)
     struct gy__http_slot *slot;
 
     (void)state;
-    fake_bufs_reset();
     for (unsigned apart = 0; apart < 2; apart++) {
         memcpy(bytes, "GET /a/rest?q H: v body", sizeof(bytes));
         memcpy(body, "elsewhere", sizeof(body));
@@ -98,16 +110,16 @@ static void test_secure(void **state)
         assert_true(gy__http_slot_secure(slot)); /* nothing left to do */
         gy__http_slot_give(&slots, slot);
     }
-    gy__http_slots_fini(&slots);
-    assert_int_equal(fake_bufs.out, 0);
 }
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tickets),
-        cmocka_unit_test(test_all_slots),
-        cmocka_unit_test(test_secure),
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        T(test_tickets),
+        T(test_all_slots),
+        T(test_secure),
+#undef T
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,83 @@
+/* http/carry.c - the handler's end of a request.
+ *
+ * A local message does not own the request that it names: the client may be gone, the deadline
+ * passed, the slot in use for another request when the message is handled. Its memory is still a
+ * slot's (http/slot.h), so the ticket tells. Then nobody waits for an answer, and the handler does
+ * not run. */
+#include "http/carry.h"
+
+#include "gyre/buf.h"
+#include "gyre/core.h"
+#include "gyre/http.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- to another shard -------------------------------------------------------------------- */
+
+static struct gy_slice pack(char **at, struct gy_slice slice)
+{
+    struct gy_slice packed = { *at, slice.len };
+
+    if (slice.ptr == NULL)
+        return slice;
+    memcpy(*at, slice.ptr, slice.len);
+    *at += slice.len;
+    return packed;
+}
+
+struct gy_buf *gy__http_pack(const struct gy_http_req *req)
+{
+    size_t headers = req->header_count * sizeof(req->headers[0]);
+    size_t size = sizeof(*req) + headers + req->path.len + req->query.len + req->body.len;
+    struct gy_http_header *header;
+    struct gy_http_req *copy;
+    struct gy_buf *buf;
+    char *at;
+
+    for (unsigned i = 0; i < req->header_count; i++)
+        size += req->headers[i].name.len + req->headers[i].value.len;
+    buf = gy_buf_take(size);
+    if (buf == NULL)
+        return NULL;
+    copy = (struct gy_http_req *)(void *)buf->data;
+    header = (struct gy_http_header *)(void *)(buf->data + sizeof(*req));
+    at = (char *)buf->data + sizeof(*req) + headers;
+    *copy = *req; /* the method is constant text */
+    copy->path = pack(&at, req->path);
+    copy->rest.ptr = copy->path.ptr + (req->path.len - req->rest.len);
+    copy->query = pack(&at, req->query);
+    copy->headers = header;
+    for (unsigned i = 0; i < req->header_count; i++) {
+        header[i].name = pack(&at, req->headers[i].name);
+        header[i].value = pack(&at, req->headers[i].value);
+    }
+    copy->body = pack(&at, req->body);
+    buf->len = (uint32_t)size;
+    return buf;
+}
+
+/* ---- at the handler ---------------------------------------------------------------------- */
+
+void gy__http_run(struct gy_actor *self, const void *payload, struct gy_buf *buf,
+                  gy_promise promise,
+                  void (*handler)(struct gy_actor *self, const struct gy_http_req *req,
+                                  gy_http_promise reply))
+{
+    const struct gy__http_carried *carried = payload;
+    struct gy__http_slot *slot = carried->slot;
+    gy_http_promise reply = { promise };
+
+    if (buf != NULL) {
+        handler(self, (const struct gy_http_req *)(const void *)buf->data, reply);
+        gy_buf_release(buf);
+        return;
+    }
+    if (slot->state != GY__SLOT_QUEUED || gy__http_slot_ticket(slot) != carried->ticket) {
+        gy_resolve_raw(promise, -ECANCELED, NULL, 0, NULL);
+        return;
+    }
+    /* Before the handler: if its actor ends in it, nobody reads the request either. */
+    slot->state = GY__SLOT_ENTERED;
+    handler(self, &slot->req, reply);
+}

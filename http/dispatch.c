@@ -1,0 +1,200 @@
+/* http/dispatch.c - from a complete request to a call of its route's actor, and from the answer of
+ * that call back to the connection.
+ *
+ * The future's context is the slot's ticket: an answer that comes after the client is gone, or after
+ * the deadline, finds no slot in progress and is dropped. */
+#include "http/server.h"
+
+#include "http/carry.h"
+#include "http/method.h"
+#include "http/shard.h"
+
+#include "gyre/buf.h"
+#include "gyre/core.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct gy__http_server *server_of(struct gy__http_conn *conn)
+{
+    return gy__http_link_of(conn)->server;
+}
+
+/* ---- which route ------------------------------------------------------------------------- */
+
+/* Sets req.rest. */
+static void find(struct gy__http_server *server, struct gy__http_slot *slot,
+                 struct gy__http_match *match)
+{
+    struct gy_http_req *req = &slot->req;
+    size_t len = req->path.len, matched;
+
+    match->path = NULL;
+    match->target = NULL;
+    if (slot->flags & GY__SLOT_DOTS) {
+        char decoded[GY__HTTP_ROUTE_LEN_MAX];
+
+        /* A path that climbs has no route, whatever it would lead to. */
+        if (gy__http_path_dots(req->path.ptr, len))
+            return;
+        len = gy__http_path_decode(req->path.ptr, len, decoded);
+        gy__http_route_find(&server->routes, decoded, len, slot->method, gy_shard(), match);
+        matched = gy__http_path_raw_len(req->path.ptr, req->path.len, match->len);
+    } else {
+        gy__http_route_find(&server->routes, req->path.ptr, len, slot->method, gy_shard(), match);
+        matched = match->len;
+    }
+    req->rest.ptr = req->path.ptr + matched;
+    req->rest.len = req->path.len - matched;
+}
+
+/* The slot's value of Allow lies where its headers did: no handler will look at them. */
+static char *allow_of(struct gy__http_slot *slot)
+{
+    char *allow = (char *)(void *)slot->inline_headers;
+
+    slot->req.header_count = 0;
+    slot->allow = allow;
+    return allow;
+}
+#define ALLOW_SIZE sizeof(((struct gy__http_slot *)0)->inline_headers)
+
+/* -> 0, or the status and text of the answer when no handler takes the request. */
+static int no_target(struct gy__http_slot *slot, const struct gy__http_match *match,
+                     const char **text)
+{
+    if (match->path == NULL) {
+        *text = "There is nothing here";
+        return 404;
+    }
+    gy__http_route_allow(match->path, allow_of(slot), ALLOW_SIZE);
+    if (slot->method == HTTP_OPTIONS) {
+        *text = NULL;
+        return 204;
+    }
+    *text = "This method is not for this path";
+    return 405;
+}
+
+static int admit(struct gy__http_conn *conn, struct gy__http_slot *slot, const char **why)
+{
+    struct gy__http_match match;
+
+    if (slot->req.path.ptr[0] == '*')
+        return 0;
+    find(server_of(conn), slot, &match);
+    return match.target != NULL ? 0 : no_target(slot, &match, why);
+}
+
+/* ---- answers ----------------------------------------------------------------------------- */
+
+static void failed(struct gy__http_server *server, struct gy__http_slot *slot, int err)
+{
+    struct gy__http_stats *stats = &server->env.stats;
+
+    switch (err) {
+    case -EAGAIN:
+        gy__http_count(stats, GY__HTTP_BUSY_MAILBOX, 1);
+        gy__http_conn_refuse(slot, 503, "Too much is waiting");
+        break;
+    case -ENOBUFS:
+        gy__http_count(stats, GY__HTTP_BUSY_MEMORY, 1);
+        gy__http_conn_refuse(slot, 503, "No memory is left");
+        break;
+    case -ETIMEDOUT:
+        gy__http_count(stats, GY__HTTP_BUSY_TIMEOUT, 1);
+        gy__http_conn_refuse(slot, 503, "The answer took too long");
+        break;
+    case -ESRCH:
+        gy__http_conn_refuse(slot, 404, "There is nothing here any more");
+        break;
+    case -EOWNERDEAD:
+        gy__http_count(stats, GY__HTTP_ABANDONED, 1);
+        gy__http_conn_refuse(slot, 500, "The request was not answered");
+        break;
+    default:
+        gy__http_conn_refuse(slot, 500, "The request failed");
+        break;
+    }
+}
+
+static void answered(struct gy_actor *self, const struct gy_done *done)
+{
+    struct gy__http_server *server = (struct gy__http_server *)(void *)self;
+    struct gy__http_slot *slot = gy__http_slot_find(&server->env.slots, done->ctx);
+
+    if (slot == NULL || (slot->state != GY__SLOT_QUEUED && slot->state != GY__SLOT_ENTERED)) {
+        gy_buf_release(done->buf);
+        return;
+    }
+    if (done->res < 0) {
+        if (done->res == -EOWNERDEAD && gy_pid_shard(slot->handler) != gy_shard())
+            gy__http_suspect(server, slot->handler);
+        failed(server, slot, done->res);
+    } else if (done->buf == NULL || done->size != sizeof(struct gy__http_answer)) {
+        gy_buf_release(done->buf);
+        gy__http_conn_refuse(slot, 500, "The handler's answer is not one of HTTP");
+    } else {
+        gy__http_conn_answer(slot, done->value, done->buf);
+    }
+    gy_stream_mark(gy__http_link_of(slot->conn)->stream);
+}
+
+/* ---- requests ---------------------------------------------------------------------------- */
+
+static void call(struct gy__http_server *server, struct gy__http_slot *slot,
+                 const struct gy__http_target *target)
+{
+    uint64_t ticket = gy__http_slot_ticket(slot);
+    struct gy_buf *buf = NULL;
+    int err;
+
+    slot->handler = target->pid;
+    if (gy_pid_shard(target->pid) != gy_shard()) {
+        buf = gy__http_pack(&slot->req);
+        if (buf == NULL) {
+            failed(server, slot, -ENOBUFS);
+            return;
+        }
+        slot->state = GY__SLOT_ENTERED; /* nobody reads this copy any more */
+    }
+    slot->fut = gy_call_words(target->pid, target->verb, (uint64_t)(uintptr_t)slot, ticket, 0,
+                              (uint64_t)(uintptr_t)buf);
+    err = gy_refused(slot->fut);
+    if (err == 0)
+        err = gy_then_raw(&server->actor, slot->fut, answered, ticket);
+    if (err < 0) {
+        failed(server, slot, err);
+        if (err == -ESRCH)
+            gy__http_unregister(server, slot->handler);
+    }
+}
+
+static void request(struct gy__http_conn *conn, struct gy__http_slot *slot)
+{
+    struct gy__http_server *server = server_of(conn);
+    struct gy__http_match match;
+    const char *text;
+    int status;
+
+    if (slot->req.path.ptr[0] == '*') { /* OPTIONS only */
+        gy__http_methods_allow(server->routes.methods, allow_of(slot), ALLOW_SIZE);
+        gy__http_conn_refuse(slot, 204, NULL);
+        return;
+    }
+    find(server, slot, &match);
+    if (match.target != NULL) {
+        call(server, slot, match.target);
+        return;
+    }
+    status = no_target(slot, &match, &text);
+    gy__http_conn_refuse(slot, status, text);
+}
+
+static void discard(struct gy__http_conn *conn, struct gy__http_slot *slot)
+{
+    (void)conn;
+    gy_discard(slot->fut);
+}
+
+const struct gy__http_calls gy__http_dispatch_calls = { request, admit, discard };

@@ -1,0 +1,421 @@
+/* http/route.c - the table of routes of one shard.
+ *
+ * Open addressing by the hash of a path; each path is one buffer {path, text, targets}, so that
+ * nothing here is of a fixed size. Found in one pass over the bytes of a request's path, which
+ * leaves the hash at each segment's end, then at most one probe per segment, from the longest.
+ *
+ * Pointers into the table are valid until it changes; nothing outside keeps any. */
+#include "http/route.h"
+
+#include "http/method.h"
+
+#include <errno.h>
+#include <stdalign.h>
+#include <string.h>
+
+struct gy__http_path {
+    uint32_t hash, len;
+    uint32_t count, room; /* of targets */
+    uint64_t methods;     /* of all targets */
+    struct gy__http_target *targets;
+    char text[];
+};
+
+#define TABLE_FIRST 64
+#define TARGETS_FIRST 2
+#define HASH_SEED UINT32_C(2166136261)
+#define HASH_PRIME UINT32_C(16777619)
+
+static struct gy__http_path *path_of(const struct gy_buf *buf)
+{
+    return (struct gy__http_path *)(void *)buf->base;
+}
+
+static struct gy_buf **table_of(const struct gy__http_routes *routes)
+{
+    return (struct gy_buf **)(void *)routes->table->base;
+}
+
+/* ---- what a program writes --------------------------------------------------------------- */
+
+static int parse_path(const char *path, size_t len)
+{
+    unsigned segments = 0;
+
+    if (len == 0 || path[0] != '/' || len > GY__HTTP_ROUTE_LEN_MAX)
+        return -EINVAL;
+    if (len == 1)
+        return 0;
+    for (size_t i = 0; i < len; i++) {
+        if (path[i] <= ' ' || path[i] >= 0x7f || path[i] == '?' || path[i] == '#')
+            return -EINVAL;
+        if (path[i] == '/' && (i + 1 == len || path[i + 1] == '/' ||
+                               ++segments > GY__HTTP_ROUTE_SEGMENTS_MAX))
+            return -EINVAL;
+    }
+    return gy__http_path_dots(path, len) ? -EINVAL : 0;
+}
+
+int gy__http_route_parse(const char *text, uint64_t *methods, const char **path, size_t *len)
+{
+    *methods = 0;
+    while (*text != '/') {
+        size_t name = strcspn(text, ", /");
+        int method = gy__http_method_number(text, name);
+
+        if (method < 0 || !(GY__HTTP_METHODS_ANY & GY__HTTP_METHOD_BIT(method)) ||
+            (text[name] != ',' && text[name] != ' '))
+            return -EINVAL;
+        *methods |= GY__HTTP_METHOD_BIT(method);
+        text += name + 1;
+        if (text[-1] == ' ' && *text != '/')
+            return -EINVAL;
+        if (text[-1] == ',' && *text == '/')
+            return -EINVAL;
+    }
+    if (*methods == 0)
+        *methods = GY__HTTP_METHODS_ANY;
+    *path = text;
+    *len = strlen(text);
+    return parse_path(*path, *len);
+}
+
+/* ---- the table --------------------------------------------------------------------------- */
+
+static uint32_t place_of(const struct gy__http_routes *routes, uint32_t hash)
+{
+    return (hash ^ hash >> 15) & routes->mask;
+}
+
+/* The entry of that path, or the empty one where it would stand. */
+static struct gy_buf **entry_of(const struct gy__http_routes *routes, uint32_t hash,
+                                const char *path, size_t len)
+{
+    struct gy_buf **table = table_of(routes);
+
+    for (uint32_t i = place_of(routes, hash);; i = (i + 1) & routes->mask) {
+        const struct gy__http_path *p;
+
+        if (table[i] == NULL)
+            return &table[i];
+        p = path_of(table[i]);
+        if (p->hash == hash && p->len == len && memcmp(p->text, path, len) == 0)
+            return &table[i];
+    }
+}
+
+static bool table_grow(struct gy__http_routes *routes)
+{
+    uint32_t size = routes->table != NULL ? 2 * (routes->mask + 1) : TABLE_FIRST;
+    struct gy__http_routes larger = *routes;
+
+    larger.table = gy_buf_take(size * sizeof(struct gy_buf *));
+    if (larger.table == NULL)
+        return false;
+    larger.mask = size - 1;
+    memset(larger.table->base, 0, size * sizeof(struct gy_buf *));
+    for (uint32_t i = 0; routes->table != NULL && i <= routes->mask; i++) {
+        struct gy_buf *buf = table_of(routes)[i];
+
+        if (buf != NULL)
+            *entry_of(&larger, path_of(buf)->hash, path_of(buf)->text, path_of(buf)->len) = buf;
+    }
+    if (routes->table != NULL)
+        gy_buf_release(routes->table);
+    *routes = larger;
+    return true;
+}
+
+static uint32_t hash_of(const char *path, size_t len)
+{
+    uint32_t hash = HASH_SEED;
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (uint8_t)path[i]) * HASH_PRIME;
+    return hash;
+}
+
+/* A path with room for so many targets, and those of `from` if there is one. */
+static struct gy_buf *path_make(const char *text, size_t len, uint32_t room,
+                                const struct gy__http_path *from)
+{
+    size_t align = alignof(struct gy__http_target);
+    size_t targets = (sizeof(struct gy__http_path) + len + align - 1) / align * align;
+    struct gy_buf *buf = gy_buf_take(targets + room * sizeof(struct gy__http_target));
+    struct gy__http_path *path;
+
+    if (buf == NULL)
+        return NULL;
+    path = path_of(buf);
+    memset(path, 0, sizeof(*path));
+    path->hash = hash_of(text, len);
+    path->len = (uint32_t)len;
+    path->room = room;
+    path->targets = (struct gy__http_target *)(void *)(buf->base + targets);
+    memcpy(path->text, text, len);
+    if (from != NULL) {
+        path->count = from->count;
+        path->methods = from->methods;
+        memcpy(path->targets, from->targets, from->count * sizeof(from->targets[0]));
+    }
+    return buf;
+}
+
+int gy__http_route_add(struct gy__http_routes *routes, const char *path, size_t len,
+                       const struct gy__http_target *target, gy_pid *rival)
+{
+    struct gy__http_path *p = NULL;
+    struct gy_buf **entry, *buf;
+    uint32_t at;
+
+    if ((routes->table == NULL || 2 * (routes->count + 1) > routes->mask) && !table_grow(routes))
+        return -EAGAIN;
+    entry = entry_of(routes, hash_of(path, len), path, len);
+    if (*entry != NULL) {
+        p = path_of(*entry);
+        for (uint32_t i = 0; i < p->count; i++)
+            if (gy_pid_shard(p->targets[i].pid) == gy_pid_shard(target->pid) &&
+                (p->targets[i].methods & target->methods)) {
+                *rival = p->targets[i].pid;
+                return -EEXIST;
+            }
+    }
+    if (p == NULL || p->count == p->room) {
+        buf = path_make(path, len, p != NULL ? 2 * p->room : TARGETS_FIRST, p);
+        if (buf == NULL)
+            return -EAGAIN;
+        if (p == NULL)
+            routes->count++;
+        else
+            gy_buf_release(*entry);
+        *entry = buf;
+        p = path_of(buf);
+    }
+    /* In order of shards, so that every shard chooses the same of several that are equally far. */
+    for (at = p->count; at > 0 && p->targets[at - 1].pid.bits > target->pid.bits; at--)
+        p->targets[at] = p->targets[at - 1];
+    p->targets[at] = *target;
+    p->count++;
+    p->methods |= target->methods;
+    routes->methods |= target->methods;
+    return 0;
+}
+
+/* Close the gap that an entry leaves, so that what was displaced by it is still found. */
+static void entry_drop(struct gy__http_routes *routes, uint32_t gap)
+{
+    struct gy_buf **table = table_of(routes);
+
+    gy_buf_release(table[gap]);
+    routes->count--;
+    table[gap] = NULL;
+    for (uint32_t i = (gap + 1) & routes->mask; table[i] != NULL; i = (i + 1) & routes->mask) {
+        uint32_t wants = place_of(routes, path_of(table[i])->hash);
+
+        if (((i - wants) & routes->mask) < ((i - gap) & routes->mask))
+            continue;
+        table[gap] = table[i];
+        table[i] = NULL;
+        gap = i;
+    }
+}
+
+unsigned gy__http_route_remove(struct gy__http_routes *routes, gy_pid pid)
+{
+    unsigned removed = 0;
+
+    for (uint32_t i = 0; routes->table != NULL && i <= routes->mask; i++) {
+        struct gy_buf *buf = table_of(routes)[i];
+        struct gy__http_path *path = buf != NULL ? path_of(buf) : NULL;
+        uint32_t kept = 0, before = path != NULL ? path->count : 0;
+
+        if (path == NULL)
+            continue;
+        path->methods = 0;
+        for (uint32_t k = 0; k < before; k++) {
+            if (gy_pid_equal(path->targets[k].pid, pid))
+                continue;
+            path->methods |= path->targets[k].methods;
+            path->targets[kept++] = path->targets[k];
+        }
+        path->count = kept;
+        removed += before - kept;
+        if (kept == 0) {
+            entry_drop(routes, i);
+            i--; /* another may stand there now */
+        }
+    }
+    return removed;
+}
+
+void gy__http_routes_fini(struct gy__http_routes *routes)
+{
+    for (uint32_t i = 0; routes->table != NULL && i <= routes->mask; i++)
+        gy_buf_release(table_of(routes)[i]);
+    gy_buf_release(routes->table);
+    memset(routes, 0, sizeof(*routes));
+}
+
+/* ---- finding ----------------------------------------------------------------------------- */
+
+static const struct gy__http_target *choose(const struct gy__http_path *path, unsigned method,
+                                            unsigned shard)
+{
+    const struct gy__http_target *far = NULL;
+    uint64_t bits = GY__HTTP_METHOD_BIT(method);
+
+    if (method == HTTP_HEAD)
+        bits |= GY__HTTP_METHOD_BIT(HTTP_GET);
+    for (uint32_t i = 0; i < path->count; i++) {
+        const struct gy__http_target *target = &path->targets[i];
+
+        if (!(target->methods & bits))
+            continue;
+        if (gy_pid_shard(target->pid) == shard)
+            return target;
+        if (far == NULL)
+            far = target;
+    }
+    return far;
+}
+
+void gy__http_route_find(const struct gy__http_routes *routes, const char *path, size_t len,
+                         unsigned method, unsigned shard, struct gy__http_match *match)
+{
+    struct {
+        uint32_t hash, len;
+    } ends[GY__HTTP_ROUTE_SEGMENTS_MAX + 2];
+    uint32_t hash = HASH_SEED;
+    unsigned n = 0;
+
+    match->path = NULL;
+    match->target = NULL;
+    match->len = 0;
+    if (routes->count == 0)
+        return;
+    for (size_t i = 0; i < len; i++) {
+        if (path[i] == '/' && n <= GY__HTTP_ROUTE_SEGMENTS_MAX) {
+            ends[n].hash = hash;
+            ends[n++].len = (uint32_t)i;
+        }
+        hash = (hash ^ (uint8_t)path[i]) * HASH_PRIME;
+    }
+    ends[n].hash = hash;
+    ends[n].len = (uint32_t)len;
+    /* The root is the one path that ends with its slash: it stands in the place of the empty one. */
+    ends[0].hash = (HASH_SEED ^ '/') * HASH_PRIME;
+    ends[0].len = 1;
+    do {
+        struct gy_buf *buf = *entry_of(routes, ends[n].hash, path, ends[n].len);
+
+        if (buf == NULL)
+            continue;
+        match->path = path_of(buf);
+        match->len = ends[n].len;
+        match->target = choose(match->path, method, shard);
+        return;
+    } while (n-- > 0);
+}
+
+/* ---- Allow ------------------------------------------------------------------------------- */
+
+void gy__http_methods_allow(uint64_t methods, char *out, size_t size)
+{
+    size_t len = 0;
+
+    if (methods & GY__HTTP_METHOD_BIT(HTTP_GET))
+        methods |= GY__HTTP_METHOD_BIT(HTTP_HEAD);
+    methods |= GY__HTTP_METHOD_BIT(HTTP_OPTIONS);
+    for (unsigned i = 0; i < GY__HTTP_METHODS; i++) {
+        struct gy_slice name = gy__http_method_names[i];
+
+        if (!(methods & GY__HTTP_METHOD_BIT(i)) || len + name.len + 3 > size)
+            continue;
+        if (len > 0) {
+            memcpy(out + len, ", ", 2);
+            len += 2;
+        }
+        memcpy(out + len, name.ptr, name.len);
+        len += name.len;
+    }
+    out[len] = '\0';
+}
+
+void gy__http_route_allow(const struct gy__http_path *path, char *out, size_t size)
+{
+    gy__http_methods_allow(path->methods, out, size);
+}
+
+/* ---- escapes ----------------------------------------------------------------------------- */
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The character at *at, decoded unless that is a slash or no escape; moves *at behind it. */
+static char next_char(const char **at, const char *end)
+{
+    const char *p = *at;
+    int value;
+
+    if (end - p >= 3 && p[0] == '%' && hex(p[1]) >= 0 && hex(p[2]) >= 0) {
+        value = hex(p[1]) << 4 | hex(p[2]);
+        if (value != '/') {
+            *at = p + 3;
+            return (char)value;
+        }
+    }
+    *at = p + 1;
+    return *p;
+}
+
+bool gy__http_path_dots(const char *path, size_t len)
+{
+    const char *end = path + len;
+    unsigned dots = 0, others = 1; /* of the segment; before the first slash there is none */
+
+    while (path < end) {
+        bool separator = *path == '/';
+        char c = next_char(&path, end);
+
+        if (separator) {
+            if (others == 0 && (dots == 1 || dots == 2))
+                return true;
+            dots = others = 0;
+        } else if (c == '.') {
+            dots++;
+        } else {
+            others++;
+        }
+    }
+    return others == 0 && (dots == 1 || dots == 2);
+}
+
+size_t gy__http_path_decode(const char *path, size_t len, char out[GY__HTTP_ROUTE_LEN_MAX])
+{
+    const char *end = path + len;
+    size_t n = 0;
+
+    while (path < end) {
+        if (n == GY__HTTP_ROUTE_LEN_MAX) {
+            while (n > 0 && *path != '/' && out[n - 1] != '/')
+                n--;
+            return n;
+        }
+        out[n++] = next_char(&path, end);
+    }
+    return n;
+}
+
+size_t gy__http_path_raw_len(const char *raw, size_t raw_len, size_t len)
+{
+    const char *at = raw, *end = raw + raw_len;
+
+    for (size_t n = 0; n < len && at < end; n++)
+        next_char(&at, end);
+    return (size_t)(at - raw);
+}

@@ -1,0 +1,67 @@
+/* http/route.h - which actor answers which request: a table of paths, the same on every shard.
+ *
+ * A path has targets: actors of any shard, each with the methods it takes there. The longest
+ * registered prefix by segments decides the path; the method, and then nearness, the target. */
+#ifndef GYRE_HTTP_ROUTE_H
+#define GYRE_HTTP_ROUTE_H
+
+#include "gyre/buf.h"
+#include "gyre/core.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GY__HTTP_ROUTE_LEN_MAX 1024
+#define GY__HTTP_ROUTE_SEGMENTS_MAX 16
+
+struct gy__http_target {
+    gy_pid pid;
+    const struct gy_verb *verb;
+    uint64_t methods; /* GY__HTTP_METHOD_BIT of each */
+};
+
+struct gy__http_path;
+
+/* Zeroed: empty. */
+struct gy__http_routes {
+    struct gy_buf *table; /* of struct gy_buf *, hashed by path; mask + 1 of them */
+    uint32_t mask, count;
+    uint64_t methods; /* of all paths that ever were */
+};
+
+/* A route as programs write it: "/a/b", "GET /a/b" or "GET,POST /a/b". *path: points into text.
+ * -> 0; -EINVAL. */
+int gy__http_route_parse(const char *text, uint64_t *methods, const char **path, size_t *len);
+
+/* path: as parsed; copied. -> 0; -EEXIST: *rival on the same shard takes one of the methods there
+ * already; -EAGAIN no memory. */
+int gy__http_route_add(struct gy__http_routes *routes, const char *path, size_t len,
+                       const struct gy__http_target *target, gy_pid *rival);
+/* All routes of an actor. -> how many there were. */
+unsigned gy__http_route_remove(struct gy__http_routes *routes, gy_pid pid);
+void gy__http_routes_fini(struct gy__http_routes *routes);
+
+struct gy__http_match {
+    const struct gy__http_path *path;     /* NULL: none is known */
+    const struct gy__http_target *target; /* NULL: not for that method. Valid until the table changes. */
+    size_t len;                           /* bytes of the path that matched */
+};
+/* path: raw, or with its escapes decoded. method: llhttp's number. shard: whose actors are near. */
+void gy__http_route_find(const struct gy__http_routes *routes, const char *path, size_t len,
+                         unsigned method, unsigned shard, struct gy__http_match *match);
+
+/* The value of Allow for a known path: "GET, HEAD, OPTIONS", ended by 0, cut to size. */
+void gy__http_route_allow(const struct gy__http_path *path, char *out, size_t size);
+/* The same for a set of methods. */
+void gy__http_methods_allow(uint64_t methods, char *out, size_t size);
+
+/* Does a segment of the path mean "here" or "above", also when it is percent-encoded? */
+bool gy__http_path_dots(const char *path, size_t len);
+/* The beginning of a path with its escapes decoded, but for %2F and broken ones: whole segments, at
+ * most GY__HTTP_ROUTE_LEN_MAX bytes. -> its length. */
+size_t gy__http_path_decode(const char *path, size_t len, char out[GY__HTTP_ROUTE_LEN_MAX]);
+/* How many bytes of the raw path are the first len of the decoded one? */
+size_t gy__http_path_raw_len(const char *raw, size_t raw_len, size_t len);
+
+#endif

@@ -1,0 +1,367 @@
+/* http/server.c - the server actor of a shard: carries bytes between streams and connections.
+ *
+ * Owns the shard's connections, from accept to the end of their stream. Everything a connection has
+ * to say waits until the end of the turn (flush), so that what a turn produced leaves in one send.
+ *
+ * Each connection has one timer for all its deadlines. A deadline is only stored; the timer is moved
+ * when the earliest one gets earlier, and looks for itself what is due when it fires. A connection
+ * that is busy thus costs one timer operation in many seconds. */
+#include "http/server.h"
+
+#include "http/shard.h"
+
+#include "gyre/buf.h"
+#include "gyre/core.h"
+#include "gyre/http.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#define LINKS_FIRST 64u
+#define LINGER_BYTES_MAX (4u << 20)
+/* A peer that reads slower than this while much waits for it is given up. */
+#define READ_RATE_MIN (64u << 10)
+
+static struct gy__http_server *server_of(struct gy_actor *self)
+{
+    return (struct gy__http_server *)(void *)self;
+}
+
+static void look_at_clock(struct gy__http_server *server)
+{
+    server->env.now_ns = gy_now();
+    server->env.wall_ns = gy_wall();
+}
+
+/* ---- the pool of connections ------------------------------------------------------------- */
+
+static struct gy__http_link *link_take(struct gy__http_server *server)
+{
+    struct gy__http_link *link = server->free;
+
+    if (link == NULL) {
+        uint32_t count = server->links_made > 0 ? server->links_made : LINKS_FIRST;
+
+        link = gy__http_memory(count * sizeof(*link));
+        if (link == NULL)
+            return NULL;
+        server->links_made += count;
+        for (uint32_t i = count; i-- > 0;) {
+            link[i].next = server->free;
+            server->free = &link[i];
+        }
+        link = server->free;
+    }
+    server->free = link->next;
+    return link;
+}
+
+static void link_give(struct gy__http_server *server, struct gy__http_link *link)
+{
+    link->next = server->free;
+    server->free = link;
+}
+
+/* ---- deadlines --------------------------------------------------------------------------- */
+
+static void arm(struct gy__http_link *link)
+{
+    uint64_t deadline =
+        link->conn.finish == GY__FINISH_NOT ? gy__http_conn_deadline(&link->conn) : UINT64_MAX;
+
+    if (link->write_deadline_ns < deadline)
+        deadline = link->write_deadline_ns;
+    if (deadline >= link->armed_ns)
+        return;
+    link->armed_ns = deadline;
+    gy__http_timer_arm(&link->timer, deadline);
+}
+
+/* Bytes wait to be sent: by when must some have left? */
+static void watch_writes(struct gy__http_link *link, uint64_t queued)
+{
+    const struct gy__http_env *env = &link->server->env;
+
+    link->sent = link->given - queued;
+    link->write_deadline_ns = env->now_ns + env->config.write_timeout_ns +
+                              queued * (uint64_t)GY_S / READ_RATE_MIN;
+}
+
+/* -> false: the peer does not read. */
+static bool writes_advance(struct gy__http_link *link)
+{
+    uint64_t queued = gy_stream_queued(link->stream);
+
+    if (link->write_deadline_ns > link->server->env.now_ns)
+        return true;
+    link->write_deadline_ns = UINT64_MAX;
+    if (queued == 0)
+        return true;
+    if (link->given - queued == link->sent)
+        return false;
+    watch_writes(link, queued);
+    return true;
+}
+
+static void fire(struct gy_timer *timer)
+{
+    struct gy__http_link *link = (struct gy__http_link *)(void *)((char *)timer -
+                                                        offsetof(struct gy__http_link, timer));
+    struct gy__http_conn *conn = &link->conn;
+
+    link->armed_ns = UINT64_MAX;
+    look_at_clock(link->server);
+    if (!writes_advance(link)) {
+        gy__http_count(&link->server->env.stats, GY__HTTP_TIMEOUT_WRITE, 1);
+        gy_stream_abort(link->stream);
+        return;
+    }
+    if (conn->finish == GY__FINISH_NOT &&
+        gy__http_conn_deadline(conn) <= link->server->env.now_ns) {
+        gy__http_conn_expire(conn, gy_stream_queued(link->stream) > 0);
+        gy_stream_mark(link->stream);
+    }
+    arm(link);
+}
+
+/* ---- what streams tell ------------------------------------------------------------------- */
+
+static void opened(struct gy_actor *self, struct gy_stream *s)
+{
+    struct gy__http_server *server = server_of(self);
+    struct gy__http_link *link = link_take(server);
+
+    if (link == NULL) {
+        gy__http_count(&server->env.stats, GY__HTTP_BUSY_MEMORY, 1);
+        gy_stream_abort(s);
+        return;
+    }
+    look_at_clock(server);
+    memset(link, 0, sizeof(*link));
+    gy__http_conn_init(&link->conn, &server->env);
+    link->server = server;
+    link->stream = s;
+    link->timer.fire = fire;
+    link->armed_ns = UINT64_MAX;
+    link->write_deadline_ns = UINT64_MAX;
+    link->next = server->links;
+    if (link->next != NULL)
+        link->next->prev = link;
+    server->links = link;
+    gy_stream_set_context(s, link);
+    if (server->env.draining)
+        gy__http_conn_drain(&link->conn);
+    arm(link);
+}
+
+static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf)
+{
+    struct gy__http_link *link = gy_stream_context(s);
+
+    if (link == NULL) {
+        gy_buf_release(buf);
+        return;
+    }
+    look_at_clock(server_of(self));
+    gy__http_conn_receive(&link->conn, buf);
+    gy_stream_mark(s);
+}
+
+static void ended(struct gy_actor *self, struct gy_stream *s)
+{
+    struct gy__http_link *link = gy_stream_context(s);
+
+    (void)self;
+    if (link == NULL)
+        return;
+    gy__http_conn_end(&link->conn);
+    gy_stream_mark(s);
+}
+
+static void send_out(struct gy__http_link *link)
+{
+    struct gy_buf *buf = link->conn.out.first;
+
+    if (buf == NULL)
+        return;
+    link->given += link->conn.out.bytes;
+    link->conn.out = (struct gy__http_out){ NULL, NULL, 0 };
+    while (buf != NULL) {
+        struct gy_buf *next = buf->next;
+
+        (void)gy_stream_send(link->stream, buf); /* refused: closed() is on its way */
+        buf = next;
+    }
+    link->conn.full = gy_stream_full(link->stream);
+    if (link->write_deadline_ns == UINT64_MAX)
+        watch_writes(link, gy_stream_queued(link->stream));
+}
+
+static void pause_or_resume(struct gy__http_link *link)
+{
+    bool reads = gy__http_conn_reads(&link->conn);
+
+    if (reads != link->paused)
+        return;
+    link->paused = !reads;
+    if (reads) {
+        gy_stream_resume(link->stream);
+    } else {
+        gy__http_count(&link->server->env.stats, GY__HTTP_PAUSES, 1);
+        gy_stream_pause(link->stream);
+    }
+}
+
+static void flush(struct gy_actor *self, struct gy_stream *s)
+{
+    struct gy__http_server *server = server_of(self);
+    struct gy__http_link *link = gy_stream_context(s);
+    struct gy__http_conn *conn;
+
+    if (link == NULL)
+        return;
+    conn = &link->conn;
+    look_at_clock(server);
+    gy__http_conn_flush(conn);
+    send_out(link);
+    switch (conn->finish) {
+    case GY__FINISH_NOT:
+        pause_or_resume(link);
+        break;
+    case GY__FINISH_CLOSE:
+        gy_stream_close(s);
+        break;
+    case GY__FINISH_LINGER:
+        gy_stream_linger(s, server->env.config.linger_ns, LINGER_BYTES_MAX);
+        break;
+    case GY__FINISH_ABORT:
+        gy_stream_abort(s);
+        break;
+    }
+    arm(link);
+}
+
+static void drained(struct gy_actor *self, struct gy_stream *s)
+{
+    struct gy__http_link *link = gy_stream_context(s);
+
+    (void)self;
+    if (link == NULL)
+        return;
+    link->conn.full = false;
+    gy_stream_mark(s);
+}
+
+static void closed(struct gy_actor *self, struct gy_stream *s, int why)
+{
+    struct gy__http_server *server = server_of(self);
+    struct gy__http_link *link = gy_stream_context(s);
+
+    (void)why;
+    if (link == NULL)
+        return;
+    gy__http_timer_cancel(&link->timer);
+    gy__http_conn_fini(&link->conn);
+    if (link->next != NULL)
+        link->next->prev = link->prev;
+    if (link->prev != NULL)
+        link->prev->next = link->next;
+    else
+        server->links = link->next;
+    link_give(server, link);
+}
+
+static void drain(struct gy_actor *self)
+{
+    struct gy__http_server *server = server_of(self);
+
+    look_at_clock(server);
+    server->env.draining = true;
+    for (struct gy__http_link *link = server->links; link != NULL; link = link->next) {
+        gy__http_conn_drain(&link->conn);
+        gy_stream_mark(link->stream);
+    }
+}
+
+static const struct gy_stream_events events = { opened,  received, ended, flush,
+                                                drained, closed,   drain };
+
+/* ---- the actor --------------------------------------------------------------------------- */
+
+static int start(struct gy_actor *self, const void *args)
+{
+    struct gy__http_server *server = server_of(self);
+
+    (void)args;
+    server->env.calls = &gy__http_dispatch_calls;
+    server->env.slots.memory = gy__http_memory;
+    server->env.config = (struct gy_http_config)GY_HTTP_CONFIG_INIT(NULL);
+    return 0;
+}
+
+static void stop(struct gy_actor *self, int why)
+{
+    struct gy__http_server *server = server_of(self);
+
+    (void)why;
+    /* The streams end without another word to this actor. */
+    while (server->links != NULL) {
+        struct gy__http_link *link = server->links;
+
+        server->links = link->next;
+        gy_stream_set_context(link->stream, NULL);
+        gy__http_timer_cancel(&link->timer);
+        gy__http_conn_fini(&link->conn);
+        gy_stream_abort(link->stream);
+    }
+    gy__http_processes_fini(server);
+    gy__http_registry_fini(server);
+    gy__http_routes_fini(&server->routes);
+}
+
+const struct gy_actor_type gy__http_server_type = { "http", sizeof(struct gy__http_server), 0, start,
+                                                    stop };
+
+struct gy__http_server *gy__http_server(void)
+{
+    struct gy__http_server *server = gy__http_here();
+
+    if (server == NULL && gy__http_spawn(&gy__http_server_type, NULL) == 0)
+        server = gy__http_here();
+    return server;
+}
+
+static bool config_valid(const struct gy_http_config *config)
+{
+    return config->listen != NULL && config->line_max >= 64 && config->line_max <= 1u << 24 &&
+           config->head_max <= 1u << 24 && config->headers_max >= 1 &&
+           config->headers_max <= UINT16_MAX && config->body_max <= 1u << 30 &&
+           config->pipeline_max >= 1;
+}
+
+int gy_http_listen(const struct gy_http_config *config)
+{
+    struct gy_listen_options options = GY_LISTEN_OPTIONS_INIT;
+    struct gy__http_server *server;
+    int err = 0;
+
+    if (config->size != sizeof(*config) || !config_valid(config))
+        return -EINVAL;
+    server = gy__http_server();
+    if (server == NULL)
+        return -EAGAIN;
+    server->env.config = *config;
+    options.streams_max = config->connections_max;
+    options.oneshot_first = 1;
+    if (!server->built_in) {
+        err = gy__http_register(server, "GET /metrics", server->actor.pid, &gy__http_metrics_verb);
+        if (err == 0)
+            err = gy__http_register(server, "GET /__processes__", server->actor.pid,
+                                    &gy__http_processes_verb);
+        server->built_in = err == 0;
+    }
+    if (err == 0)
+        err = gy_listen_raw(&server->actor, config->listen, &events, &options);
+    return err;
+}

@@ -1,0 +1,70 @@
+/* http/server.h - the server actor of a shard, as its own files see it.
+ *
+ * server.c     connections: what streams tell, deadlines
+ * dispatch.c   requests to the actors of their routes, answers back
+ * registry.c   routes: registering, telling the other shards
+ * metrics.c    GET /metrics
+ * processes.c  GET /__processes__ */
+#ifndef GYRE_HTTP_SERVER_H
+#define GYRE_HTTP_SERVER_H
+
+#include "core/wheel.h"
+#include "gyre/stream.h"
+#include "http/conn.h"
+#include "http/route.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A connection with its stream. */
+struct gy__http_link {
+    struct gy__http_conn conn; /* first */
+    struct gy__http_server *server;
+    struct gy_stream *stream;
+    struct gy__http_link *next, *prev; /* all of the shard, or free */
+    struct gy_timer timer;
+    uint64_t armed_ns;          /* when the timer fires; UINT64_MAX: it is not armed */
+    uint64_t write_deadline_ns; /* until then something must have been sent */
+    uint64_t given, sent;       /* bytes given to the stream; of them sent when that was set */
+    bool paused;
+};
+
+struct gy__http_server {
+    struct gy_actor actor;
+    struct gy__http_env env;
+    struct gy__http_routes routes;
+    struct gy__http_link *links, *free;
+    uint32_t links_made; /* of them some are free */
+    bool listens, built_in;
+    /* What the other shards have still to be told, in order; each buffer is one word to one shard. */
+    struct gy_buf *news, *news_last;
+    bool news_wait; /* for room to the first one's shard */
+    struct gy__http_listing *listings; /* of /__processes__, under way */
+};
+
+extern const struct gy_actor_type gy__http_server_type;
+/* The server of this shard, spawned if need be; NULL: it could not be. */
+struct gy__http_server *gy__http_server(void);
+
+static inline struct gy__http_link *gy__http_link_of(struct gy__http_conn *conn)
+{
+    return (struct gy__http_link *)(void *)conn;
+}
+
+/* ---- dispatch.c ---- */
+extern const struct gy__http_calls gy__http_dispatch_calls;
+
+/* ---- registry.c ---- */
+int gy__http_register(struct gy__http_server *server, const char *route, gy_pid pid,
+                      const struct gy_verb *verb);
+/* An actor of this shard is no more: its routes go, everywhere. */
+void gy__http_unregister(struct gy__http_server *server, gy_pid pid);
+/* An actor elsewhere did not answer: ask its shard whether it lives. */
+void gy__http_suspect(struct gy__http_server *server, gy_pid pid);
+void gy__http_registry_fini(struct gy__http_server *server);
+
+/* ---- metrics.c, processes.c ---- */
+extern const struct gy_verb gy__http_metrics_verb, gy__http_processes_verb;
+void gy__http_processes_fini(struct gy__http_server *server);
+
+#endif

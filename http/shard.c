@@ -1,0 +1,85 @@
+/* http/shard.c - the only file of http that sees the core's own headers. */
+#include "http/shard.h"
+
+#include "core/kernel.h"
+#include "core/service.h"
+#include "core/stats.h"
+#include "http/server.h"
+
+struct gy__http_server *gy__http_here(void)
+{
+    struct gy_shard *shard = gy__self();
+    gy_pid pid = gy__http_pid(shard->index);
+
+    return (struct gy__http_server *)(void *)gy__actor_find(shard, pid.bits);
+}
+
+gy_pid gy__http_pid(unsigned shard)
+{
+    return gy__service_pid(shard, GY__SERVICE_HTTP);
+}
+
+const struct gy__http_server *gy__http_there(unsigned shard)
+{
+    const struct gy_shard *there = gy__self()->runtime->shards[shard];
+    const struct gy_actor *actor = gy__actor_at(there, gy__pid_slot(gy__http_pid(shard).bits));
+
+    return (const struct gy__http_server *)(const void *)actor;
+}
+
+int gy__http_spawn(const struct gy_actor_type *type, const void *args)
+{
+    return gy__service_spawn(GY__SERVICE_HTTP, type, args);
+}
+
+void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__http_server *server))
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__context saved = gy__actor_enter(shard, &server->actor);
+
+    run(server);
+    gy__actor_leave(shard, saved);
+}
+
+bool gy__http_alive(gy_pid pid)
+{
+    return gy__actor_find(gy__self(), pid.bits) != NULL;
+}
+
+void *gy__http_memory(size_t bytes)
+{
+    return gy__shard_memory(gy__self(), bytes);
+}
+
+void gy__http_timer_arm(struct gy_timer *timer, uint64_t deadline_ns)
+{
+    gy__timer_arm(&gy__self()->wheel, timer, deadline_ns);
+}
+
+void gy__http_timer_cancel(struct gy_timer *timer)
+{
+    gy__timer_cancel(&gy__self()->wheel, timer);
+}
+
+void gy__http_core_stats(unsigned shard, void (*each)(void *arg, const struct gy__stat *stat),
+                         void *arg)
+{
+    gy__stats_each(gy__self()->runtime, shard, each, arg);
+}
+
+void gy__http_actors(bool (*each)(void *arg, gy_pid pid, const char *type, uint32_t waiting),
+                     void *arg)
+{
+    const struct gy_shard *shard = gy__self();
+
+    for (uint32_t slot = 1; slot < shard->granules_used; slot++) {
+        const struct gy_actor *actor = gy__actor_at(shard, slot);
+        int64_t waiting = (int64_t)shard->mailbox_max - shard->slots[slot].room;
+
+        if (!(shard->slots[slot].generation & 1))
+            continue;
+        if (!each(arg, actor->pid, gy__stats_of(actor)->type->name,
+                  waiting > 0 ? (uint32_t)waiting : 0))
+            return;
+    }
+}

@@ -1,0 +1,47 @@
+/* http/shard.h - what http needs of the core beyond its public headers, in one place. */
+#ifndef GYRE_HTTP_SHARD_H
+#define GYRE_HTTP_SHARD_H
+
+#include "core/wheel.h"
+#include "gyre/core.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gy_runtime;
+struct gy__http_server;
+struct gy__stat;
+
+/* The server actor of this shard, NULL if it was not spawned. */
+struct gy__http_server *gy__http_here(void);
+/* Its address on any shard of this runtime, whether or not it is there. */
+gy_pid gy__http_pid(unsigned shard);
+/* Its memory on another shard of this runtime: only what is atomic in it may be read, and it is
+ * zeroed memory if there is no server. */
+const struct gy__http_server *gy__http_there(unsigned shard);
+/* Spawn it on this shard. -> 0 or start's error. */
+GY_MUST_CHECK int gy__http_spawn(const struct gy_actor_type *type, const void *args);
+
+/* Run run(server) as if the server had received a message. */
+void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__http_server *server));
+
+/* Is this pid of the own shard that of a living actor? */
+bool gy__http_alive(gy_pid pid);
+/* Zeroed memory for the shard's life, or NULL. */
+void *gy__http_memory(size_t bytes);
+
+/* An armed timer's function runs outside any actor. */
+void gy__http_timer_arm(struct gy_timer *timer, uint64_t deadline_ns);
+void gy__http_timer_cancel(struct gy_timer *timer);
+
+/* The counters that core keeps for a shard of this runtime. */
+void gy__http_core_stats(unsigned shard, void (*each)(void *arg, const struct gy__stat *stat),
+                         void *arg);
+
+/* The living actors of this shard, in order of their slots, with what waits in their mailboxes.
+ * each() -> false stops. */
+void gy__http_actors(bool (*each)(void *arg, gy_pid pid, const char *type, uint32_t waiting),
+                     void *arg);
+
+#endif
