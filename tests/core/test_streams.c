@@ -304,6 +304,33 @@ static void owner_of_many_dies(void **state)
     assert_int_equal(fx.closed, 1);
 }
 
+/* ---- boot without memory ---- */
+
+static void no_memory_at_boot(void **state)
+{
+    struct gy_config config;
+    unsigned failures = 0;
+    int err;
+
+    (void)state;
+    do {
+        fx_init(&fx);
+        gy_config_init(&config);
+        fx.fake.memory_left = failures;
+        err = fake_try_open(&fx.fake, &config, 1, NULL, NULL);
+        if (err < 0) {
+            assert_int_equal(err, -ENOMEM);
+            failures++;
+            if (fx.fake.runtime != NULL)
+                gy__runtime_close(fx.fake.runtime);
+            assert_int_equal(fx.fake.block_count, 0);
+            fake_abandon(&fx.fake);
+        }
+    } while (err < 0);
+    assert_true(failures > 10);
+    fake_close(&fx.fake);
+}
+
 /* ---- random worlds ---- */
 
 static uint64_t seed;
@@ -664,6 +691,7 @@ int main(void)
         TEST(starved_may_stop_wanting),
         TEST(many_streams_few_buffers),
         TEST(owner_of_many_dies),
+        cmocka_unit_test(no_memory_at_boot),
         cmocka_unit_test_teardown(random_worlds, say_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
