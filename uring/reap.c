@@ -7,7 +7,10 @@
  * taken whole and the queue's head has moved on before a completion is told.
  *
  * With DEFER_TASKRUN the kernel posts completions only inside our system calls, some 20 per call,
- * and says by TASKRUN that there are more. A completion queue that overflows loses nothing: the
+ * and says by TASKRUN that there are more. It may say so long after: it sets the flag behind queueing
+ * its work, which a call of ours may have done by then, and takes it back only with the next work. So a
+ * call that brings nothing is not made again before the shard has slept, and sleeping does such work
+ * first. A completion queue that overflows loses nothing: the
  * kernel keeps the rest, says CQ_OVERFLOW, and posts it when asked. */
 #include "uring/uring.h"
 
@@ -114,7 +117,7 @@ static bool is_pending(const struct gy__uring *u)
            gy__wake_wants_arming(u) ||
            (u->starved.first && gy__recv_bufs_may_arm(&u->bufs, 0) > 0) ||
            io_uring_cq_ready(&u->ring.io) > 0 || io_uring_sq_ready(&u->ring.io) > 0 ||
-           gy__io_asks(&u->ring);
+           (gy__io_asks(&u->ring) && !u->asks_in_vain);
 }
 
 static void prepare(struct gy__uring *u)
@@ -134,15 +137,22 @@ bool gy__uring_poll(struct gy__uring *u)
 {
     uint32_t told = u->told;
     prepare(u);
-    if (io_uring_sq_ready(&u->ring.io) > 0 || gy__io_asks(&u->ring))
+    bool entered_now = io_uring_sq_ready(&u->ring.io) > 0 || gy__io_asks(&u->ring);
+    if (entered_now)
         (void)gy__uring_enter(u); /* what it left in the queue makes the next poll try again */
+    u->asks_in_vain = false;
     for (unsigned left = GY__REAP_MAX;;) {
         unsigned n = reap(u, left);
         left -= n;
         if (left == 0 || !gy__io_asks(&u->ring))
             break;
+        if (n == 0 && entered_now) {
+            u->asks_in_vain = true;
+            break;
+        }
         if (gy__uring_enter(u) < 0)
             break;
+        entered_now = true;
     }
     gy__uring_count(u);
     return u->told != told || is_pending(u);

@@ -119,6 +119,7 @@ struct gy__uring {
     uint32_t in_kernel;  /* completions without MORE that are still to come */
     uint32_t told;       /* completions given to the core; only differences mean something */
     bool lists_dirty;    /* something on a list was cancelled */
+    bool asks_in_vain;   /* the ring's flags asked for a call, and it brought nothing */
     struct gy__op_list unsent, starved, retry, done, unlistens;
     uint64_t retry_at_ns; /* when the retry list is tried again; UINT64_MAX: it is empty */
     uint32_t retry_delay_ns; /* the next pause of accept, doubled while it goes on failing */

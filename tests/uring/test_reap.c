@@ -81,6 +81,27 @@ static void with_nothing_to_do_no_system_call_is_made(void **state)
     fixture_close(f);
 }
 
+/* The kernel may set TASKRUN behind work that was done already, and takes it back with the next. */
+static void a_flag_that_stays_set_keeps_nobody_awake(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&roomy);
+    fixture_settle(f);
+    *f->u->ring.io.sq.kflags |= IORING_SQ_TASKRUN;
+    uint64_t enters = f->counts[GY__COUNT_ENTERS];
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_false(gy__uring_poll(f->u));
+        assert_int_equal(f->counts[GY__COUNT_ENTERS], enters + i);
+    }
+    uint64_t deadline_ns = gy__uring_now() + 2 * MS;
+    gy__uring_wait(f->u, deadline_ns);
+    assert_true(gy__uring_now() >= deadline_ns);
+    gy__uring_count(f->u);
+    assert_int_equal(f->counts[GY__COUNT_SLEEPS], 1);
+    *f->u->ring.io.sq.kflags &= ~(unsigned)IORING_SQ_TASKRUN;
+    fixture_close(f);
+}
+
 static void waiting_ends_at_the_deadline_and_not_before(void **state)
 {
     (void)state;
@@ -187,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_poll_tells_at_most_so_many),
         cmocka_unit_test(an_overflowing_queue_loses_nothing),
         cmocka_unit_test(with_nothing_to_do_no_system_call_is_made),
+        cmocka_unit_test(a_flag_that_stays_set_keeps_nobody_awake),
         cmocka_unit_test(waiting_ends_at_the_deadline_and_not_before),
         cmocka_unit_test(a_completion_ends_the_wait),
         cmocka_unit_test(a_retry_ends_the_wait),
