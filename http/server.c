@@ -365,3 +365,10 @@ int gy_http_listen(const struct gy_http_config *config)
         err = gy_listen_raw(&server->actor, config->listen, &events, &options);
     return err;
 }
+
+unsigned gy_http_port(void)
+{
+    const struct gy__http_server *server = gy__http_here();
+
+    return server != NULL ? gy_listen_port(&server->actor) : 0;
+}

@@ -69,6 +69,10 @@ struct gy_http_config {
  * -> 0; -EINVAL; -EAGAIN. */
 GY_API GY_MUST_CHECK int gy_http_listen(const struct gy_http_config *config);
 
+/* The port that this shard listens on, for an address with port 0: 0 until the listener is open, which
+ * is after all shards have booted. */
+GY_API unsigned gy_http_port(void);
+
 /* Answer requests at route on this actor, from every shard. route: "/id/name" (any method) or
  * "GET /id/name" or "GET,POST /id/name"; the longest registered prefix by path segments wins, and an actor of the
  * accepting shard wins over one elsewhere. A known path with another method is 405 with Allow, an unknown path 404.
