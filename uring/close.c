@@ -18,7 +18,8 @@ bool gy__close_start(struct gy__uring *u, struct gy_op *op)
     if (!gy__uring_room(u, 1))
         return false;
     /* Fails for what is not connected (any more), which is fine. */
-    (void)shutdown(op->handle, SHUT_RDWR);
+    if (!gy__listener_forget(u, op->handle))
+        (void)shutdown(op->handle, SHUT_RDWR);
     io_uring_prep_close(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP), op->handle);
     gy__op_set_state(op, GY__OP_KERNEL);
     return true;

@@ -52,8 +52,22 @@ bool gy__listen_start(struct gy__uring *u, struct gy_op *op)
             return true;
         }
     }
+    if (fd >= 0)
+        u->listeners[u->listeners_n++] = fd; /* the table has no more entries than this array */
     gy__uring_done(u, op, fd);
     return true;
+}
+
+bool gy__listener_forget(struct gy__uring *u, int32_t handle)
+{
+    for (uint32_t i = 0; i < u->listeners_n; i++) {
+        if (u->listeners[i] == handle) {
+            u->listeners[i] = u->listeners[--u->listeners_n];
+            gy__ports_leave(&u->host->ports, u->index, handle);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- UNLISTEN ---- */
@@ -75,7 +89,7 @@ static void refuse_new(int fd)
 
 static void close_listener(struct gy__uring *u, int fd)
 {
-    gy__ports_leave(&u->host->ports, u->index, fd);
+    (void)gy__listener_forget(u, fd);
     close(fd);
 }
 

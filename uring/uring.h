@@ -19,6 +19,7 @@
 #include "core/shard.h"
 #include "gyre/driver.h"
 #include "uring/bufs.h"
+#include "uring/ports.h"
 #include "uring/ring.h"
 
 #include <stdatomic.h>
@@ -125,6 +126,8 @@ struct gy__uring {
     uint32_t retry_delay_ns; /* the next pause of accept, doubled while it goes on failing */
     uint64_t complained_ns;  /* when accept last wrote to the log */
     uint32_t accept_errors;  /* in a row */
+    int32_t listeners[GY__PORTS_MAX]; /* handles that listen, of this shard */
+    uint32_t listeners_n;
 
     bool no_accept_multi, no_recv_multi; /* wanted so, or the kernel does not know them */
     bool multi_worked[2];                /* of accept, of receive: then EINVAL means something else */
@@ -204,6 +207,8 @@ bool gy__unlisten_start(struct gy__uring *u, struct gy_op *op);
 bool gy__accept_start(struct gy__uring *u, struct gy_op *op);
 void gy__accept_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
 void gy__accept_swept(struct gy__uring *u, struct gy_op *op);
+/* If the handle listens, it does no longer: its port is no longer shared with it. */
+bool gy__listener_forget(struct gy__uring *u, int32_t handle);
 
 /* ---- wake.c ---- */
 GY_MUST_CHECK int gy__wake_open(struct gy__uring *u);

@@ -293,6 +293,32 @@ static void unlisten_without_an_accept(void **state)
     listener_close(&l);
 }
 
+/* Closing at once is possible too, without end: the port is free again, and so is its entry. */
+static void a_listener_can_simply_be_closed(void **state)
+{
+    (void)state;
+    struct listener l;
+    char text[64];
+    listener_open(&l, &want);
+    snprintf(text, sizeof(text), "127.0.0.1:%u", l.listen.u.listen.port);
+    for (unsigned i = 0; i < 2 * GY__PORTS_MAX; i++) {
+        struct gy_op close_op = {.kind = GY_OP_CLOSE, .handle = l.accept.handle};
+        fixture_submit(l.f, &l.accept);
+        fixture_settle(l.f);
+        fixture_cancel(l.f, &l.accept);
+        assert_int_equal(fixture_finish(l.f, &l.accept), -ECANCELED);
+        fixture_submit(l.f, &close_op);
+        assert_int_equal(fixture_finish(l.f, &close_op), 0);
+        assert_int_equal(client_start(&l), -ECONNREFUSED);
+        l.listen.u.listen.addr = text;
+        fixture_submit(l.f, &l.listen);
+        l.accept.handle = l.unlisten.handle = fixture_finish(l.f, &l.listen);
+        assert_true(l.accept.handle >= 0);
+    }
+    assert_int_equal(l.f->u->listeners_n, 1);
+    listener_close(&l);
+}
+
 /* Once told to unlisten no handshake begins, so that none can be cut. */
 static void nobody_new_gets_in_while_it_closes(void **state)
 {
@@ -370,6 +396,7 @@ int main(void)
         cmocka_unit_test(unlisten_with_a_fresh_accept),
         cmocka_unit_test(unlisten_while_accept_pauses),
         cmocka_unit_test(unlisten_without_an_accept),
+        cmocka_unit_test(a_listener_can_simply_be_closed),
         cmocka_unit_test(nobody_new_gets_in_while_it_closes),
         cmocka_unit_test(a_busy_port_is_tried_for_some_time),
     };
