@@ -215,6 +215,34 @@ static void cancelled_after_it_had_ended(void **state)
     fixture_close(f);
 }
 
+/* The same where the operation would otherwise have gone on: it does not. */
+static void cancelled_when_it_would_have_gone_on(void **state)
+{
+    (void)state;
+    static const int results[] = {-ENOBUFS, -EINTR, -EINVAL};
+    struct fixture *f = fixture_open(&roomy_single);
+    int fds[2];
+    socket_pair(fds);
+    struct gy_op op = recv_op(fds[0], GY_OP_RECV_MULTI);
+    say(fds[1], "x");
+    fixture_submit(f, &op);
+    assert_int_equal(gy__uring_enter(f->u), 0);
+    fixture_cancel(f, &op);
+    assert_int_equal(fixture_finish(f, &op), 1); /* the data is not lost */
+    assert_int_equal(f->told[0].flags, GY_COMPLETION_BUF);
+    assert_int_equal(f->told_n, 1);
+    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
+        gy__op_set(&op, GY__OP_MULTI);
+        gy__op_set(&op, GY__OP_CANCELED);
+        fixture_inject(f, &op, results[i]);
+        int32_t last = fixture_finish(f, &op);
+        assert_int_equal(last, results[i] == -EINVAL ? -EINVAL : -ECANCELED);
+    }
+    close(fds[0]);
+    close(fds[1]);
+    fixture_close(f);
+}
+
 static void cancel_from_inside(struct gy_op *op, const struct gy_completion *completion);
 static struct fixture *inside;
 static void cancel_from_inside(struct gy_op *op, const struct gy_completion *completion)
@@ -383,6 +411,7 @@ int main(void)
         cmocka_unit_test(cancelled_while_it_waits),
         cmocka_unit_test(cancelled_before_it_was_submitted_to_the_kernel),
         cmocka_unit_test(cancelled_after_it_had_ended),
+        cmocka_unit_test(cancelled_when_it_would_have_gone_on),
         cmocka_unit_test(cancelled_from_its_own_completion),
         cmocka_unit_test(many_connections_share_four_buffers),
         cmocka_unit_test(starved_ones_can_be_cancelled),

@@ -272,10 +272,14 @@ static void it_closes_also_when_the_send_fails(void **state)
         socket_pair(fds);
         close(fds[1]);
         int before = open_descriptors();
+        fixture_settle(f);
+        uint64_t entries = f->counts[GY__COUNT_SQES];
         struct gy_op op = send_op(fds[0], GY_OP_SEND_CLOSE, &one, 1);
         fixture_submit(f, &op);
         assert_int_equal(fixture_finish(f, &op), -EPIPE);
         assert_int_equal(open_descriptors(), before - 1);
+        fixture_settle(f);
+        assert_int_equal(f->counts[GY__COUNT_SQES] - entries, 2); /* the link did it */
     }
     fixture_close(f);
 }

@@ -172,6 +172,26 @@ static void a_refused_message_falls_back(void **state)
     assert_false(uring[0].use_msg_ring);
 }
 
+/* The kernel may end the poll of the eventfd at any time, as all multishots. */
+static void an_ended_poll_is_armed_again(void **state)
+{
+    (void)state;
+    struct io_uring_sync_cancel_reg request = {.addr = gy__own(GY__OWN_EVENT, 0), .fd = -1};
+    uint64_t begun_ns = gy__uring_now();
+    for (unsigned round = 0; round < 3; round++) {
+        assert_int_equal(io_uring_register_sync_cancel(&uring[0].ring.io, &request), 0);
+        while (gy__uring_poll(&uring[0]))
+            ;
+        assert_true(uring[0].event_armed);
+        assert_int_equal(uring[0].in_kernel, 1);
+        gy__wake(&host, NULL, 0);
+        gy__uring_wait(&uring[0], begun_ns + UINT64_C(20000000000));
+        while (gy__uring_poll(&uring[0]))
+            ;
+    }
+    assert_true(gy__uring_now() - begun_ns < UINT64_C(10000000000));
+}
+
 /* Many wakes at once are at least one. */
 static void a_storm_of_wakes(void **state)
 {
@@ -193,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(by_eventfd_from_another_thread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(by_eventfd_when_the_queue_is_stuck, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_refused_message_falls_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_ended_poll_is_armed_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_storm_of_wakes, set_up, tear_down),
     };
     fixture_need_io_uring();
