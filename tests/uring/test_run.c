@@ -1,4 +1,5 @@
 /* Whole runtimes: started, used from inside and outside, ended. */
+#include "child.h"
 #include "fixture.h"
 #include "hopper.h"
 
@@ -134,6 +135,35 @@ static void two_runtimes_live_side_by_side(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+/* In a child with a filter as containers have it. */
+static int start_refused(void *arg)
+{
+    struct gy_config config = config_of(2);
+    struct hopper_world world = {.fail_boot_on = -1};
+    int before = open_descriptors();
+    if (child_deny_uring(*(int *)arg) < 0)
+        return 77;
+    int rc = gy_run(&config, hopper_boot, &world);
+    return rc == -ENOSYS && world.boots == 0 && open_descriptors() == before ? 0 : 1;
+}
+
+static void refused_rings_are_told_once_with_the_cause(void **state)
+{
+    (void)state;
+    static int errors[] = {EPERM, ENOSYS};
+    static struct child child;
+    for (int i = 0; i < 2; i++) {
+        child_run(&child, start_refused, &errors[i]);
+        if (child.status == 77)
+            skip(); /* no filters here either */
+        assert_int_equal(child.status, 0);
+        char *line = strstr(child.err, "io_uring is not available");
+        assert_non_null(line);
+        assert_non_null(strstr(line, "seccomp"));
+        assert_null(strstr(line + 1, "io_uring is not available"));
+    }
+}
+
 struct poster {
     struct gy_runtime *runtime;
     struct hopper_world *world;
@@ -180,6 +210,7 @@ int main(void)
         cmocka_unit_test(a_drain_without_work_ends_at_once),
         cmocka_unit_test(a_failing_boot_function_undoes_the_start),
         cmocka_unit_test(a_wrong_configuration_is_refused),
+        cmocka_unit_test(refused_rings_are_told_once_with_the_cause),
         cmocka_unit_test(two_runtimes_live_side_by_side),
         cmocka_unit_test(posts_of_foreign_threads_all_arrive),
     };

@@ -19,18 +19,22 @@ struct gy_runtime;
 typedef int gy_boot_fn(unsigned shard, void *arg);
 
 /* The program as a function: start, run until SIGTERM or SIGINT (if config->handle_signals) or
- * gy_stop from elsewhere; drain within config->drain_timeout_ns;
- * a second signal ends at once.
- * -> 0 after a clean end; -ETIME when the drain time ran out; the error that prevented the start,
- * of which a line has been logged. */
+ * gy_stop from elsewhere; drain within config->drain_timeout_ns; a second signal ends at once, a
+ * third does what it did before. Other threads of the program must have blocked the two signals.
+ * config: borrowed for the call; NULL: all defaults. boot: may be NULL.
+ * -> 0 after a clean end; -ETIME when the drain time ran out; -EINTR when a second signal cut it
+ * short; or the error that prevented the start, of which a line has been logged: -ENOSYS io_uring
+ * is refused here, -EINVAL the configuration, the error of a boot function or of a listener. */
 GY_API GY_MUST_CHECK int gy_run(const struct gy_config *config, gy_boot_fn *boot, void *arg);
 
-/* The parts of gy_run, for programs with a main loop of their own.
- * gy_start returns when every shard has booted and every listener is open. *out: given, ends with gy_wait. */
+/* The parts of gy_run, for programs with a main loop of their own; no signals.
+ * gy_start returns when every shard has booted and every listener is open. config: borrowed for the
+ * call. *out: given, ends with gy_wait; untouched on error. Not from a shard. */
 GY_API GY_MUST_CHECK int gy_start(struct gy_runtime **out, const struct gy_config *config,
                                   gy_boot_fn *boot, void *arg);
 /* gy_drain() and gy_stop(), gyre/core.h, begin the end of it, on any thread. */
-/* Wait until the shards have ended, and free the runtime. -> as gy_run. */
+/* Wait until the shards have ended, and free the runtime (taken). Once, not from a shard; a thread
+ * that posts must have ended its posting. -> as gy_run. */
 GY_API int gy_wait(struct gy_runtime *runtime);
 GY_END_DECLS
 
