@@ -58,7 +58,7 @@ static char *put(char *to, const char *from, size_t len)
 #define TEXT_TYPE "Content-Type: text/plain\r\n"
 #define TEXT_TYPE_LEN (sizeof(TEXT_TYPE) - 1)
 
-static bool write_text(struct gy__http_out *out, struct gy__http_slot *slot, const char *date,
+static bool write_text(struct gy__http_out *out, struct gy__http_slot *slot, const struct gy__http_date *date,
                        enum gy__http_connection connection, size_t hint)
 {
     size_t text = slot->text != NULL ? strlen(slot->text) + 1 : 0; /* with a line end */
@@ -91,7 +91,7 @@ static bool write_text(struct gy__http_out *out, struct gy__http_slot *slot, con
 /* ---- handlers' answers ------------------------------------------------------------------- */
 
 static bool write_pair(struct gy__http_out *out, struct gy__http_slot *slot,
-                       const struct gy__http_prefix *prefix, const char *date, size_t hint)
+                       const struct gy__http_prefix *prefix, const struct gy__http_date *date, size_t hint)
 {
     struct gy_buf *body = slot->answer;
     const struct gy_buf *head = body->gy__arg;
@@ -110,7 +110,7 @@ static bool write_pair(struct gy__http_out *out, struct gy__http_slot *slot,
 }
 
 static bool write_buf(struct gy__http_out *out, struct gy__http_slot *slot,
-                      const struct gy__http_prefix *prefix, const char *date, bool alone,
+                      const struct gy__http_prefix *prefix, const struct gy__http_date *date, bool alone,
                       size_t hint)
 {
     struct gy_buf *buf = slot->answer;
@@ -134,7 +134,7 @@ static bool write_buf(struct gy__http_out *out, struct gy__http_slot *slot,
     return true;
 }
 
-bool gy__http_answer_write(struct gy__http_out *out, struct gy__http_slot *slot, const char *date,
+bool gy__http_answer_write(struct gy__http_out *out, struct gy__http_slot *slot, const struct gy__http_date *date,
                            enum gy__http_connection connection, bool alone, size_t hint)
 {
     struct gy_buf *buf = slot->answer;

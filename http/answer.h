@@ -49,7 +49,7 @@ void gy__http_out_drop(struct gy__http_out *out);
 
 /* Append a slot's answer; takes the answer's buffer from the slot. alone: no other answer leaves
  * with it. hint: as above. -> false: no memory. */
-bool gy__http_answer_write(struct gy__http_out *out, struct gy__http_slot *slot, const char *date,
+bool gy__http_answer_write(struct gy__http_out *out, struct gy__http_slot *slot, const struct gy__http_date *date,
                            enum gy__http_connection connection, bool alone, size_t hint);
 /* About how many bytes that will be, of those that are copied. */
 size_t gy__http_answer_size(const struct gy__http_slot *slot);

@@ -341,7 +341,7 @@ static void emit(struct gy__http_conn *conn)
                                         GY__HTTP_ANSWERS_4XX, GY__HTTP_ANSWERS_5XX };
     struct gy__http_env *env = conn->env;
     struct gy__http_slot *slot = conn->first;
-    const char *date;
+    const struct gy__http_date *date;
     size_t hint = 0;
     bool alone;
 

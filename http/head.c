@@ -53,26 +53,30 @@ static int check_line(struct gy__http_slot *slot, const char *end, const char **
 
 /* ---- target ------------------------------------------------------------------------------ */
 
+/* Where a path may not just be walked over; the space is behind its end. */
+static const uint8_t path_stop[256] = { [' '] = 1, ['?'] = 1, ['#'] = 1, ['%'] = 1, ['.'] = 1 };
+
 /* Split origin-form into path and query. */
 static int split_target(struct gy__http_slot *slot, const char *at, size_t len, const char **why)
 {
-    size_t path = 0;
+    const char *p = at, *end = at + len;
 
-    while (path < len && at[path] != '?') {
-        char c = at[path];
-
-        if (c == '#')
+    for (;; p++) {
+        while (!path_stop[(uint8_t)*p])
+            p++;
+        if (p == end || *p == '?')
+            break;
+        if (*p == '#')
             return refuse(why, 400, "A request target has no fragment");
-        if (c == '%' || (c == '.' && path > 0 && at[path - 1] == '/'))
+        if (*p == '%' || (p > at && p[-1] == '/'))
             slot->flags |= GY__SLOT_DOTS;
-        path++;
     }
     slot->req.path.ptr = at;
-    slot->req.path.len = path;
-    if (path == len)
+    slot->req.path.len = (size_t)(p - at);
+    if (p == end)
         return 0;
-    slot->req.query.ptr = at + path + 1;
-    slot->req.query.len = len - path - 1;
+    slot->req.query.ptr = p + 1;
+    slot->req.query.len = (size_t)(end - p) - 1;
     if (memchr(slot->req.query.ptr, '#', slot->req.query.len) != NULL)
         return refuse(why, 400, "A request target has no fragment");
     return 0;
@@ -128,7 +132,7 @@ static const uint8_t host_char[256] = {
     RANGE8('0'), ['8'] = 1, ['9'] = 1,
     RANGE8('a'), RANGE8('i'), RANGE8('q'), ['y'] = 1, ['z'] = 1,
     RANGE8('A'), RANGE8('I'), RANGE8('Q'), ['Y'] = 1, ['Z'] = 1,
-    ['-'] = 1, ['.'] = 1, ['_'] = 1, ['~'] = 1, ['%'] = 1, ['!'] = 1, ['$'] = 1, ['&'] = 1,
+    ['-'] = 1, ['.'] = 1, ['_'] = 1, ['~'] = 1, ['!'] = 1, ['$'] = 1, ['&'] = 1,
     ['\''] = 1, ['('] = 1, [')'] = 1, ['*'] = 1, ['+'] = 1, [';'] = 1, ['='] = 1,
 #undef RANGE8
 };
@@ -138,38 +142,42 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
-static bool port_valid(const char *port, size_t len)
+/* -> where the port ends, NULL: it is not valid. */
+static const char *port_end(const char *port)
 {
     unsigned value = 0;
 
-    for (size_t i = 0; i < len; i++) {
-        if (port[i] < '0' || port[i] > '9')
-            return false;
-        value = value * 10 + (unsigned)(port[i] - '0');
+    for (; *port >= '0' && *port <= '9'; port++) {
+        value = value * 10 + (unsigned)(*port - '0');
         if (value > 65535)
-            return false;
+            return NULL;
     }
-    return true;
+    return port;
 }
 
 bool gy__http_host_valid(const char *host, size_t len)
 {
-    size_t i = 0;
+    const char *p = host, *end = host + len;
 
-    if (len > 0 && host[0] == '[') {
-        for (i = 1; i < len && (is_hex(host[i]) || host[i] == ':' || host[i] == '.');)
-            i++;
-        if (i < 3 || i == len || host[i] != ']')
+    if (*p == '[') {
+        for (p++; is_hex(*p) || *p == ':' || *p == '.';)
+            p++;
+        if (p - host < 3 || *p != ']')
             return false;
-        i++;
+        p++;
     } else {
-        for (; i < len && host_char[(uint8_t)host[i]]; i++)
-            if (host[i] == '%' && (len - i < 3 || !is_hex(host[i + 1]) || !is_hex(host[i + 2])))
+        for (;; p += 3) {
+            while (host_char[(uint8_t)*p])
+                p++;
+            if (*p != '%')
+                break;
+            if (!is_hex(p[1]) || !is_hex(p[2]))
                 return false;
+        }
     }
-    if (i == len)
-        return true;
-    return host[i] == ':' && port_valid(host + i + 1, len - i - 1);
+    if (p != end && *p == ':')
+        p = port_end(p + 1);
+    return p == end;
 }
 
 /* ---- header lines ------------------------------------------------------------------------ */

@@ -13,7 +13,8 @@
  * -> 0, or the status to refuse the request with, and *why: a constant line for the client. */
 int gy__http_head_check(struct gy__http_slot *slot, const char *end, const char **why);
 
-/* Is this a Host value (host or host:port, possibly empty)? */
+/* Is this a Host value (host or host:port, possibly empty)? host[len]: a byte that may stand in none,
+ * such as the line end behind it: it ends the search. */
 bool gy__http_host_valid(const char *host, size_t len);
 
 /* Compares without case; lower: in lower case, letters and '-' only. */

@@ -329,7 +329,7 @@ void gy__http_methods_allow(uint64_t methods, char *out, size_t size)
     for (unsigned i = 0; i < GY__HTTP_METHODS; i++) {
         struct gy_slice name = gy__http_method_names[i];
 
-        if (!(methods & GY__HTTP_METHOD_BIT(i)) || len + name.len + 3 > size)
+        if (!(methods & GY__HTTP_METHOD_BIT(i)) || name.len == 0 || len + name.len + 3 > size)
             continue;
         if (len > 0) {
             memcpy(out + len, ", ", 2);

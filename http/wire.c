@@ -1,6 +1,7 @@
 /* http/wire.c - status lines and the lines that only the connection knows. Pure text. */
 #include "http/wire.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* ---- status lines ------------------------------------------------------------------------ */
@@ -119,7 +120,7 @@ static void civil(uint64_t days, unsigned *year, unsigned *month, unsigned *day)
     *year = (unsigned)(era * 400) + year_of_era + (*month <= 2);
 }
 
-const char *gy__http_date(struct gy__http_date *date, uint64_t wall_ns)
+void gy__http_date_update(struct gy__http_date *date, uint64_t wall_ns)
 {
     static const char weekdays[] = "ThuFriSatSunMonTueWed"; /* 1970 began on a Thursday */
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -127,12 +128,12 @@ const char *gy__http_date(struct gy__http_date *date, uint64_t wall_ns)
     unsigned year, month, day, of_day = (unsigned)(seconds % 86400);
     char *to = date->line;
 
-    if (wall_ns - date->from_ns < date->to_ns - date->from_ns)
-        return date->line;
     date->from_ns = seconds * 1000000000;
     date->to_ns = date->from_ns + 1000000000;
     civil(seconds / 86400, &year, &month, &day);
-    memcpy(to, "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", GY__HTTP_DATE_LEN + 1);
+    memcpy(date->ok, GY__HTTP_OK, sizeof(date->ok));
+    memcpy(date->length, GY__HTTP_LENGTH, sizeof(date->length));
+    memcpy(to, "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", GY__HTTP_DATE_LEN);
     memcpy(to + 6, weekdays + seconds / 86400 % 7 * 3, 3);
     two_digits(to + 11, day);
     memcpy(to + 14, months + (month - 1) * 3, 3);
@@ -141,7 +142,6 @@ const char *gy__http_date(struct gy__http_date *date, uint64_t wall_ns)
     two_digits(to + 23, of_day / 3600);
     two_digits(to + 26, of_day / 60 % 60);
     two_digits(to + 29, of_day % 60);
-    return to;
 }
 
 /* ---- the prefix -------------------------------------------------------------------------- */
@@ -155,8 +155,13 @@ static const struct {
     [GY__CONNECTION_KEEP_ALIVE] = { "Connection: keep-alive\r\n", 24 },
 };
 
-#define LENGTH_NAME "Content-Length: "
-#define LENGTH_NAME_LEN (sizeof(LENGTH_NAME) - 1)
+#define LENGTH_LEN (sizeof(GY__HTTP_LENGTH) - 1)
+#define OK_LEN (sizeof(GY__HTTP_OK) - 1)
+_Static_assert(sizeof(struct gy__http_date) - 16 >= OK_LEN + GY__HTTP_DATE_LEN + LENGTH_LEN &&
+                   offsetof(struct gy__http_date, line) == offsetof(struct gy__http_date, ok) + OK_LEN &&
+                   offsetof(struct gy__http_date, length) ==
+                       offsetof(struct gy__http_date, line) + GY__HTTP_DATE_LEN,
+               "an answer's beginning is one piece");
 
 void gy__http_prefix_prepare(struct gy__http_prefix *prefix, unsigned status,
                              uint64_t content_length, enum gy__http_connection connection)
@@ -173,6 +178,7 @@ void gy__http_prefix_prepare(struct gy__http_prefix *prefix, unsigned status,
         prefix->line = prefix->own_line;
         prefix->line_len = 15;
     }
+    prefix->ok = status == 200;
     prefix->connection = (uint8_t)connection;
     prefix->size = prefix->line_len + GY__HTTP_DATE_LEN + connections[connection].len;
     prefix->digits_at = sizeof(prefix->digits);
@@ -182,7 +188,7 @@ void gy__http_prefix_prepare(struct gy__http_prefix *prefix, unsigned status,
         prefix->digits[--prefix->digits_at] = (char)('0' + content_length % 10);
         content_length /= 10;
     } while (content_length != 0);
-    prefix->size += LENGTH_NAME_LEN + sizeof(prefix->digits) - prefix->digits_at + 2;
+    prefix->size += LENGTH_LEN + sizeof(prefix->digits) - prefix->digits_at + 2;
 }
 
 static inline char *put(char *to, const char *from, size_t len)
@@ -191,15 +197,28 @@ static inline char *put(char *to, const char *from, size_t len)
     return to + len;
 }
 
-void gy__http_prefix_write(const struct gy__http_prefix *prefix, char *to, const char *date)
+/* The template is copied by its constant size, 70 bytes in a few wide moves. */
+static char *put_beginning(const struct gy__http_prefix *prefix, char *to,
+                           const struct gy__http_date *date)
 {
+    bool length = prefix->digits_at < sizeof(prefix->digits);
+
+    if (prefix->ok && length)
+        return put(to, date->ok, OK_LEN + GY__HTTP_DATE_LEN + LENGTH_LEN);
     to = put(to, prefix->line, prefix->line_len);
-    to = put(to, date, GY__HTTP_DATE_LEN);
+    to = put(to, date->line, GY__HTTP_DATE_LEN);
+    return length ? put(to, GY__HTTP_LENGTH, LENGTH_LEN) : to;
+}
+
+void gy__http_prefix_write(const struct gy__http_prefix *prefix, char *to,
+                           const struct gy__http_date *date)
+{
+    to = put_beginning(prefix, to, date);
     if (prefix->digits_at < sizeof(prefix->digits)) {
-        to = put(to, LENGTH_NAME, LENGTH_NAME_LEN);
         to = put(to, prefix->digits + prefix->digits_at,
                  sizeof(prefix->digits) - prefix->digits_at);
         to = put(to, "\r\n", 2);
     }
-    put(to, connections[prefix->connection].text, connections[prefix->connection].len);
+    if (prefix->connection != GY__CONNECTION_PLAIN)
+        put(to, connections[prefix->connection].text, connections[prefix->connection].len);
 }

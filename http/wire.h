@@ -9,13 +9,25 @@
 
 #define GY__HTTP_DATE_LEN 37 /* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" */
 
-/* The Date line of the current second. Zeroed: of no second. */
+#define GY__HTTP_OK "HTTP/1.1 200 OK\r\n"
+#define GY__HTTP_LENGTH "Content-Length: "
+
+/* The Date line of the current second, and what nearly every answer begins with. Zeroed: of no
+ * second. */
 struct gy__http_date {
     uint64_t from_ns, to_ns; /* valid for wall times in [from, to) */
-    char line[GY__HTTP_DATE_LEN + 1];
+    char ok[sizeof(GY__HTTP_OK) - 1]; /* these three lie behind each other */
+    char line[GY__HTTP_DATE_LEN];
+    char length[sizeof(GY__HTTP_LENGTH) - 1];
 };
-/* The line of that wall time; the text changes once a second. */
-const char *gy__http_date(struct gy__http_date *date, uint64_t wall_ns);
+/* Make it that of a wall time; the text changes once a second. */
+void gy__http_date_update(struct gy__http_date *date, uint64_t wall_ns);
+static inline const struct gy__http_date *gy__http_date(struct gy__http_date *date, uint64_t wall_ns)
+{
+    if (wall_ns - date->from_ns >= date->to_ns - date->from_ns)
+        gy__http_date_update(date, wall_ns);
+    return date;
+}
 
 enum gy__http_connection {
     GY__CONNECTION_PLAIN, /* persists, as HTTP/1.1 does by itself */
@@ -32,13 +44,15 @@ struct gy__http_prefix {
     size_t size;
     const char *line;
     uint8_t line_len, digits_at, connection;
+    bool ok; /* 200 */
     char own_line[16];
     char digits[20]; /* of the length, right-aligned */
 };
 void gy__http_prefix_prepare(struct gy__http_prefix *prefix, unsigned status,
                              uint64_t content_length, enum gy__http_connection connection);
-/* Writes prefix->size bytes. date: a line of gy__http_date. */
-void gy__http_prefix_write(const struct gy__http_prefix *prefix, char *to, const char *date);
+/* Writes prefix->size bytes. */
+void gy__http_prefix_write(const struct gy__http_prefix *prefix, char *to,
+                           const struct gy__http_date *date);
 
 /* Has an answer of that status no body, ever? */
 static inline bool gy__http_bodiless(unsigned status)

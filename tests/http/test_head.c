@@ -28,6 +28,8 @@ static void test_hosts(void **state)
         if (gy__http_host_valid(bad[i], strlen(bad[i])))
             fail_msg("takes %s", bad[i]);
     assert_false(gy__http_host_valid("a\0b", 3));
+    assert_false(gy__http_host_valid("a:80 ", 3)); /* it goes on */
+    assert_false(gy__http_host_valid("[::1] ", 4));
 }
 
 static void test_names(void **state)

@@ -130,7 +130,7 @@ static void test_longest_prefix(void **state)
 
 static void test_methods(void **state)
 {
-    char allow[200];
+    char allow[600];
 
     (void)state;
     assert_int_equal(add("GET /a", 0, 1), 0);
@@ -146,6 +146,9 @@ static void test_methods(void **state)
     assert_string_equal(allow, "GET, HEAD, POST, PUT, OPTIONS");
     gy__http_methods_allow(0, allow, sizeof(allow));
     assert_string_equal(allow, "OPTIONS");
+    gy__http_methods_allow(GY__HTTP_METHODS_ANY, allow, sizeof(allow));
+    assert_null(strstr(allow, ", ,"));
+    assert_null(strstr(allow, "TRACE"));
     gy__http_methods_allow(GY__HTTP_METHODS_ANY, allow, 10); /* cut, not overrun */
     assert_true(strlen(allow) < 10);
     /* One target a method and shard. */

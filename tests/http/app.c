@@ -1,0 +1,115 @@
+#include "tests/http/app.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+GY_ACTOR_TYPE(app, app_start, app_stop);
+GY_VERB(app, release);
+GY_HTTP(app, app_hello);
+GY_HTTP(app, app_echo);
+GY_HTTP(app, app_where);
+GY_HTTP(app, app_keep);
+GY_HTTP(app, app_nothing);
+GY_HTTP(app, app_die);
+GY_HTTP(app, app_wrong);
+GY_HTTP(app, app_big);
+
+static void app_hello(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    (void)req;
+    self->entered++;
+    gy_http_reply(reply, 200, "text/plain", "Hello, world!", 13);
+}
+
+static void app_echo(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    self->entered++;
+    gy_http_reply(reply, 200, NULL, req->body.ptr, req->body.len);
+}
+
+static void app_where(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    self->entered++;
+    gy_http_replyf(reply, 200, "%u %.*s?%.*s", gy_shard(), (int)req->rest.len,
+                   req->rest.len > 0 ? req->rest.ptr : "", (int)req->query.len,
+                   req->query.len > 0 ? req->query.ptr : "");
+}
+
+static void app_keep(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    (void)req;
+    self->entered++;
+    if (self->kept_count == 64 || gy_keep(reply.promise) < 0)
+        gy_http_reply(reply, 503, NULL, NULL, 0);
+    else
+        self->kept[self->kept_count++] = reply;
+}
+
+void app_on_release(struct app *self, const struct app_release_msg *msg)
+{
+    (void)msg;
+    for (unsigned i = 0; i < self->kept_count; i++) {
+        self->discarded += gy_discarded(self->kept[i].promise) == 1;
+        gy_http_replyf(self->kept[i], 200, "%u late", gy_shard());
+    }
+    self->kept_count = 0;
+}
+
+static void app_nothing(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    (void)req, (void)reply;
+    self->entered++;
+}
+
+static void app_die(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    (void)req, (void)reply;
+    gy_fail(&self->actor, -EIO);
+}
+
+static void app_wrong(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    uint64_t value = 7;
+
+    (void)self, (void)req;
+    gy_resolve_raw(reply.promise, 0, &value, sizeof(value), NULL);
+}
+
+static void app_big(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    static char body[(1u << 20) - 1024];
+    struct gy_http_res res;
+
+    (void)self, (void)req;
+    memset(body, 'b', sizeof(body));
+    gy_http_begin(&res, 200);
+    gy_http_end_buf(&res, reply, gy_buf_wrap(body, sizeof(body), NULL, NULL));
+}
+
+static int app_start(struct app *self, const struct app_args *args)
+{
+    static const struct {
+        const char *methods, *name;
+        const struct gy_verb *verb;
+    } routes[] = {
+        { "GET ", "hello", &app_hello_verb },     { "", "echo", &app_echo_verb },
+        { "GET ", "where", &app_where_verb },     { "GET ", "keep", &app_keep_verb },
+        { "GET ", "nothing", &app_nothing_verb }, { "GET ", "die", &app_die_verb },
+        { "GET ", "wrong", &app_wrong_verb },     { "GET ", "big", &app_big_verb },
+    };
+    int err = 0;
+
+    for (unsigned i = 0; i < sizeof(routes) / sizeof(routes[0]) && err == 0; i++) {
+        char route[128];
+        snprintf(route, sizeof(route), "%s%s/%s", routes[i].methods,
+                 args->prefix != NULL ? args->prefix : "/app", routes[i].name);
+        err = gy_http_route_raw(&self->actor, route, routes[i].verb);
+    }
+    return err;
+}
+
+static void app_stop(struct app *self, int why)
+{
+    (void)self, (void)why;
+}

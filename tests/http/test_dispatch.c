@@ -1,0 +1,272 @@
+/* Which actor a request goes to, and what the client gets when none takes it or it does not answer. */
+#include "core/kernel.h"
+#include "http/server.h"
+#include "http/shard.h"
+#include "tests/http/app.h"
+#include "tests/http/world.h"
+
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct world world;
+static app_pid apps[8], only;
+
+static int boot(unsigned shard, void *arg)
+{
+    int err = gy_http_listen(&((struct world *)arg)->http);
+
+    if (err == 0)
+        err = app_spawn(&apps[shard], &(struct app_args){ NULL });
+    if (err == 0 && shard == 0)
+        err = app_spawn(&only, &(struct app_args){ "/only" });
+    return err;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    world_init(&world);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_close(&world);
+    return 0;
+}
+
+#define REQUEST(method, path) method " " path " HTTP/1.1\r\nHost: h\r\n\r\n"
+#define GET(path) REQUEST("GET", path)
+
+static const char *ask(struct peer_conn *c, const char *text, int status)
+{
+    world_text(&world, c, text);
+    return world_expect(&world, c, status, NULL);
+}
+
+/* ---- no handler ---- */
+
+static void test_not_found(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    ask(c, GET("/"), 404);
+    ask(c, GET("/app"), 404);
+    ask(c, GET("/app/hell"), 404);
+    ask(c, GET("/app/hello/../hello"), 404);
+    ask(c, GET("/app/%2e%2e/app/hello"), 404);
+    ask(c, GET("/app/hello/."), 404);
+    ask(c, GET("/app%2Fhello"), 404);
+    ask(c, GET("/app/hello"), 200);
+    assert_false(c->closed);
+}
+
+static void test_method_not_allowed(void **state)
+{
+    struct peer_conn *c;
+    const char *head;
+
+    (void)state;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    head = ask(c, REQUEST("DELETE", "/app/hello"), 405);
+    assert_non_null(strstr(head, "\r\nAllow: GET, HEAD, OPTIONS\r\n"));
+    ask(c, "POST /app/hello HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", 405);
+    head = ask(c, REQUEST("OPTIONS", "/app/hello"), 204);
+    assert_non_null(strstr(head, "\r\nAllow: GET, HEAD, OPTIONS\r\n"));
+    head = ask(c, REQUEST("OPTIONS", "*"), 204);
+    assert_non_null(strstr(head, "GET, HEAD, POST, PUT"));
+    ask(c, REQUEST("OPTIONS", "/app/echo"), 200); /* it takes every method */
+    ask(c, REQUEST("OPTIONS", "/none"), 404);
+    ask(c, REQUEST("PATCH", "/app/echo"), 200);
+    assert_false(c->closed);
+}
+
+static void test_head(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    world_text(&world, c, REQUEST("HEAD", "/app/hello"));
+    assert_non_null(memmem(c->out, c->out_len, "Content-Length: 13\r\n", 20));
+    assert_memory_equal(c->out + c->out_len - 4, "\r\n\r\n", 4);
+    c->out_read = c->out_len;
+    world_text(&world, c, REQUEST("HEAD", "/none") REQUEST("HEAD", "/app/big"));
+    assert_memory_equal(c->out + c->out_len - 4, "\r\n\r\n", 4);
+    c->out_read = c->out_len;
+    world_text(&world, c, GET("/app/hello"));
+    world_expect(&world, c, 200, "Hello, world!");
+}
+
+static void test_rest(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        c = world_connect(&world, shard);
+        world_text(&world, c, GET("/only/where") GET("/only/where/") GET("/only/where/a%20b?c=%20")
+                                  GET("/%6fnly/%77here/x%2Fy") GET("http://other/only/where/z"));
+        world_expect(&world, c, 200, "0 ?");
+        world_expect(&world, c, 200, "0 /?");
+        world_expect(&world, c, 200, "0 /a%20b?c=%20");
+        world_expect(&world, c, 200, "0 /x%2Fy?");
+        world_expect(&world, c, 200, "0 /z?");
+    }
+}
+
+/* An expectation is judged by the head alone. */
+static void test_expect(void **state)
+{
+#define EXPECTING(path)                                                                            \
+    "POST " path " HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    world_text(&world, c, EXPECTING("/app/echo"));
+    assert_memory_equal(c->out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    c->out_read = c->out_len;
+    world_text(&world, c, "abc");
+    world_expect(&world, c, 200, "abc");
+    ask(c, EXPECTING("/none"), 404);
+    assert_true(c->half_closed);
+    c = world_connect(&world, 0);
+    assert_non_null(strstr(ask(c, EXPECTING("/app/hello"), 405), "Allow: GET"));
+    assert_true(c->half_closed);
+}
+
+/* ---- handlers that do not answer ---- */
+
+static void test_no_answer(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        c = world_connect(&world, shard);
+        world_text(&world, c, GET("/only/nothing") GET("/only/wrong") GET("/app/hello"));
+        world_expect(&world, c, 500, "The request was not answered\n");
+        world_expect(&world, c, 500, "The handler's answer is not one of HTTP\n");
+        world_expect(&world, c, 200, NULL);
+        assert_false(c->closed);
+    }
+}
+
+static void test_actor_dies(void **state)
+{
+    struct peer_conn *near, *far;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    near = world_connect(&world, 0);
+    far = world_connect(&world, 1);
+    world_text(&world, far, GET("/only/keep"));
+    world_text(&world, near, GET("/only/die") GET("/only/hello"));
+    world_expect(&world, near, 500, NULL);
+    world_expect(&world, near, 500, NULL); /* was queued behind */
+    world_expect(&world, far, 500, NULL);
+    /* Its routes are gone everywhere: the far request asked. */
+    ask(near, GET("/only/hello"), 404);
+    ask(far, GET("/only/hello"), 404);
+    ask(far, GET("/app/hello"), 200);
+    /* Another takes its place. */
+    fake_enter(&world.fake, 0);
+    assert_int_equal(app_spawn(&only, &(struct app_args){ "/only" }), 0);
+    fake_leave();
+    world_settle(&world);
+    ask(near, GET("/only/hello"), 200);
+    ask(far, GET("/only/hello"), 200);
+}
+
+/* Dead, and asked for the first time from another shard. */
+static void test_actor_died_unseen(void **state)
+{
+    struct peer_conn *far;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    far = world_connect(&world, 1);
+    fake_enter(&world.fake, 0);
+    assert_int_equal(gy_actor_stop(only.pid, 0), 0);
+    fake_leave();
+    world_settle(&world);
+    ask(far, GET("/only/hello"), 500);
+    world_settle(&world);
+    ask(far, GET("/only/hello"), 404);
+}
+
+/* More than the mailbox holds: 503 for the rest, in order, and counted. */
+static void test_busy(void **state)
+{
+    struct peer_conn *c;
+    char text[3000] = "";
+
+    (void)state;
+    world.core.mailbox = 16;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    for (unsigned i = 0; i < 40; i++)
+        strcat(text, GET("/app/hello"));
+    world_text(&world, c, text);
+    for (unsigned i = 0; i < 40; i++)
+        world_expect(&world, c, i < 16 ? 200 : 503, NULL);
+    fake_enter(&world.fake, 0);
+    assert_int_equal(gy__http_here()->env.stats.value[GY__HTTP_BUSY_MAILBOX], 24);
+    fake_leave();
+    ask(c, GET("/app/hello"), 200);
+}
+
+/* ---- order across shards ---- */
+
+static void test_order(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    world_text(&world, c, GET("/only/keep") GET("/app/where") GET("/only/where") GET("/app/keep"));
+    world_expect_nothing(c);
+    fake_enter(&world.fake, 1);
+    assert_int_equal(app_release(apps[1], (struct app_release_msg){ 0 }), 0);
+    fake_leave();
+    world_settle(&world);
+    world_expect_nothing(c);
+    fake_enter(&world.fake, 0);
+    assert_int_equal(app_release(only, (struct app_release_msg){ 0 }), 0);
+    fake_leave();
+    world_settle(&world);
+    world_expect(&world, c, 200, "0 late");
+    world_expect(&world, c, 200, "1 ?");
+    world_expect(&world, c, 200, "0 ?");
+    world_expect(&world, c, 200, "1 late");
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        T(test_not_found), T(test_method_not_allowed), T(test_head),
+        T(test_rest),      T(test_expect),             T(test_no_answer),
+        T(test_actor_dies), T(test_actor_died_unseen), T(test_busy),
+        T(test_order),
+#undef T
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
