@@ -32,42 +32,42 @@ mapfile -t uring < <(files uring)
 mapfile -t http < <(files http)
 mapfile -t public < <(files core/gyre uring/gyre http/gyre)
 
-# Where a header named in an include lives: the folder, or nothing if it is not gyre's.
+# Sets folder to where a header named in an include lives, or to nothing if it is not gyre's.
 folder_of() # HEADER INCLUDING-FILE
 {
-    local dir
+    local dir=${2%/*}
     case $1 in
-    core/*|uring/*|http/*) echo "${1%%/*}"; return ;;
+    core/*|uring/*|http/*) folder=${1%%/*}; return ;;
     esac
-    if [ -e "$(dirname "$2")/$1" ]; then
-        dir=$(dirname "$2")
-        echo "${dir%%/*}"
-        return
-    fi
-    for dir in core uring http; do
-        if [ -e "$dir/$1" ]; then echo $dir; return; fi
+    if [ -e "$dir/$1" ]; then folder=${dir%%/*}; return; fi
+    for folder in core uring http; do
+        [ ! -e "$folder/$1" ] || return
     done
+    folder=
 }
 
 libc_of_core=' stddef.h stdint.h stdbool.h stdarg.h limits.h string.h errno.h stdatomic.h stdalign.h '
 
 complain "core may include only$libc_of_core and itself" "$(
     includes "${core[@]}" | while IFS=: read -r file line header; do
-        [ "$(folder_of "$header" "$file")" = core ] && continue
+        folder_of "$header" "$file"
+        [ "$folder" = core ] && continue
         case $libc_of_core in *" $header "*) continue ;; esac
         echo "  $file:$line includes $header"
     done)"
 
 complain "http must not know uring" "$(
     includes "${http[@]}" | while IFS=: read -r file line header; do
-        case $(folder_of "$header" "$file"):$header in
+        folder_of "$header" "$file"
+        case $folder:$header in
         uring:*|*:liburing*) echo "  $file:$line includes $header" ;;
         esac
     done)"
 
 complain "core and uring must not know http" "$(
     includes "${core[@]}" "${uring[@]}" | while IFS=: read -r file line header; do
-        case $(folder_of "$header" "$file"):$header in
+        folder_of "$header" "$file"
+        case $folder:$header in
         http:*|*:llhttp*) echo "  $file:$line includes $header" ;;
         esac
     done)"
@@ -92,19 +92,18 @@ mapfile -t objects < <(
         find "$GYRE_BUILD/CMakeFiles/gyre_core.dir/$source.o" 2>/dev/null
     done)
 [ ${#objects[@]} -gt 0 ] || { echo "no objects of core in $GYRE_BUILD"; exit 1; }
-defined=$("${NM:-nm}" --defined-only "${objects[@]}" | awk 'NF == 3 { print $3 }' | sort -u)
+# What core may use: mem* and str*, also under _FORTIFY_SOURCE; libgcc's arithmetic; what gcc itself refers to.
+libc='^(mem|str|__mem.*_chk$|__str.*_chk$|__[a-z]*[sdt]i[234]$|__stack_chk_fail$|_GLOBAL_OFFSET_TABLE_$)'
 complain "core may refer to no libc beyond mem* and str*" "$(
-    for object in "${objects[@]}"; do
-        "${NM:-nm}" --undefined-only "$object" | awk '{ print $2 }' | while read -r symbol; do
-            case $symbol in
-            mem*|str*) ;;                    # what core may use
-            __mem*_chk|__str*_chk) ;;        # the same under _FORTIFY_SOURCE
-            __stack_chk_fail|_GLOBAL_OFFSET_TABLE_) ;;
-            __*[sdt]i[234]) ;;               # libgcc's arithmetic
-            *) grep -qxF -- "$symbol" <<<"$defined" || echo "  ${object##*/} refers to $symbol" ;;
-            esac
-        done
-    done)"
+    "${NM:-nm}" -A "${objects[@]}" | awk -v libc="$libc" '
+        { sub(/^.*\/core\//, "core/"); split($1, at, ":"); name = $NF }
+        NF > 2 && $(NF - 1) == "U" { user[name] = user[name] " " at[1]; next }
+        $(NF - 1) ~ /[A-TV-Z]/ { defined[name] = 1 }
+        END {
+            for (name in user)
+                if (!(name in defined) && name !~ libc)
+                    print "  " name " is used by" user[name]
+        }')"
 
 echo "${#core[@]} files in core, ${#uring[@]} in uring, ${#http[@]} in http, ${#objects[@]} objects of core"
 exit $failed

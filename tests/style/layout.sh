@@ -17,6 +17,11 @@ allowed='core uring http tests perf CMakeLists.txt CMakePresets.json README.md L
 complain "may not stand at the top (allowed: $allowed and dot files)" \
     "$(echo "$files" | cut -d/ -f1 | sort -u | grep -v '^\.' | grep -vxF -e "${allowed// /$'\n'}")"
 
+complain "every folder's README.md tells its architecture; missing" "$(
+    for folder in core uring http tests perf; do
+        [ ! -d $folder ] || [ -f $folder/README.md ] || echo "$folder/README.md"
+    done)"
+
 # Public headers carry their folder's name in no path but FOLDER/gyre/.
 complain "public headers live in FOLDER/gyre/ only" \
     "$(echo "$files" | grep -E '(^|/)gyre/[^/]*$' | grep -vE '^(core|uring|http)/gyre/[a-z0-9_]+\.h$')"
