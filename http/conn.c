@@ -465,6 +465,11 @@ void gy__http_conn_flush(struct gy__http_conn *conn)
     count(conn, GY__HTTP_SENT_BYTES, conn->out.bytes);
 }
 
+bool gy__http_conn_again(const struct gy__http_conn *conn)
+{
+    return conn->unread != NULL && conn->finish == GY__FINISH_NOT && may_begin(conn);
+}
+
 bool gy__http_conn_reads(const struct gy__http_conn *conn)
 {
     return conn->stopped || conn->parser.phase != GY__HTTP_BETWEEN ||

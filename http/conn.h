@@ -86,6 +86,9 @@ void gy__http_conn_refuse(struct gy__http_slot *slot, int status, const char *te
 /* The end of a turn: answers whose turn it is go to out, what must outlive the turn is copied,
  * receive buffers are released. Afterwards send conn->out, then do what conn->finish says. */
 void gy__http_conn_flush(struct gy__http_conn *conn);
+/* Is there more to read of what has arrived? Then flush once more, in the next turn: what was read
+ * in this one has been answered at once, and no answer will come that would bring it about. */
+bool gy__http_conn_again(const struct gy__http_conn *conn);
 /* Should the server read on? */
 bool gy__http_conn_reads(const struct gy__http_conn *conn);
 

@@ -228,6 +228,8 @@ static void flush(struct gy_actor *self, struct gy_stream *s)
     switch (conn->finish) {
     case GY__FINISH_NOT:
         pause_or_resume(link);
+        if (gy__http_conn_again(conn))
+            gy_stream_mark(s);
         break;
     case GY__FINISH_CLOSE:
         gy_stream_close(s);

@@ -231,6 +231,25 @@ static void test_busy(void **state)
     ask(c, GET("/app/hello"), 200);
 }
 
+/* Answers that nobody has to wait for, more than a connection may have in hand: nothing but the server
+ * itself makes it read on. */
+static void test_many_not_found(void **state)
+{
+    struct peer_conn *c;
+    char text[4000] = "";
+
+    (void)state;
+    world.http.pipeline_max = 3;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    for (unsigned i = 0; i < 100; i++)
+        strcat(text, GET("/none"));
+    world_text(&world, c, text);
+    for (unsigned i = 0; i < 100; i++)
+        world_expect(&world, c, 404, NULL);
+    world_expect_nothing(c);
+}
+
 /* ---- order across shards ---- */
 
 static void test_order(void **state)
@@ -264,7 +283,7 @@ int main(void)
         T(test_not_found), T(test_method_not_allowed), T(test_head),
         T(test_rest),      T(test_expect),             T(test_no_answer),
         T(test_actor_dies), T(test_actor_died_unseen), T(test_busy),
-        T(test_order),
+        T(test_many_not_found), T(test_order),
 #undef T
     };
 
