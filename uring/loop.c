@@ -73,6 +73,7 @@ void gy__loop_run(struct gy__uring *u)
             gy__host_notice(u->host);
             if (phase == GY__PHASE_STOPPED)
                 return;
+            more = true; /* what a new phase asks for is done at the end of the next turn */
         }
         if (!more)
             idle(u);
