@@ -178,27 +178,33 @@ static bool drained(struct gy_shard *shard)
     return shard->drain_holds == 0 && gy__foreign_peek(shard->foreign) == NULL;
 }
 
-static void phases_advance(struct gy_shard *shard)
+/* -> true: what begins here goes on in another turn, because streams were told behind their step. */
+static bool phases_advance(struct gy_shard *shard)
 {
     /* acquire: pairs with the fetch_or in request(); drained() sees what was posted before it. */
     uint32_t requests = atomic_load_explicit(&shard->mesh.door->requests, memory_order_acquire);
+    uint8_t before = shard->phase;
     if (requests & GY__REQUEST_STOP && shard->phase < GY__PHASE_STOP) {
         phase_set(shard, GY__PHASE_STOP);
         gy__streams_stop(shard);
         actors_stop(shard);
-    } else if (requests & GY__REQUEST_DRAIN && shard->phase == GY__PHASE_RUN) {
+        return true;
+    }
+    if (requests & GY__REQUEST_DRAIN && shard->phase == GY__PHASE_RUN) {
         phase_set(shard, GY__PHASE_DRAIN);
         gy__streams_drain(shard);
     }
     if (shard->phase == GY__PHASE_DRAIN && drained(shard))
         phase_set(shard, GY__PHASE_DRAINED);
-    if (shard->phase == GY__PHASE_STOP) {
+    if (shard->phase == GY__PHASE_STOP && shard->actors_live > 0) {
         /* Whatever start functions spawned meanwhile ends too. */
-        if (shard->actors_live > 0)
-            actors_stop(shard);
-        if (shard->ops_in_flight == 0 && gy__fifo_empty(&shard->fifo))
-            phase_set(shard, GY__PHASE_STOPPED);
+        actors_stop(shard);
+        return true;
     }
+    if (shard->phase == GY__PHASE_STOP && shard->ops_in_flight == 0 &&
+        gy__fifo_empty(&shard->fifo))
+        phase_set(shard, GY__PHASE_STOPPED);
+    return shard->phase != before;
 }
 
 /* ---- the turn ---- */
@@ -248,10 +254,10 @@ bool gy__shard_run(struct gy_shard *shard)
     if (shard->waiters_count > 0)
         gy__room_scan(shard);
     gy__streams_flush(shard);
-    phases_advance(shard);
+    bool goes_on = phases_advance(shard);
     gy__count(&shard->core_counters[GY__COUNT_TURNS], 1);
     gauges_set(shard);
-    return !gy__fifo_empty(&shard->fifo) || fired == TIMERS_AT_ONCE;
+    return goes_on || !gy__fifo_empty(&shard->fifo) || fired == TIMERS_AT_ONCE;
 }
 
 void gy__shard_publish(struct gy_shard *shard)

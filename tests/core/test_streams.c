@@ -248,6 +248,20 @@ static void starved_may_stop_wanting(void **state)
     assert_false(b->in.in_flight);
 }
 
+/* A shard sleeps when a turn says that nothing is left: until then its stop must have ended what no
+ * completion will end. */
+static void stop_is_through_before_the_shard_sleeps(void **state)
+{
+    (void)state;
+    open_three();
+    while (fake_turn(&fx.fake, 0)) {
+    }
+    gy__runtime_stop(fx.fake.runtime, 0);
+    while (fake_turn(&fx.fake, 0)) {
+    }
+    assert_true(a->in.canceled && b->in.canceled && c->in.canceled);
+}
+
 static void many_streams_few_buffers(void **state)
 {
     enum { MANY = 32 };
@@ -689,6 +703,7 @@ int main(void)
         TEST(starved_with_all_buffers_free),
         TEST(starved_for_ever_is_no_busy_loop),
         TEST(starved_may_stop_wanting),
+        TEST(stop_is_through_before_the_shard_sleeps),
         TEST(many_streams_few_buffers),
         TEST(owner_of_many_dies),
         cmocka_unit_test(no_memory_at_boot),
