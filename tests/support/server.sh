@@ -66,9 +66,10 @@ alive() # PID: is it running? (a zombie is not)
 
 start_server() # ARGUMENT...
 {
+    local i
+    : >"$out/stdout" # not what the last one said
     "$demo" --listen=127.0.0.1:0 "$@" >"$out/stdout" 2>"$out/stderr" &
     pid=$!
-    local i
     for ((i = 0; i < 300; i++)); do
         url=$(sed -n 's/^listening on \(http:.*\)/\1/p' "$out/stdout")
         [ -z "$url" ] || break
