@@ -288,8 +288,7 @@ void gy__bufs_home(struct gy_shard *shard, struct gy_buf *buf)
         buf->gy__kind = GY__BUF_FREE;
         gy__count(&bufs->receive_out, UINT64_MAX);
         shard->driver->give_back(shard->ctx, buf->gy__id);
-        if (bufs->returned != NULL)
-            bufs->returned(shard, header->stream, header->generation);
+        bufs->returned(shard, header->stream, header->generation);
         return;
     default:
         GY_ASSERT(!"a buffer was released twice");

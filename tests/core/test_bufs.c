@@ -1,5 +1,6 @@
 /* Buffers: pools, growth and its end, large and wrapped memory, receive buffers, the way home. */
 #include "core/bufs.h"
+#include "core/stats.h"
 #include "tests/core/fake_driver.h"
 
 #include <stdarg.h>
@@ -86,7 +87,14 @@ static void test_last_in_first_out_and_reset(void **state)
     assert_ptr_equal(c, b);
     assert_ptr_equal(c->data, c->base);
     assert_int_equal(c->len, 0);
+    assert_null(c->next);
+    struct gy_buf *d = gy_buf_take(100), *e = gy_buf_take(100);
+    assert_ptr_equal(d, a);
+    assert_true(e != a && e != b);
+    assert_int_equal(bufs(0)->pools[0].taken, 5);
     gy_buf_release(c);
+    gy_buf_release(d);
+    gy_buf_release(e);
 }
 
 /* Every buffer of a class at once: no two share a byte, growth is by doubling, its end is an error.
@@ -122,10 +130,80 @@ static void test_growth_and_its_end(void **state)
         assert_int_equal(tail, n);
         gy_buf_release(buf);
     }
-    buf = gy_buf_take(65536);
-    assert_non_null(buf);
-    gy_buf_release(buf);
+    /* All of them are there again. */
+    for (; n < max; n++) {
+        buf = gy_buf_take(65536);
+        assert_non_null(buf);
+        buf->next = first;
+        first = buf;
+    }
     assert_int_equal(fake.memory_calls - calls, 8);
+    while ((buf = first) != NULL) {
+        first = buf->next;
+        gy_buf_release(buf);
+    }
+}
+
+/* Large and wrapped buffers need a header each, and those have an end too. */
+static void test_no_header_left(void **state)
+{
+    struct gy__pool *bare = &bufs(0)->pools[GY__BUF_BARE];
+    struct gy_buf *first = NULL, *buf;
+    unsigned n = 0, blocks = fake.block_count;
+
+    (void)state;
+    bare->total_max = bare->total;
+    while ((buf = gy_buf_wrap("x", 1, NULL, NULL)) != NULL) {
+        buf->next = first;
+        first = buf;
+        n++;
+    }
+    assert_int_equal(n, bare->total);
+    assert_null(gy_buf_take(100000));
+    assert_int_equal(fake.block_count, blocks);
+    while ((buf = first) != NULL) {
+        first = buf->next;
+        gy_buf_release(buf);
+    }
+}
+
+static uint64_t stat_of(const char *name);
+
+static void test_counters_have_names(void **state)
+{
+    (void)state;
+    struct gy_buf *small = gy_buf_take(1), *big = gy_buf_take(100000);
+    assert_null(gy_buf_take(SIZE_MAX));
+    assert_int_equal(stat_of("gyre_buffers"), 2);
+    assert_int_equal(stat_of("gyre_buffers_taken_total"), 2);
+    assert_int_equal(stat_of("gyre_buffers_exhausted_total"), 1);
+    assert_int_equal(stat_of("gyre_buffer_large_bytes"), big->capacity);
+    struct gy_buf *all[5];
+    for (unsigned i = 0; i < 5; i++)
+        all[i] = gy_buf_take(65536);
+    assert_int_equal(stat_of("gyre_buffer_growths_total"), 1);
+    for (unsigned i = 0; i < 5; i++)
+        gy_buf_release(all[i]);
+    gy_buf_release(small);
+    gy_buf_release(big);
+    assert_int_equal(stat_of("gyre_buffers"), 0);
+}
+
+static const char *stat_name;
+static uint64_t stat_value;
+static void on_stat(void *arg, const struct gy__stat *stat)
+{
+    (void)arg;
+    if (strcmp(stat->name, stat_name) == 0)
+        stat_value = stat->value;
+}
+
+static uint64_t stat_of(const char *name)
+{
+    stat_name = name;
+    stat_value = UINT64_MAX;
+    gy__stats_each(fake.runtime, 0, on_stat, NULL);
+    return stat_value;
 }
 
 static void test_no_memory_for_growth(void **state)
@@ -221,10 +299,11 @@ static void test_release_elsewhere(void **state)
     assert_int_equal(freed_on, 0);
 }
 
+static unsigned received_on; /* the shard under test */
 static uint32_t returned_stream, returned_generation;
 static void on_returned(struct gy_shard *shard, uint32_t stream, uint32_t generation)
 {
-    assert_ptr_equal(shard, fake.shard[0].shard);
+    assert_ptr_equal(shard, fake.shard[received_on].shard);
     returned_stream = stream;
     returned_generation = generation;
 }
@@ -233,38 +312,65 @@ static struct gy_buf *received;
 static void on_done(struct gy_op *op, const struct gy_completion *completion)
 {
     (void)op;
-    received = gy__bufs_received(fake.shard[0].shard, completion);
+    received = gy__bufs_received(fake.shard[received_on].shard, completion);
     gy__header_of(received)->stream = 11;
     gy__header_of(received)->generation = 12;
 }
 
+/* From both shards, released on both; always the second buffer of the driver's. */
 static void test_receive_buffers(void **state)
 {
     struct gy_op op = {.done = on_done, .kind = GY_OP_RECV_MULTI};
 
     (void)state;
-    bufs(0)->returned = on_returned;
-    gy__op_submit(fake.shard[0].shard, &op);
-    for (unsigned round = 0; round < 2; round++) {
-        fake_receive(&fake, 0, &op, "hello", 5, true);
+    for (unsigned i = 0; i < 4; i++) {
+        struct gy_buf *first;
+        received_on = i % 2;
+        struct fake_shard *home = &fake.shard[received_on];
+        bufs(received_on)->returned = on_returned;
+        gy__op_submit(home->shard, &op);
+        fake_receive(&fake, received_on, &op, "first", 5, true);
+        first = received;
+        fake_receive(&fake, received_on, &op, "hello", 5, false);
         assert_int_equal(received->len, 5);
         assert_memory_equal(received->data, "hello", 5);
+        assert_null(received->next);
         assert_int_equal(gy_buf_room(received), 0);
-        assert_int_equal(gy__bufs_receive_free(bufs(0)), 15);
-        assert_int_equal(fake.shard[0].buffers_out, 1);
-        /* The first goes home from here, the second from the other shard. */
-        fake_enter(&fake, round);
+        assert_int_equal(gy__bufs_receive_free(bufs(received_on)), 14);
+        assert_int_equal(home->buffers_out, 2);
+        received->next = received;
+        returned_stream = returned_generation = 0;
+        fake_enter(&fake, i / 2);
         gy_buf_release(received);
         fake_settle(&fake);
-        assert_int_equal(fake.shard[0].buffers_out, 0);
-        assert_int_equal(gy__bufs_receive_free(bufs(0)), 16);
+        assert_true(home->buffer_out[0] && !home->buffer_out[1]);
+        assert_int_equal(gy__bufs_receive_free(bufs(received_on)), 15);
         assert_int_equal(returned_stream, 11);
         assert_int_equal(returned_generation, 12);
-        returned_stream = 0;
+        fake_enter(&fake, received_on);
+        gy_buf_release(first);
+        assert_int_equal(bufs(received_on)->received, 2 * (i / 2 + 1));
     }
-    fake_receive(&fake, 0, &op, "", 0, false);
-    gy_buf_release(received);
-    bufs(0)->returned = NULL;
+    fake_enter(&fake, 0);
+}
+
+/* A buffer of the second shard, released on the first, is not the first one's afterwards. */
+static void test_home_is_where_it_was_taken(void **state)
+{
+    (void)state;
+    fake_enter(&fake, 1);
+    struct gy_buf *buf = gy_buf_take(1);
+    assert_int_equal(gy__bufs_out(fake.shard[1].shard), 1);
+    fake_enter(&fake, 0);
+    gy_buf_release(buf);
+    struct gy_buf *own = gy_buf_take(1);
+    assert_ptr_not_equal(own, buf);
+    gy_buf_release(own);
+    fake_settle(&fake);
+    assert_int_equal(gy__bufs_out(fake.shard[1].shard), 0);
+    fake_enter(&fake, 1);
+    assert_ptr_equal(own = gy_buf_take(1), buf);
+    gy_buf_release(own);
 }
 
 static void test_released_twice(void **state)
@@ -289,6 +395,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wrap, open_one, close_shards),
         cmocka_unit_test_setup_teardown(test_release_elsewhere, open_two, close_shards),
         cmocka_unit_test_setup_teardown(test_receive_buffers, open_two, close_shards),
+        cmocka_unit_test_setup_teardown(test_home_is_where_it_was_taken, open_two, close_shards),
+        cmocka_unit_test_setup_teardown(test_no_header_left, open_one, close_shards),
+        cmocka_unit_test_setup_teardown(test_counters_have_names, open_one, close_shards),
         cmocka_unit_test(test_released_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

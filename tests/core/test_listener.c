@@ -156,6 +156,41 @@ static void the_log_names_an_address_once(void **state)
     assert_true(fake_logged(&fx.fake, "listening on 127.0.0.1:7002"));
 }
 
+static const struct gy_listen_options *options_of(struct gy_listen_options given)
+{
+    fake_enter(&fx.fake, 0);
+    assert_int_equal(gy_listen_raw(fx.actor, "127.0.0.1:1", &fx.events, &given), 0);
+    complete(GY_OP_LISTEN, 10, false);
+    return &fx.shard->streams->listeners[fx.shard->streams->listeners_used - 1].options;
+}
+
+static void options_are_made_sane(void **state)
+{
+    struct gy_listen_options given = GY_LISTEN_OPTIONS_INIT;
+
+    (void)state;
+    fx_open(&fx);
+    assert_int_equal(listen_at("127.0.0.1:1"), 0); /* none: the defaults */
+    complete(GY_OP_LISTEN, 9, false);
+    assert_int_equal(fx.shard->streams->listeners[1].options.high_water, 1 << 20);
+    assert_int_equal(fx.shard->streams->listeners[1].options.held_max, 16);
+
+    given.held_max = 0;
+    given.low_water = 0;
+    assert_int_equal(options_of(given)->held_max, 1);
+    assert_int_equal(options_of(given)->low_water, 1); /* fewer than 0 never wait */
+    given.held_max = 1000000;
+    given.high_water = 10;
+    given.low_water = 20;
+    given.backlog = 1000000;
+    assert_int_equal(options_of(given)->held_max, 32767);
+    assert_int_equal(options_of(given)->low_water, 10);
+    /* Of a program that knows fewer fields. */
+    given.size = offsetof(struct gy_listen_options, low_water);
+    assert_int_equal(options_of(given)->high_water, 10);
+    assert_int_equal(options_of(given)->held_max, 16);
+}
+
 /* ---- accepting ---- */
 
 static void accept_is_armed_again_when_it_ends(void **state)
@@ -285,6 +320,8 @@ static void unlisten_accepts_what_is_queued(void **state)
     (void)state;
     fx_open(&fx);
     fake_enter(&fx.fake, 0);
+    gy_unlisten(&fx.shard->nobody); /* has none */
+    assert_null(op(GY_OP_UNLISTEN));
     gy_unlisten(fx.actor);
     gy_unlisten(fx.actor);
     struct gy_op *unlisten = op(GY_OP_UNLISTEN);
@@ -545,6 +582,7 @@ int main(void)
         TEST(failure_to_listen_is_the_start_s),
         TEST(no_slot_left),
         TEST(the_log_names_an_address_once),
+        TEST(options_are_made_sane),
         TEST(accept_is_armed_again_when_it_ends),
         TEST(accept_waits_when_the_system_refuses),
         TEST(accept_ends_for_good),

@@ -217,6 +217,8 @@ static void context_and_peer(void **state)
     assert_string_equal(peer, "127.0.0.1:54321");
     gy_stream_peer(s, peer, 4);
     assert_string_equal(peer, "127");
+    gy_stream_peer(s, peer, 0); /* writes nothing */
+    assert_string_equal(peer, "127");
     gy_stream_abort(s);
     finish(s);
     fx_turn(&fx);
