@@ -137,6 +137,12 @@ void fx_start(struct fixture *fx)
     gy_config_init(&config);
     config.recv_buffers = fx->fake.buffers_max;
     config.streams_max = 32;
+    /* Small, because thousands of shards are opened. */
+    config.actors_max = 64;
+    config.fifo_cells = 256;
+    config.futures = 64;
+    config.ring_cells = 64;
+    config.mailbox = 64;
     assert_int_equal(fake_try_open(&fx->fake, &config, 1, boot, fx), 0);
     fx->shard = fx->fake.shard[0].shard;
     fx_turn(fx);
