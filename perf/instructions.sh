@@ -5,8 +5,9 @@
 #
 # Each row of perf/budget.txt is run twice under callgrind with different numbers of operations; the
 # difference of the instructions over the difference of the operations is the price of one. Ends
-# with 1 when a row is over its budget. --update writes the measured prices, with 10 % of room (what a turn does depends on the clock), as
-# the new budget: for a change that is worth it, in the commit that makes it.
+# with 1 when a row is over its budget. --update writes the measured prices as the new budget, with
+# 10 % of room, because where a turn ends depends on the clock: for a change that is worth it, in the
+# commit that makes it.
 #
 # local/... are gyre's sides of gyre-perf's rows. http/c1 and http/x16 are requests to gyre-demo on
 # one connection, one at a time and 16 at a time; roof/... the same to the bare ring loop, which
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --bin=*) bin=${1#*=} ;;
     --update) update=yes ;;
-    --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "perf/instructions.sh: $1: no such option: --help shows them" >&2; exit 2 ;;
     *) rows+=("$1") ;;
     esac
