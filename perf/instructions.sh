@@ -39,14 +39,15 @@ trap finish EXIT
 # Spinning costs instructions that are no work.
 export GYRE_POLL=never
 
-callgrind()
+# Started in the background, this is the process itself.
+callgrind() # program...
 {
-    exec valgrind --tool=callgrind --callgrind-out-file=/dev/null --log-file="$scratch/log" "$@"
+    exec valgrind --tool=callgrind --callgrind-out-file="$scratch/callgrind" --log-file="$scratch/log" "$@"
 }
 
-collected()
+collected() # file
 {
-    sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$scratch/log"
+    sed -n 's/^totals: \([0-9]*\).*/\1/p' "$1"
 }
 
 fail()
@@ -55,51 +56,66 @@ fail()
     exit 1
 }
 
-# Requests to a server under callgrind, which then ends: gyre-demo by SIGTERM, the roof by itself.
-served() # program, depth, requests
+# Instructions of a server for so many requests on one connection. It is asked for a dump instead of
+# being ended: under valgrind a thread that sleeps in the ring keeps a signal from being handled.
+dump() # requests, depth, number
 {
-    local port i
+    "$bin/gyre-load" --connections=1 --depth="$2" --requests="$1" "127.0.0.1:$port" >"$scratch/load" ||
+        fail "the load failed: $(cat "$scratch/load")"
+    sleep 0.2
+    callgrind_control -d part "$server" >"$scratch/control" 2>&1 || fail "$(cat "$scratch/control")"
+    collected "$scratch/callgrind.$3"
+}
+
+price_of_request() # program, depth, few, many
+{
+    local few many
     : >"$scratch/out"
     case $1 in
     http) callgrind "$bin/gyre-demo" --shards=1 --listen=127.0.0.1:0 >"$scratch/out" 2>&1 & ;;
-    roof) callgrind "$bin/gyre-roof-http" 0 0 "$3" >"$scratch/out" 2>&1 & ;;
+    roof) callgrind "$bin/gyre-roof-http" 0 0 >"$scratch/out" 2>&1 & ;;
     esac
     server=$!
-    for i in $(seq 200); do
+    port=''
+    for _ in $(seq 200); do
         port=$(sed -n 's|.*listening on http://[0-9.]*:\([0-9]*\).*|\1|p' "$scratch/out" | head -1)
         [ -z "$port" ] || break
         sleep 0.05
     done
     [ -n "$port" ] || fail "the server does not say where it listens: $(cat "$scratch/out")"
-    "$bin/gyre-load" --connections=1 --depth="$2" --requests="$3" "127.0.0.1:$port" >"$scratch/load" ||
-        fail "the load failed: $(cat "$scratch/load")"
-    [ "$1" = roof ] || kill -TERM "$server"
-    wait "$server" || fail "the server failed: $(cat "$scratch/out")"
+    dump "$3" "$2" 1 >/dev/null # what happens once
+    few=$(dump "$3" "$2" 2)
+    many=$(dump "$4" "$2" 3)
+    kill -KILL "$server"
+    wait "$server" 2>/dev/null || true
     server=''
+    rm -f "$scratch"/callgrind*
+    difference "$few" "$many" $(($4 - $3))
 }
 
-instructions() # row, operations
+price_of_message() # row, few, many
 {
-    case $1 in
-    local/*) (callgrind "$bin/gyre-perf" once "$1" "$2") >"$scratch/out" 2>&1 ||
-        fail "$1: $(cat "$scratch/out")" ;;
-    */c1) served "${1%/*}" 1 "$2" ;;
-    */x16) served "${1%/*}" 16 "$2" ;;
-    *) fail "$1: no such row" ;;
-    esac
-    collected
+    local few many
+    (callgrind "$bin/gyre-perf" once "$1" "$2") >"$scratch/out" 2>&1 || fail "$1: $(cat "$scratch/out")"
+    few=$(collected "$scratch/callgrind")
+    (callgrind "$bin/gyre-perf" once "$1" "$3") >"$scratch/out" 2>&1 || fail "$1: $(cat "$scratch/out")"
+    many=$(collected "$scratch/callgrind")
+    difference "$few" "$many" $(($3 - $2))
+}
+
+difference() # few, many, operations
+{
+    awk -v a="$1" -v b="$2" -v n="$3" 'BEGIN { printf "%.1f", (b - a) / n }'
 }
 
 price() # row
 {
-    local few many a b
     case $1 in
-    local/*) few=25600 many=128000 ;;
-    *) few=1600 many=8000 ;;
+    local/*) price_of_message "$1" 25600 128000 ;;
+    */c1) price_of_request "${1%/*}" 1 800 4000 ;;
+    */x16) price_of_request "${1%/*}" 16 1600 16000 ;;
+    *) fail "$1: no such row" ;;
     esac
-    a=$(instructions "$1" $few)
-    b=$(instructions "$1" $many)
-    awk -v a="$a" -v b="$b" -v n=$((many - few)) 'BEGIN { printf "%.1f", (b - a) / n }'
 }
 
 allowed() # row

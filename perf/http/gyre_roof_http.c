@@ -6,8 +6,7 @@
  * hard-linked to its CLOSE. No routing, no actors, no limits, no deadlines, no metrics, no
  * drain: whatever gyre adds to this is gyre's price. Not a server for anything else.
  *
- *   gyre-roof-http [CPU [PORT [N]]]   listens on 127.0.0.1; port 0 (default) prints the chosen one;
- *                                     ends once N answers were sent, for counting instructions
+ *   gyre-roof-http [CPU [PORT]]      listens on 127.0.0.1; port 0 (default) prints the chosen one
  *
  * A connection's memory belongs to it until its last operation has completed (`ops` is 0) and is
  * then reused. Provided buffers go back to the kernel in the turn that received them. */
@@ -61,7 +60,6 @@ static struct answer {
     unsigned len;
 } answers[2]; /* [1]: the last of its connection */
 static time_t answer_time;
-static uint64_t answered, answers_max;
 
 static void die(const char *what, int err)
 {
@@ -154,7 +152,6 @@ static int on_message_complete(llhttp_t *parser)
         return -1; /* more pipelined requests than a roof needs to take */
     memcpy(c->out[c->fill] + c->queued, a->text, a->len);
     c->queued += a->len;
-    answered++;
     return 0;
 }
 
@@ -332,14 +329,11 @@ static void set_up(int cpu, int port)
 int main(int argc, char **argv)
 {
     set_up(argc > 1 ? atoi(argv[1]) : 0, argc > 2 ? atoi(argv[2]) : 0);
-    answers_max = argc > 3 ? strtoull(argv[3], NULL, 10) : UINT64_MAX;
-    while (answered < answers_max) {
+    for (;;) {
         int err = io_uring_submit_and_wait(&ring, 1);
         if (err < 0 && err != -EINTR && err != -EBUSY && err != -EAGAIN)
             die("waiting", err);
         refresh_answer();
         reap();
     }
-    io_uring_submit(&ring);
-    return 0;
 }
