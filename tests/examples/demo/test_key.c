@@ -14,7 +14,7 @@ static struct key reference(size_t len)
 {
     const struct key_secret secret = {
         {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)}};
-    uint8_t text[64];
+    uint8_t text[64] = {0};
     for (size_t i = 0; i < len; i++)
         text[i] = (uint8_t)i;
     return key_of(&secret, text, len);
