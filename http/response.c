@@ -61,12 +61,22 @@ static void append(struct gy_http_res *res, const void *bytes, size_t len)
 
 /* ---- header lines ------------------------------------------------------------------------ */
 
-static bool value_valid(const char *value, size_t len)
+/* What may not stand in a value: control characters but for the tab. */
+#define ROW8(a) [a] = 1, [(a) + 1] = 1, [(a) + 2] = 1, [(a) + 3] = 1, [(a) + 4] = 1, [(a) + 5] = 1, \
+                [(a) + 6] = 1, [(a) + 7] = 1
+static const uint8_t no_value_char[256] = { ROW8(0),  [8] = 1, ['\n'] = 1, ROW8(11), ROW8(19),
+                                            [27] = 1, [28] = 1, [29] = 1, [30] = 1, [31] = 1,
+                                            [127] = 1 };
+#undef ROW8
+
+/* The length of a value, SIZE_MAX if it may not be one. */
+static size_t value_len(const char *value)
 {
-    for (size_t i = 0; i < len; i++)
-        if (((uint8_t)value[i] < ' ' && value[i] != '\t') || value[i] == 0x7f)
-            return false;
-    return true;
+    const char *end = value;
+
+    while (!no_value_char[(uint8_t)*end])
+        end++;
+    return *end == '\0' ? (size_t)(end - value) : SIZE_MAX;
 }
 
 static bool name_valid(const char *name, size_t len)
@@ -90,17 +100,17 @@ static bool name_reserved(const char *name, size_t len)
 }
 
 static void set(struct gy_http_res *res, const char *name, size_t name_len, const char *value,
-                size_t value_len)
+                size_t len)
 {
-    if (!value_valid(value, value_len)) {
+    if (len == SIZE_MAX) {
         res->gy__err = -EINVAL;
         return;
     }
-    if (!reserve(res, name_len + 2 + value_len + 2))
+    if (!reserve(res, name_len + 2 + len + 2))
         return;
     append(res, name, name_len);
     append(res, ": ", 2);
-    append(res, value, value_len);
+    append(res, value, len);
     append(res, "\r\n", 2);
 }
 
@@ -118,7 +128,7 @@ int gy_http_set(struct gy_http_res *res, const char *name, const char *value)
     if (!name_valid(name, name_len) || name_reserved(name, name_len))
         res->gy__err = -EINVAL;
     else
-        set(res, name, name_len, value, strlen(value));
+        set(res, name, name_len, value, value_len(value));
     return res->gy__err;
 }
 
@@ -189,15 +199,31 @@ int gy_http_end_buf(struct gy_http_res *res, gy_http_promise reply, struct gy_bu
 #define TYPE_NAME "Content-Type"
 #define TYPE_NAME_LEN (sizeof(TYPE_NAME) - 1)
 
+/* The answer that most handlers give, written in one go. */
 int gy_http_reply(gy_http_promise reply, int status, const char *type, const void *body, size_t len)
 {
-    size_t type_len = type != NULL ? strlen(type) : 0;
+    size_t type_len = type != NULL ? value_len(type) : 0;
     struct gy_http_res res;
+    uint8_t *to;
 
-    begin(&res, status, TYPE_NAME_LEN + 2 + type_len + 2 + 2 + len);
-    if (type != NULL && res.gy__err == 0)
-        set(&res, TYPE_NAME, TYPE_NAME_LEN, type, type_len);
-    return gy_http_end(&res, reply, body, len);
+    if (type_len == SIZE_MAX)
+        type_len = 0, status = 0; /* refused below */
+    begin(&res, status, TYPE_NAME_LEN + type_len + 6 + len);
+    if (res.gy__err != 0)
+        return refuse(&res, reply);
+    to = res.gy__head->data;
+    if (type != NULL) {
+        memcpy(to, TYPE_NAME ": ", TYPE_NAME_LEN + 2);
+        memcpy(to + TYPE_NAME_LEN + 2, type, type_len);
+        memcpy(to + TYPE_NAME_LEN + 2 + type_len, "\r\n", 2);
+        to += TYPE_NAME_LEN + type_len + 4;
+    }
+    memcpy(to, "\r\n", 2);
+    to += 2;
+    if (len > 0)
+        memcpy(to, body, len);
+    res.gy__head->len = (uint32_t)((size_t)(to - res.gy__head->data) + len);
+    return finish(&res, reply, GY__ANSWER_BUF, res.gy__head->len - len, res.gy__head);
 }
 
 int gy_http_replyf(gy_http_promise reply, int status, const char *format, ...)

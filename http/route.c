@@ -1,8 +1,8 @@
 /* http/route.c - the table of routes of one shard.
  *
  * Open addressing by the hash of a path; each path is one buffer {path, text, targets}, so that
- * nothing here is of a fixed size. Found in one pass over the bytes of a request's path, which
- * leaves the hash at each segment's end, then at most one probe per segment, from the longest.
+ * nothing here is of a fixed size. A request's path is looked up as a whole, which is what most
+ * requests ask for, then without its last segment, and so on: at most one probe per segment.
  *
  * Pointers into the table are valid until it changes; nothing outside keeps any. */
 #include "http/route.h"
@@ -23,8 +23,7 @@ struct gy__http_path {
 
 #define TABLE_FIRST 64
 #define TARGETS_FIRST 2
-#define HASH_SEED UINT32_C(2166136261)
-#define HASH_PRIME UINT32_C(16777619)
+#define HASH_FACTOR UINT64_C(0x9E3779B97F4A7C15)
 
 static struct gy__http_path *path_of(const struct gy_buf *buf)
 {
@@ -84,7 +83,27 @@ int gy__http_route_parse(const char *text, uint64_t *methods, const char **path,
 
 static uint32_t place_of(const struct gy__http_routes *routes, uint32_t hash)
 {
-    return (hash ^ hash >> 15) & routes->mask;
+    return hash & routes->mask;
+}
+
+/* Eight bytes at a time; the last eight may overlap those before. */
+static inline uint32_t hash_of(const char *path, size_t len)
+{
+    uint64_t hash = len, word = 0;
+
+    if (len < 8) {
+        for (size_t i = 0; i < len; i++)
+            word = word << 8 | (uint8_t)path[i];
+    } else {
+        for (size_t i = 0; i + 8 < len; i += 8) {
+            memcpy(&word, path + i, 8);
+            hash = (hash ^ word) * HASH_FACTOR;
+            hash ^= hash >> 32;
+        }
+        memcpy(&word, path + len - 8, 8);
+    }
+    hash = (hash ^ word) * HASH_FACTOR;
+    return (uint32_t)(hash >> 32);
 }
 
 /* The entry of that path, or the empty one where it would stand. */
@@ -124,15 +143,6 @@ static bool table_grow(struct gy__http_routes *routes)
         gy_buf_release(routes->table);
     *routes = larger;
     return true;
-}
-
-static uint32_t hash_of(const char *path, size_t len)
-{
-    uint32_t hash = HASH_SEED;
-
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (uint8_t)path[i]) * HASH_PRIME;
-    return hash;
 }
 
 /* A path with room for so many targets, and those of `from` if there is one. */
@@ -282,39 +292,31 @@ static const struct gy__http_target *choose(const struct gy__http_path *path, un
 void gy__http_route_find(const struct gy__http_routes *routes, const char *path, size_t len,
                          unsigned method, unsigned shard, struct gy__http_match *match)
 {
-    struct {
-        uint32_t hash, len;
-    } ends[GY__HTTP_ROUTE_SEGMENTS_MAX + 2];
-    uint32_t hash = HASH_SEED;
-    unsigned n = 0;
+    size_t prefix = len;
 
     match->path = NULL;
     match->target = NULL;
     match->len = 0;
-    if (routes->count == 0)
+    if (routes->count == 0 || len == 0)
         return;
-    for (size_t i = 0; i < len; i++) {
-        if (path[i] == '/' && n <= GY__HTTP_ROUTE_SEGMENTS_MAX) {
-            ends[n].hash = hash;
-            ends[n++].len = (uint32_t)i;
-        }
-        hash = (hash ^ (uint8_t)path[i]) * HASH_PRIME;
-    }
-    ends[n].hash = hash;
-    ends[n].len = (uint32_t)len;
-    /* The root is the one path that ends with its slash: it stands in the place of the empty one. */
-    ends[0].hash = (HASH_SEED ^ '/') * HASH_PRIME;
-    ends[0].len = 1;
-    do {
-        struct gy_buf *buf = *entry_of(routes, ends[n].hash, path, ends[n].len);
+    for (;;) {
+        struct gy_buf *buf = NULL;
 
-        if (buf == NULL)
-            continue;
-        match->path = path_of(buf);
-        match->len = ends[n].len;
-        match->target = choose(match->path, method, shard);
-        return;
-    } while (n-- > 0);
+        if (prefix <= GY__HTTP_ROUTE_LEN_MAX)
+            buf = *entry_of(routes, hash_of(path, prefix), path, prefix);
+        if (buf != NULL) {
+            match->path = path_of(buf);
+            match->len = prefix;
+            match->target = choose(match->path, method, shard);
+            return;
+        }
+        if (prefix == 1)
+            return;
+        while (--prefix > 0 && path[prefix] != '/')
+            ;
+        if (prefix == 0)
+            prefix = 1; /* the root is the one path that ends with its slash */
+    }
 }
 
 /* ---- Allow ------------------------------------------------------------------------------- */

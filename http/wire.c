@@ -163,32 +163,41 @@ _Static_assert(sizeof(struct gy__http_date) - 16 >= OK_LEN + GY__HTTP_DATE_LEN +
                        offsetof(struct gy__http_date, line) + GY__HTTP_DATE_LEN,
                "an answer's beginning is one piece");
 
+#define OWN_LINE "HTTP/1.1 000 \r\n"
+#define OWN_LINE_LEN (sizeof(OWN_LINE) - 1)
+
+static unsigned digits_of(uint64_t value)
+{
+    unsigned digits = 1;
+
+    for (; value >= 10000; value /= 10000)
+        digits += 4;
+    return digits + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+static unsigned line_of(unsigned status)
+{
+    return status < sizeof(index_of) ? index_of[status] : NO_LINE;
+}
+
 void gy__http_prefix_prepare(struct gy__http_prefix *prefix, unsigned status,
                              uint64_t content_length, enum gy__http_connection connection)
 {
-    unsigned i = status < 600 ? index_of[status] : NO_LINE;
+    size_t size = GY__HTTP_DATE_LEN;
 
-    if (i != NO_LINE) {
-        prefix->line = lines[i].text;
-        prefix->line_len = lines[i].len;
-    } else {
-        memcpy(prefix->own_line, "HTTP/1.1 000 \r\n", 16);
-        prefix->own_line[9] = (char)('0' + status / 100 % 10);
-        two_digits(prefix->own_line + 10, status);
-        prefix->line = prefix->own_line;
-        prefix->line_len = 15;
-    }
-    prefix->ok = status == 200;
+    if (status == 200)
+        size += OK_LEN;
+    else
+        size += line_of(status) != NO_LINE ? lines[line_of(status)].len : OWN_LINE_LEN;
+    prefix->status = (uint16_t)status;
+    prefix->length = content_length;
     prefix->connection = (uint8_t)connection;
-    prefix->size = prefix->line_len + GY__HTTP_DATE_LEN + connections[connection].len;
-    prefix->digits_at = sizeof(prefix->digits);
-    if (content_length == GY__HTTP_NO_LENGTH)
-        return;
-    do {
-        prefix->digits[--prefix->digits_at] = (char)('0' + content_length % 10);
-        content_length /= 10;
-    } while (content_length != 0);
-    prefix->size += LENGTH_LEN + sizeof(prefix->digits) - prefix->digits_at + 2;
+    prefix->digits = 0;
+    if (content_length != GY__HTTP_NO_LENGTH) {
+        prefix->digits = (uint8_t)digits_of(content_length);
+        size += LENGTH_LEN + prefix->digits + 2;
+    }
+    prefix->size = size + connections[connection].len;
 }
 
 static inline char *put(char *to, const char *from, size_t len)
@@ -197,26 +206,41 @@ static inline char *put(char *to, const char *from, size_t len)
     return to + len;
 }
 
-/* The template is copied by its constant size, 70 bytes in a few wide moves. */
-static char *put_beginning(const struct gy__http_prefix *prefix, char *to,
-                           const struct gy__http_date *date)
+static char *put_line(char *to, unsigned status)
 {
-    bool length = prefix->digits_at < sizeof(prefix->digits);
+    unsigned line = line_of(status);
 
-    if (prefix->ok && length)
+    if (line != NO_LINE)
+        return put(to, lines[line].text, lines[line].len);
+    memcpy(to, OWN_LINE, OWN_LINE_LEN);
+    to[9] = (char)('0' + status / 100 % 10);
+    two_digits(to + 10, status);
+    return to + OWN_LINE_LEN;
+}
+
+/* Up to the digits. What nearly every answer begins with is copied by its constant size, 70 bytes in
+ * a few wide moves. */
+static inline char *put_beginning(const struct gy__http_prefix *prefix, char *to,
+                                  const struct gy__http_date *date)
+{
+    if (prefix->status == 200 && prefix->digits != 0)
         return put(to, date->ok, OK_LEN + GY__HTTP_DATE_LEN + LENGTH_LEN);
-    to = put(to, prefix->line, prefix->line_len);
+    to = put_line(to, prefix->status);
     to = put(to, date->line, GY__HTTP_DATE_LEN);
-    return length ? put(to, GY__HTTP_LENGTH, LENGTH_LEN) : to;
+    return prefix->digits != 0 ? put(to, GY__HTTP_LENGTH, LENGTH_LEN) : to;
 }
 
 void gy__http_prefix_write(const struct gy__http_prefix *prefix, char *to,
                            const struct gy__http_date *date)
 {
     to = put_beginning(prefix, to, date);
-    if (prefix->digits_at < sizeof(prefix->digits)) {
-        to = put(to, prefix->digits + prefix->digits_at,
-                 sizeof(prefix->digits) - prefix->digits_at);
+    if (prefix->digits != 0) {
+        uint64_t value = prefix->length;
+
+        to += prefix->digits;
+        for (char *digit = to; value >= 10; value /= 10)
+            *--digit = (char)('0' + value % 10);
+        to[-(int)prefix->digits] = (char)('0' + value);
         to = put(to, "\r\n", 2);
     }
     if (prefix->connection != GY__CONNECTION_PLAIN)

@@ -42,11 +42,10 @@ enum gy__http_connection {
 /* A prefix measured, ready to be written. */
 struct gy__http_prefix {
     size_t size;
-    const char *line;
-    uint8_t line_len, digits_at, connection;
-    bool ok; /* 200 */
-    char own_line[16];
-    char digits[20]; /* of the length, right-aligned */
+    uint64_t length;
+    uint16_t status;
+    uint8_t digits;     /* of the length; 0: no Content-Length */
+    uint8_t connection; /* enum gy__http_connection */
 };
 void gy__http_prefix_prepare(struct gy__http_prefix *prefix, unsigned status,
                              uint64_t content_length, enum gy__http_connection connection);

@@ -197,6 +197,16 @@ static void test_set_refuses(void **state)
         assert_int_equal(got.res, -EINVAL);
         memset(&got, 0, sizeof(got));
     }
+    for (unsigned c = 1; c < 256; c++) {
+        char value[2] = { (char)c, '\0' };
+        struct gy_http_res res;
+        bool control = (c < 32 && c != '\t') || c == 127;
+        gy_http_begin(&res, 200);
+        assert_int_equal(gy_http_set(&res, "A", value), control ? -EINVAL : 0);
+        gy_http_end(&res, reply, NULL, 0);
+        gy_buf_release(got.buf);
+        memset(&got, 0, sizeof(got));
+    }
     gy_http_reply(reply, 200, "text/plain\r\nX: y", "b", 1);
     assert_int_equal(got.res, -EINVAL);
 }
