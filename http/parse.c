@@ -179,15 +179,12 @@ static bool collect(struct gy__http_parser *parser, const char *at, size_t len)
     return true;
 }
 
+/* Within body_max: Content-Length or the chunk's size was checked before. */
 static int on_body(llhttp_t *ll, const char *at, size_t len)
 {
     struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
     struct gy__http_slot *slot = parser->slot;
 
-    if (slot->req.body.len + len > parser->config->body_max) {
-        refuse(parser, 413, "The body is too long");
-        return HPE_USER;
-    }
     if (slot->req.body.len == 0 && slot->body == NULL) {
         slot->req.body.ptr = at; /* perhaps all of it */
         slot->req.body.len = len;

@@ -636,6 +636,25 @@ static void test_answer_deadline(void **state)
     expect_story("keep");
 }
 
+/* One deadline has passed, the other has not. */
+static void test_deadlines_are_apart(void **state)
+{
+    (void)state;
+    peer.at_once = false;
+    peer.env.config.answer_timeout_ns = 10 * GY_S;
+    peer.env.config.head_timeout_ns = 5 * GY_S;
+    peer_send(&peer, GET("/1"));
+    advance(9 * GY_S);
+    peer_send(&peer, "GET /2");
+    advance(GY_S);
+    expect_reply(503, "The answer took too long\n");
+    expect_nothing();
+    advance(4 * GY_S - 1);
+    expect_story("keep");
+    advance(1);
+    expect_story("408 linger");
+}
+
 /* ---- drain ---- */
 
 static void drain(void)
@@ -750,6 +769,7 @@ int main(void)
         T(test_body_deadline),
         T(test_idle_deadline),
         T(test_answer_deadline),
+        T(test_deadlines_are_apart),
         T(test_drain_idle),
         T(test_drain_busy),
         T(test_no_memory),

@@ -142,6 +142,8 @@ static void test_connection_per_request(void **state)
     }
     assert_int_equal(stat_of(0, GY__HTTP_CONNECTIONS), 100);
     assert_int_equal(stat_of(0, GY__HTTP_OPEN), 0);
+    /* Nothing of them is left in the wheel. */
+    assert_int_equal(world.fake.shard[0].shard->wheel.armed, 0);
 }
 
 /* The peer that is refused may be sending: it gets to read why. */
