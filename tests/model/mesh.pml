@@ -78,6 +78,12 @@
 #define control_fence() full_fence()
 #endif
 
+#ifdef STOP
+#define STOP_ASKED NEWEST(REQUESTS)
+#else
+#define STOP_ASKED 0
+#endif
+
 bit awake;
 byte known[P];
 
@@ -313,7 +319,7 @@ proctype consumer()
 #endif
         if
 #ifdef NEVER_SLEEPS
-        :: !any -> bits = 0; NEWEST(BITS) != 0
+        :: !any -> bits = 0; NEWEST(BITS) != 0 || STOP_ASKED
 #else
         :: !any ->
             store_relaxed(SLEEPING, 1);

@@ -27,7 +27,7 @@ assert ring    -DVIEWS -DBROKEN_LOOK_RELAXED
 assert ring    -DVIEWS -DBROKEN_HEAD_RELAXED
 assert ring    -DVIEWS -DBROKEN_ROOM_RELAXED
 long   ring    -DTSO   -DN=4 -DM=9
-long   ring    -DVIEWS -DN=4 -DM=9
+long   ring    -DVIEWS -DN=4 -DM=6
 
 pass   park    -DTSO
 pass   park    -DTSO   -DP=1 -DC=2
@@ -48,8 +48,8 @@ pass   mesh    -DVIEWS -DP=1
 pass   mesh    -DTSO   -DNEVER_SLEEPS
 pass   mesh    -DVIEWS -DNEVER_SLEEPS -DM=1
 pass   mesh    -DTSO   -DSTOP -DP=1
-pass   mesh    -DVIEWS -DSTOP -DP=1 -DM=1
-pass   mesh    -DTSO   -DLOOK_BITS
+pass   mesh    -DVIEWS -DSTOP -DNEVER_SLEEPS -DP=1
+pass   mesh    -DTSO   -DLOOK_BITS -DM=1
 pass   mesh    -DVIEWS -DLOOK_BITS -DP=1 -DFENCE_AFTER_BIT
 stuck  mesh    -DTSO   -DBROKEN_NO_PRODUCER_FENCE
 stuck  mesh    -DTSO   -DBROKEN_NO_CONSUMER_FENCE
@@ -68,8 +68,10 @@ stuck  mesh    -DTSO   -DSTOP -DP=1 -DBROKEN_STOP_NO_FENCE
 stuck  mesh    -DTSO   -DSTOP -DP=1 -DBROKEN_STOP_NO_LOOK
 assert mesh    -DTSO   -DSTOP -DP=1 -DBROKEN_STOP_BY_BITS
 assert mesh    -DTSO   -DSTOP -DP=1 -DBROKEN_STOP_AFTER_POLL
-assert mesh    -DVIEWS -DSTOP -DP=1 -DM=1 -DBROKEN_STOP_RELAXED
+assert mesh    -DVIEWS -DSTOP -DNEVER_SLEEPS -DP=1 -DBROKEN_STOP_RELAXED
 long   mesh    -DTSO   -DSTOP -DM=1
+long   mesh    -DVIEWS -DSTOP -DP=1 -DM=1
+long   mesh    -DTSO   -DLOOK_BITS
 long   mesh    -DVIEWS -DM=1
 
 pass   room    -DTSO
