@@ -38,10 +38,10 @@ static void find(struct gy__http_server *server, struct gy__http_slot *slot,
         if (gy__http_path_dots(req->path.ptr, len))
             return;
         len = gy__http_path_decode(req->path.ptr, len, decoded);
-        gy__http_route_find(&server->routes, decoded, len, slot->method, gy_shard(), match);
+        gy__http_route_find(&server->routes, decoded, len, slot->method, server->shard, match);
         matched = gy__http_path_raw_len(req->path.ptr, req->path.len, match->len);
     } else {
-        gy__http_route_find(&server->routes, req->path.ptr, len, slot->method, gy_shard(), match);
+        gy__http_route_find(&server->routes, req->path.ptr, len, slot->method, server->shard, match);
         matched = match->len;
     }
     req->rest.ptr = req->path.ptr + matched;
@@ -128,7 +128,7 @@ static void answered(struct gy_actor *self, const struct gy_done *done)
         return;
     }
     if (done->res < 0) {
-        if (done->res == -EOWNERDEAD && gy_pid_shard(slot->handler) != gy_shard())
+        if (done->res == -EOWNERDEAD && gy_pid_shard(slot->handler) != server->shard)
             gy__http_suspect(server, slot->handler);
         failed(server, slot, done->res);
     } else if (done->buf == NULL || done->size != sizeof(struct gy__http_answer)) {
@@ -150,7 +150,7 @@ static void call(struct gy__http_server *server, struct gy__http_slot *slot,
     int err;
 
     slot->handler = target->pid;
-    if (gy_pid_shard(target->pid) != gy_shard()) {
+    if (gy_pid_shard(target->pid) != server->shard) {
         buf = gy__http_pack(&slot->req);
         if (buf == NULL) {
             failed(server, slot, -ENOBUFS);

@@ -180,6 +180,19 @@ bool gy__http_host_valid(const char *host, size_t len)
     return p == end;
 }
 
+static bool host_known(const struct gy_slice *host, struct gy__http_host *known)
+{
+    if (host->len == known->len && memcmp(host->ptr, known->text, host->len) == 0)
+        return true;
+    if (!gy__http_host_valid(host->ptr, host->len))
+        return false;
+    if (host->len <= sizeof(known->text)) {
+        known->len = (uint8_t)host->len;
+        memcpy(known->text, host->ptr, host->len);
+    }
+    return true;
+}
+
 /* ---- header lines ------------------------------------------------------------------------ */
 
 struct seen {
@@ -242,7 +255,8 @@ static int check_expect(struct gy__http_slot *slot, const struct seen *seen, con
     return 0;
 }
 
-int gy__http_head_check(struct gy__http_slot *slot, const char *end, const char **why)
+int gy__http_head_check(struct gy__http_slot *slot, const char *end, struct gy__http_host *known,
+                        const char **why)
 {
     struct seen seen = { NULL, NULL, NULL, 0, 0, 0 };
     struct gy_http_header *header = slot->headers;
@@ -263,7 +277,7 @@ int gy__http_head_check(struct gy__http_slot *slot, const char *end, const char 
     }
     if (seen.hosts != 1 && (seen.hosts > 1 || slot->req.minor == 1))
         return refuse(why, 400, "There must be one Host");
-    if (seen.hosts == 1 && !gy__http_host_valid(seen.host->ptr, seen.host->len))
+    if (seen.hosts == 1 && !host_known(seen.host, known))
         return refuse(why, 400, "Host is not valid");
     if (seen.codings != 0)
         status = check_coding(slot, &seen, why);

@@ -7,11 +7,18 @@
 
 #include <stdbool.h>
 
+/* The last Host that was found valid: a connection's requests name the same one again and again. */
+struct gy__http_host {
+    uint8_t len;
+    char text[31];
+};
+
 /* slot->method, req.headers, req.path (the whole request target) and start are as parsed; end: no
  * byte at or behind it is read. Sets req.method, path, query, minor, body framing flags; trims the
  * header values.
  * -> 0, or the status to refuse the request with, and *why: a constant line for the client. */
-int gy__http_head_check(struct gy__http_slot *slot, const char *end, const char **why);
+int gy__http_head_check(struct gy__http_slot *slot, const char *end, struct gy__http_host *known,
+                        const char **why);
 
 /* Is this a Host value (host or host:port, possibly empty)? host[len]: a byte that may stand in none,
  * such as the line end behind it: it ends the search. */

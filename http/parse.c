@@ -120,7 +120,7 @@ static int on_headers_complete(llhttp_t *ll)
     if (slot->bytes == NULL)
         slot->stop = parser->head_end;
     slot->method = ll->method;
-    status = gy__http_head_check(slot, parser->end, &parser->why);
+    status = gy__http_head_check(slot, parser->end, &parser->host, &parser->why);
     if (status != 0) {
         parser->status = (uint16_t)status;
         return -1;

@@ -5,6 +5,7 @@
 #ifndef GYRE_HTTP_PARSE_H
 #define GYRE_HTTP_PARSE_H
 
+#include "http/head.h"
 #include "http/slot.h"
 
 #include <llhttp.h>
@@ -32,6 +33,7 @@ struct gy__http_parser {
     const char *why;
     uint64_t body_total; /* announced by Content-Length, UINT64_MAX if chunked */
     uint64_t framing;    /* bytes of a chunked body that are no data */
+    struct gy__http_host host;
     uint16_t status;
     uint8_t phase;
     uint8_t in_name;      /* a header's name has begun, its value has not */

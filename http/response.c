@@ -22,7 +22,6 @@
 static void begin(struct gy_http_res *res, int status, size_t size)
 {
     res->status = status;
-    res->gy__body = NULL;
     res->gy__err = status >= 200 && status <= 599 ? 0 : -EINVAL;
     res->gy__head = gy_buf_take(GY__HTTP_HEADROOM + size);
     if (res->gy__head == NULL)

@@ -296,6 +296,7 @@ static int start(struct gy_actor *self, const void *args)
     struct gy__http_server *server = server_of(self);
 
     (void)args;
+    server->shard = gy_shard();
     server->env.calls = &gy__http_dispatch_calls;
     server->env.slots.memory = gy__http_memory;
     server->env.config = (struct gy_http_config)GY_HTTP_CONFIG_INIT(NULL);

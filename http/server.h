@@ -35,6 +35,7 @@ struct gy__http_server {
     struct gy__http_routes routes;
     struct gy__http_link *links, *free;
     uint32_t links_made; /* of them some are free */
+    uint32_t shard;
     bool listens, built_in;
     /* What the other shards have still to be told, in order; each buffer is one word to one shard. */
     struct gy_buf *news, *news_last;

@@ -3,7 +3,11 @@
  * Each shard that calls gy_http_listen() in its boot function accepts connections; requests become
  * messages to the actors that registered a route, wherever they live. Answers leave in request
  * order. Framing, limits and time-outs are the server's business and never reach a handler.
- * RFC 9110, RFC 9112. */
+ * RFC 9110, RFC 9112.
+ *
+ * A handler that is not entered before its client left, or before answer_timeout_ns, is not entered
+ * any more. One that died, or returned without answering or keeping its promise, is answered 500; a
+ * full mailbox or queue on the way to it 503. */
 #ifndef GYRE_HTTP_H
 #define GYRE_HTTP_H
 
@@ -50,13 +54,14 @@ struct gy_http_config {
     uint32_t requests_max;    /* per connection; 0 = no limit; the last answer says close */
     uint32_t pipeline_max;    /* requests of one connection in hand at once; reading stops above */
     uint32_t connections_max; /* per shard */
-    uint64_t held_max; /* memory of one connection's requests in hand; reading stops above, bytes */
+    uint64_t held_max; /* bytes of memory for one connection's requests in hand; reading stops above */
     uint64_t head_timeout_ns; /* from the first byte to the end of the head: 408 */
     uint64_t body_timeout_ns; /* for the whole body: 408 */
     uint64_t idle_timeout_ns; /* between requests: closed without a word */
     uint64_t answer_timeout_ns; /* for a handler: 503 */
-    uint64_t write_timeout_ns;  /* without progress of a slow reader: aborted */
-    uint64_t linger_ns;         /* after an answer that closes while the peer still sends */
+    uint64_t write_timeout_ns;  /* and a second per 64 KiB that wait, without a send that ended: aborted */
+    uint64_t linger_ns;         /* after an answer that closes while the peer still sends; and on drain,
+                                 * for a request that may be on its way to an idle connection */
 };
 #define GY_HTTP_CONFIG_INIT(address)                                                               \
     {                                                                                              \
@@ -64,9 +69,9 @@ struct gy_http_config {
             10 * GY_S, 30 * GY_S, 60 * GY_S, 30 * GY_S, 30 * GY_S, 1 * GY_S                        \
     }
 
-/* Serve HTTP on this shard. In boot, before routes are registered. config: copied.
+/* Serve HTTP on this shard. In boot. config: copied, but for the text of listen.
  * Also registers GET /metrics (Prometheus text) and GET /__processes__ (actors as JSON).
- * -> 0; -EINVAL; -EAGAIN. */
+ * -> 0; -EINVAL a limit that makes no sense, or no such address form; -EAGAIN no memory. */
 GY_API GY_MUST_CHECK int gy_http_listen(const struct gy_http_config *config);
 
 /* The port that this shard listens on, for an address with port 0: 0 until the listener is open, which
@@ -74,10 +79,13 @@ GY_API GY_MUST_CHECK int gy_http_listen(const struct gy_http_config *config);
 GY_API unsigned gy_http_port(void);
 
 /* Answer requests at route on this actor, from every shard. route: "/id/name" (any method) or
- * "GET /id/name" or "GET,POST /id/name"; the longest registered prefix by path segments wins, and an actor of the
- * accepting shard wins over one elsewhere. A known path with another method is 405 with Allow, an unknown path 404.
- * HEAD is answered by a GET handler, without its body. route: copied.
- * -> 0; -EINVAL bad route; -EEXIST taken on this shard; -EAGAIN table full. */
+ * "GET /id/name" or "GET,POST /id/name"; copied. The longest registered prefix by path segments
+ * wins, and an actor of the accepting shard wins over one elsewhere. A known path with another
+ * method is 405 with Allow (204 to OPTIONS), an unknown path 404. HEAD is answered by a GET handler,
+ * without its body. A request's path is compared with its escapes decoded, but for %2F; one with a
+ * segment "." or ".." has no route. The other shards learn of it in the turns that follow.
+ * Routes end with their actor.
+ * -> 0; -EINVAL no such route; -EEXIST taken on this shard by an actor that lives; -EAGAIN no memory. */
 GY_API GY_MUST_CHECK int gy_http_route_raw(struct gy_actor *self, const char *route,
                                            const struct gy_verb *verb);
 
@@ -86,26 +94,29 @@ GY_API const struct gy_slice *gy_http_header(const struct gy_http_req *req, cons
 /* The last query parameter of that name, percent-decoded into out[size], ended by 0.
  * -> its length; -ENOENT; -ENOBUFS longer than size - 1; -EINVAL broken escape. */
 GY_API int gy_http_query(const struct gy_http_req *req, const char *name, char *out, size_t size);
+/* 1 if the slice is exactly that text. */
 GY_API int gy_slice_equal(struct gy_slice slice, const char *text);
 
 /* Answer. Copies type and body; from the handler, or later after gy_keep(reply.promise), from the
- * actor's shard. type may be NULL (no Content-Type). -> 0; -ESRCH answered before or client gone;
- * -EAGAIN no buffer: the client gets 503. */
+ * actor's shard. type may be NULL (no Content-Type). status: 200 to 599; 204 and 304 have no body.
+ * -> 0; -ESRCH answered before or client gone; -EAGAIN no buffer: the client gets 503; -EINVAL a
+ * status or type that may not be: the client gets 500. */
 GY_API int gy_http_reply(gy_http_promise reply, int status, const char *type, const void *body,
                          size_t len);
+/* The same with a text/plain body by printf's formats. */
 GY_API int gy_http_replyf(gy_http_promise reply, int status, const char *format, ...)
     GY_PRINTF(3, 4);
 
 /* An answer with headers of its own, built in one buffer. */
 struct gy_http_res {
     struct gy_buf *gy__head;
-    struct gy_buf *gy__body;
     int gy__err;
     int status;
 };
-/* Begin; then any number of gy_http_set (refuses CR, LF, NUL, bad names, and the framing headers
- * Content-Length, Transfer-Encoding, Connection, Date, which are the server's), then one of the ends. The first error is
- * remembered and makes the end answer 500. */
+/* Begin, which takes a buffer; then any number of gy_http_set (refuses CR, LF, NUL, bad names, and
+ * the framing headers Content-Length, Transfer-Encoding, Connection, Date, which are the server's),
+ * then exactly one of the ends, which answers like gy_http_reply. The first error is remembered and
+ * is the end's. */
 GY_API void gy_http_begin(struct gy_http_res *res, int status);
 GY_API int gy_http_set(struct gy_http_res *res, const char *name, const char *value);
 /* Body copied; or body buffer taken. */

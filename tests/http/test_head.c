@@ -53,6 +53,7 @@ static void test_names(void **state)
 static void test_line_ends(void **state)
 {
     static const char text[] = "GET / HTTP/1.0\r\n\r\n";
+    struct gy__http_host known = { 0 };
     struct gy__http_slot slot;
     const char *why = NULL;
 
@@ -63,9 +64,37 @@ static void test_line_ends(void **state)
         slot.method = HTTP_GET;
         slot.headers = slot.inline_headers;
         slot.req.path = (struct gy_slice){ text + 4, 1 };
-        assert_int_equal(gy__http_head_check(&slot, text + len, &why), len < 16 ? 400 : 0);
+        assert_int_equal(gy__http_head_check(&slot, text + len, &known, &why), len < 16 ? 400 : 0);
     }
     assert_non_null(why);
+}
+
+/* What is remembered of one Host lets no other pass. */
+static void test_known_host(void **state)
+{
+    static const char *const hosts[] = { "host", "hos@", "host", "host1", "host@", "hos", "ho@", "",
+                                         "a-very-long-name.example.com:8080",
+                                         "a-very-long-name.example.com:80@0", "host" };
+    struct gy__http_host known = { 0 };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        char text[128];
+        struct gy__http_slot slot;
+        const char *why;
+        size_t len = strlen(hosts[i]);
+
+        memset(&slot, 0, sizeof(slot));
+        strcat(strcat(strcpy(text, "GET / HTTP/1.1\r\nHost: "), hosts[i]), "\r\n\r\n");
+        slot.start = text;
+        slot.method = HTTP_GET;
+        slot.headers = slot.inline_headers;
+        slot.req.path = (struct gy_slice){ text + 4, 1 };
+        slot.headers[0] = (struct gy_http_header){ { text + 16, 4 }, { text + 22, len } };
+        slot.req.header_count = 1;
+        assert_int_equal(gy__http_head_check(&slot, text + strlen(text), &known, &why),
+                         strchr(hosts[i], '@') != NULL ? 400 : 0);
+    }
 }
 
 int main(void)
@@ -74,6 +103,7 @@ int main(void)
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_line_ends),
+        cmocka_unit_test(test_known_host),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
