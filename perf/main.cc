@@ -83,7 +83,7 @@ const std::vector<Row> kRows = {
      gyre_mesh_oneway, {GoalKind::kRatio, 1.6}},
     {"mesh/pairs", "ns", true, 1000000, 150000,
      {{"lap", roof_pairs_lap}, {"lazy", roof_pairs_lazy}}, gyre_mesh_pairs, {GoalKind::kAtC2c, 40}},
-    {"mesh/busy", "ns", true, 2000, 500,
+    {"mesh/busy", "ns", true, 4000, 2000,
      {{"lap", roof_busy}}, gyre_mesh_busy, {GoalKind::kCost, 30000}},
     {"mesh/wake", "ns", true, 3000, 600,
      {{"msg_ring", roof_wake_msg_ring}, {"eventfd", roof_wake_eventfd}, {"futex", roof_wake_futex}},
