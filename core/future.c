@@ -7,7 +7,7 @@
  *
  * A consumer never runs inside the call that completes a future: an answer runs it from the cell
  * that brought it; a discard, or then() on a future already done, queues a cell that continues. */
-#include "core/kernel.h"
+#include "core/future.h"
 
 #include <errno.h>
 #include <string.h>
@@ -64,7 +64,7 @@ static void unlink_owner(struct gy_shard *shard, struct gy__future *future)
 }
 
 /* Reuse the slot if the owner is through with it and nothing else points to it. */
-static void slot_try_free(struct gy_shard *shard, struct gy__future *future)
+void gy__future_try_free(struct gy_shard *shard, struct gy__future *future)
 {
     if (future->state == GY__FUTURE_GONE && future->pins == 0)
         slot_free(shard, future);
@@ -78,7 +78,7 @@ void gy__future_untake(struct gy_shard *shard, struct gy__future *future)
 }
 
 /* The owner is through with it. */
-static void gone(struct gy_shard *shard, struct gy__future *future)
+void gy__future_gone(struct gy_shard *shard, struct gy__future *future)
 {
     if (future->timed)
         gy__timer_cancel(&shard->wheel, &future->timer);
@@ -87,23 +87,32 @@ static void gone(struct gy_shard *shard, struct gy__future *future)
         gy_buf_release(future->value.with.buf);
     future->has_buf = false;
     unlink_owner(shard, future);
+    bool is_group = gy__future_is_group(future);
     future->state = GY__FUTURE_GONE;
-    slot_try_free(shard, future);
+    if (is_group)
+        gy__group_release(shard, future);
+    gy__future_try_free(shard, future);
 }
 
-/* Tell the callee that nobody waits any more. */
-static void tell_callee(struct gy_shard *shard, struct gy__future *future)
+void gy__future_tell(struct gy_shard *shard, struct gy__future *future)
 {
+    /* A chain that waits has nobody who owes it an answer, but something that it waits for. */
+    if (gy__future_is_chain(future) && !(future->pins & GY__PIN_ANSWER_DUE)) {
+        uint64_t input = future->value.chain.input;
+        if (input != 0 && future->callee != GY__FUTURE_SHIELD)
+            gy_discard((gy_fut){ input });
+        return;
+    }
     if (!(future->pins & GY__PIN_ANSWER_DUE))
         return;
     uint32_t peer = (uint32_t)(future->callee >> GY__SHARD_SHIFT);
-    if (peer == shard->index)
+    if (peer == shard->index || future->callee < GY__FUTURE_KINDS)
         gy__kept_discard(shard, gy__future_bits(shard, future));
     else
         gy__mesh_discard(shard, peer, slot_of(shard, future));
 }
 
-static struct gy__future *find(struct gy_shard *shard, gy_fut fut)
+struct gy__future *gy__future_find(struct gy_shard *shard, gy_fut fut)
 {
     uint64_t generation = fut.bits & GY__FUT_GENERATION_MASK;
     uint32_t slot = gy__fut_slot(fut.bits);
@@ -116,7 +125,7 @@ static struct gy__future *find(struct gy_shard *shard, gy_fut fut)
                NULL;
 }
 
-static struct gy_actor *owner_of(struct gy_shard *shard, const struct gy__future *future)
+struct gy_actor *gy__future_owner(struct gy_shard *shard, const struct gy__future *future)
 {
     return future->owner == 0 ? &shard->nobody : gy__actor_at(shard, future->owner);
 }
@@ -125,7 +134,12 @@ static struct gy_actor *owner_of(struct gy_shard *shard, const struct gy__future
 static void consume(struct gy_shard *shard, struct gy__future *future, int res, const void *value,
                     uint32_t size, struct gy_buf *buf)
 {
-    struct gy_actor *owner = owner_of(shard, future);
+    if (future->run == gy__group_input) {
+        gy__future_store(future, res, value, size, buf);
+        gy__group_notify(shard, future);
+        return;
+    }
+    struct gy_actor *owner = gy__future_owner(shard, future);
     struct gy_done done = { future->ctx, res, size, res < 0 ? NULL : value, buf };
     future->state = GY__FUTURE_DONE;
     if (future->timed)
@@ -140,12 +154,12 @@ static void consume(struct gy_shard *shard, struct gy__future *future, int res, 
     /* The owner's end, or its consumer, may have let the slot go already. */
     future = &shard->futures[slot];
     if (future->generation == generation && future->state == GY__FUTURE_DONE)
-        gone(shard, future);
+        gy__future_gone(shard, future);
 }
 
 /* It ended, but its consumer must not run here, or there is none yet: keep the outcome. */
-static void store(struct gy__future *future, int res, const void *value, uint32_t size,
-                  struct gy_buf *buf)
+void gy__future_store(struct gy__future *future, int res, const void *value, uint32_t size,
+                      struct gy_buf *buf)
 {
     future->state = GY__FUTURE_DONE;
     future->res = res;
@@ -170,23 +184,24 @@ void gy__future_answer(struct gy_shard *shard, struct gy_cell *cell)
             consume(shard, future, (int)cell->from.res, cell->payload.word, (uint32_t)cell->fut,
                     buf);
         else
-            store(future, (int)cell->from.res, cell->payload.word, (uint32_t)cell->fut, buf);
+            gy__future_store(future, (int)cell->from.res, cell->payload.word,
+                             (uint32_t)cell->fut, buf);
         return;
     }
     gy__count(&shard->core_counters[GY__COUNT_LATE_ANSWERS], 1);
     gy_buf_release(buf);
-    slot_try_free(shard, future);
+    gy__future_try_free(shard, future);
 }
 
 bool gy__future_discard_left(struct gy_shard *shard, struct gy__future *future)
 {
     bool due = future->pins & GY__PIN_ANSWER_DUE;
     future->pins &= (uint8_t)~GY__PIN_DISCARD_WAITS;
-    slot_try_free(shard, future);
+    gy__future_try_free(shard, future);
     return due;
 }
 
-static void queue_continue(struct gy_shard *shard, struct gy__future *future)
+void gy__future_queue(struct gy_shard *shard, struct gy__future *future)
 {
     if (future->pins & GY__PIN_CONTINUES)
         return;
@@ -205,18 +220,18 @@ void gy__future_continue(struct gy_shard *shard, struct gy_cell *cell)
         consume(shard, future, future->res, value, future->size,
                 future->has_buf ? future->value.with.buf : NULL);
     } else {
-        slot_try_free(shard, future);
+        gy__future_try_free(shard, future);
     }
 }
 
 /* End a pending future before its answer. run_now: the caller is no code of an actor. */
 static void end_early(struct gy_shard *shard, struct gy__future *future, int res, bool run_now)
 {
-    tell_callee(shard, future);
+    gy__future_tell(shard, future);
     if (future->run == NULL || !run_now) {
-        store(future, res, NULL, 0, NULL);
+        gy__future_store(future, res, NULL, 0, NULL);
         if (future->run != NULL)
-            queue_continue(shard, future);
+            gy__future_queue(shard, future);
         return;
     }
     consume(shard, future, res, NULL, 0, NULL);
@@ -228,13 +243,13 @@ static void on_deadline(struct gy_timer *timer)
     struct gy__future *future = GY__CONTAINER(timer, struct gy__future, timer);
     future->timed = false;
     if (future->state == GY__FUTURE_PENDING)
-        end_early(shard, future, future->callee == 0 ? 0 : -ETIMEDOUT, true);
+        end_early(shard, future, future->callee == GY__FUTURE_TIMER ? 0 : -ETIMEDOUT, true);
 }
 
 int gy_deadline(gy_fut fut, uint64_t after_ns)
 {
     struct gy_shard *shard = gy__self();
-    struct gy__future *future = find(shard, fut);
+    struct gy__future *future = gy__future_find(shard, fut);
     if (future == NULL || future->state != GY__FUTURE_PENDING)
         return -EINVAL;
     if (!future->timed)
@@ -248,7 +263,7 @@ int gy_deadline(gy_fut fut, uint64_t after_ns)
 gy_fut gy_after(uint64_t after_ns)
 {
     struct gy_shard *shard = gy__self();
-    struct gy__future *future = gy__future_take(shard, shard->context.actor, 0);
+    struct gy__future *future = gy__future_take(shard, shard->context.actor, GY__FUTURE_TIMER);
     if (future == NULL) {
         gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
         return gy__fut_refused(-EAGAIN);
@@ -297,30 +312,30 @@ int gy_then_raw(struct gy_actor *self, gy_fut fut,
 {
     struct gy_shard *shard = gy__self();
     int refused = gy_refused(fut);
-    struct gy__future *future = find(shard, fut);
+    struct gy__future *future = gy__future_find(shard, fut);
     if (__builtin_expect(future == NULL, 0))
         return then_refused(shard, self, refused < 0 ? refused : -EINVAL, run, ctx);
     if (future->run != NULL)
         return -EBUSY;
-    if (owner_of(shard, future) != self)
+    if (gy__future_owner(shard, future) != self)
         return then_refused(shard, self, -EINVAL, run, ctx);
     future->run = run;
     future->ctx = ctx;
     if (future->state == GY__FUTURE_DONE)
-        queue_continue(shard, future);
+        gy__future_queue(shard, future);
     return 0;
 }
 
 void gy_discard(gy_fut fut)
 {
     struct gy_shard *shard = gy__self();
-    struct gy__future *future = find(shard, fut);
+    struct gy__future *future = gy__future_find(shard, fut);
     if (future == NULL || (future->state == GY__FUTURE_DONE && future->run != NULL))
         return;
     if (future->state == GY__FUTURE_DONE || future->run == NULL) {
         if (future->state == GY__FUTURE_PENDING)
-            tell_callee(shard, future);
-        gone(shard, future);
+            gy__future_tell(shard, future);
+        gy__future_gone(shard, future);
         return;
     }
     end_early(shard, future, -ECANCELED, false);
@@ -329,9 +344,15 @@ void gy_discard(gy_fut fut)
 void gy_forget(gy_fut fut)
 {
     struct gy_shard *shard = gy__self();
-    struct gy__future *future = find(shard, fut);
-    if (future != NULL)
-        gone(shard, future);
+    struct gy__future *future = gy__future_find(shard, fut);
+    if (future == NULL)
+        return;
+    /* An input of a combinator is not the caller's to forget any more; nor can a chain's: what it
+     * waits for would go on for nobody. */
+    if (future->run == gy__group_input || gy__future_is_chain(future))
+        gy_discard(fut);
+    else
+        gy__future_gone(shard, future);
 }
 
 void gy__futures_actor_died(struct gy_shard *shard, struct gy_actor *actor)
@@ -339,7 +360,7 @@ void gy__futures_actor_died(struct gy_shard *shard, struct gy_actor *actor)
     while (actor->gy__futures != 0) {
         struct gy__future *future = &shard->futures[actor->gy__futures];
         if (future->state == GY__FUTURE_PENDING)
-            tell_callee(shard, future);
-        gone(shard, future);
+            gy__future_tell(shard, future);
+        gy__future_gone(shard, future);
     }
 }

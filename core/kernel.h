@@ -126,24 +126,39 @@ enum gy__future_state {
 enum gy__future_pins {
     GY__PIN_ANSWER_DUE = 1,    /* the callee will answer once */
     GY__PIN_CONTINUES = 2,     /* a cell that runs the consumer is queued */
+    GY__PIN_GROUP = 8,         /* input of a combinator that still stands */
     GY__PIN_DISCARD_WAITS = 4, /* listed at the mesh until the ring to the callee has room */
 };
 struct gy__future {
     uint64_t generation;   /* 34 bits, never 0 */
     uint32_t owner;        /* slot of the actor that called */
     uint8_t state;
-    bool timed;            /* the timer's fields are in use */
+    uint8_t when : 4;      /* of a chain: enum gy_chain_when */
+    bool timed : 1;        /* the timer's fields are in use */
     bool has_buf;          /* value.with.buf is owned */
     uint8_t pins;          /* what else points to the slot: it is reused only when nothing does */
     void (*run)(struct gy_actor *self, const struct gy_done *done); /* the consumer, or NULL */
     uint64_t ctx;
     uint32_t next, prev;   /* of the same owner; free list; waiting discards */
-    uint64_t callee;       /* pid bits, 0 for a bare timer */
+    uint64_t callee;       /* pid bits, or enum gy__future_kind (core/future.h) */
     int32_t res;
     uint32_t size;
     union {
         uint64_t word[GY_MSG_INLINE / 8];
         uint64_t next_discard; /* of those that wait: they have no value */
+        struct {
+            uint32_t first, missing; /* inputs; how many of them have not ended */
+            int32_t error;           /* the first one's */
+        } group;                     /* of a combinator, whose outcome has no value */
+        struct {
+            union {
+                void (*run)(struct gy_actor *self, const struct gy_done *done, gy_promise out);
+                gy_fut (*next)(struct gy_actor *self, uint64_t ctx);
+            } u;
+            int (*body)(struct gy_actor *self, uint64_t ctx, const struct gy_done *done);
+            uint64_t ctx;
+            uint64_t input; /* what it waits for, 0 = nothing now */
+        } chain;
         struct {
             uint64_t word[GY_MSG_INLINE_WITH_BUF / 8];
             struct gy_buf *buf; /* if has_buf */
@@ -281,6 +296,10 @@ static inline gy_fut gy__fut_refused(int err)
 
 /* ---- core/promise.c ---- */
 int gy__kept_open(struct gy_shard *shard);
+/* A record for a promise, in an actor's list. -> 0, -EAGAIN. */
+GY_MUST_CHECK int gy__keep(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise);
+/* The promise of the code that runs was neither answered nor kept: answer it so. */
+void gy__abandon(struct gy_shard *shard);
 void gy__answer(struct gy_shard *shard, uint64_t promise, int res, const void *value, size_t size,
                 struct gy_buf *buf);
 /* The caller gave up: the record goes, its answer is sent for the callee. */

@@ -48,7 +48,8 @@ static void kept_free(struct gy_shard *shard, uint32_t *link)
     if (kept->prev != 0)
         shard->kept[kept->prev].next = kept->next;
     else
-        gy__actor_at(shard, kept->actor)->gy__kept = kept->next;
+        (kept->actor == 0 ? &shard->nobody : gy__actor_at(shard, kept->actor))->gy__kept =
+            kept->next;
     if (kept->next != 0)
         shard->kept[kept->next].prev = kept->prev;
     kept->hash_next = shard->kept_free;
@@ -56,11 +57,8 @@ static void kept_free(struct gy_shard *shard, uint32_t *link)
     shard->kept_live--;
 }
 
-int gy_keep(gy_promise promise)
+int gy__keep(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise)
 {
-    struct gy_shard *shard = gy__self();
-    if (promise.bits == 0 || promise.bits != shard->context.promise)
-        return -ESRCH;
     uint32_t index = shard->kept_free;
     if (index != 0)
         shard->kept_free = shard->kept[index].hash_next;
@@ -68,17 +66,26 @@ int gy_keep(gy_promise promise)
         index = ++shard->kept_used;
     else
         return -EAGAIN;
-    struct gy_actor *actor = shard->context.actor;
     struct gy__kept *kept = &shard->kept[index];
-    uint32_t *bucket = bucket_of(shard, promise.bits);
-    *kept = (struct gy__kept){ promise.bits, gy__actor_slot(actor), *bucket, actor->gy__kept, 0 };
+    uint32_t *bucket = bucket_of(shard, promise);
+    *kept = (struct gy__kept){ promise, gy__actor_slot(actor), *bucket, actor->gy__kept, 0 };
     *bucket = index;
     if (kept->next != 0)
         shard->kept[kept->next].prev = index;
     actor->gy__kept = index;
     shard->kept_live++;
-    shard->context.promise = 0;
     return 0;
+}
+
+int gy_keep(gy_promise promise)
+{
+    struct gy_shard *shard = gy__self();
+    if (promise.bits == 0 || promise.bits != shard->context.promise)
+        return -ESRCH;
+    int err = gy__keep(shard, shard->context.actor, promise.bits);
+    if (err == 0)
+        shard->context.promise = 0;
+    return err;
 }
 
 int gy_discarded(gy_promise promise)

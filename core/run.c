@@ -52,8 +52,10 @@ static __attribute__((noinline)) void run_stashed(struct gy_shard *shard, struct
     gy__cell_drop(shard, cell, -EAGAIN);
 }
 
-static __attribute__((noinline)) void run_abandoned(struct gy_shard *shard, uint64_t promise)
+__attribute__((noinline)) void gy__abandon(struct gy_shard *shard)
 {
+    uint64_t promise = shard->context.promise;
+    shard->context.promise = 0;
     gy__count(&shard->core_counters[GY__COUNT_ABANDONED], 1);
     gy__answer(shard, promise, -EOWNERDEAD, NULL, 0, NULL);
 }
@@ -84,7 +86,7 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
     gy__count(&gy__stats_of(actor)->cells, 1);
     verb->run(actor, &cell->payload, cell->payload.with.buf, (gy_promise){ cell->fut });
     if (__builtin_expect(shard->context.promise != 0, 0))
-        run_abandoned(shard, shard->context.promise);
+        gy__abandon(shard);
     if (__builtin_expect(actor->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED), 0))
         gy__actor_finish(shard, actor, actor->gy__why);
 }

@@ -1,0 +1,365 @@
+/* core/combine.c - futures made of futures.
+ *
+ * A combinator (all, any, settle) is a slot whose value holds the first of its inputs; each input's
+ * ctx holds the combinator's slot and the next input. Inputs are pinned by the combinator and keep their outcome,
+ * so that its consumer can look at them; they are let go with it. Its outcome is fixed once: whatever inputs do later changes nothing.
+ *
+ * A chain is a slot whose value holds a function and what it waits for; the consumer of that future is
+ * chain_run, whose ctx are the chain's bits. The function answers the chain as one answers a call, so
+ * the answer comes by a cell, and a chain of chains does not nest. A loop is a chain that waits again. */
+#include "core/future.h"
+
+#include "gyre/future.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- groups ---- */
+
+void gy__group_input(struct gy_actor *self, const struct gy_done *done)
+{
+    (void)self, (void)done;
+    GY_ASSERT(!"consumed by its combinator");
+}
+
+/* An input's ctx: the combinator's slot (20 bits), the next input (20), its place in the array. */
+static uint64_t input_ctx(uint32_t group, uint32_t next, uint32_t index)
+{
+    return group | (uint64_t)next << 20 | (uint64_t)index << 40;
+}
+static uint32_t group_of(const struct gy__future *input)
+{
+    return (uint32_t)input->ctx & 0xFFFFF;
+}
+static uint32_t next_input(const struct gy__future *input)
+{
+    return (uint32_t)(input->ctx >> 20) & 0xFFFFF;
+}
+static uint32_t index_of(const struct gy__future *input)
+{
+    return (uint32_t)(input->ctx >> 40);
+}
+
+/* The outcome is fixed; inputs that have not ended are discarded. */
+static void group_decide(struct gy_shard *shard, struct gy__future *group, int res)
+{
+    gy__future_store(group, res, NULL, 0, NULL);
+    for (uint32_t i = group->value.group.first; i != 0; i = next_input(&shard->futures[i])) {
+        struct gy__future *input = &shard->futures[i];
+        if (input->state != GY__FUTURE_PENDING)
+            continue;
+        gy__future_tell(shard, input);
+        gy__future_store(input, -ECANCELED, NULL, 0, NULL);
+    }
+    if (group->run != NULL)
+        gy__future_queue(shard, group);
+}
+
+/* One more input has ended with res; index: its place. */
+static void group_count(struct gy_shard *shard, struct gy__future *group, int res, uint32_t index)
+{
+    bool last = --group->value.group.missing == 0;
+    if (res < 0 && group->value.group.error == 0)
+        group->value.group.error = res;
+    switch (group->callee) {
+    case GY__FUTURE_ALL:
+        if (res < 0 || last)
+            group_decide(shard, group, res < 0 ? res : 0);
+        break;
+    case GY__FUTURE_ANY:
+        if (res >= 0 || last)
+            group_decide(shard, group, res >= 0 ? (int)index : group->value.group.error);
+        break;
+    default:
+        if (last)
+            group_decide(shard, group, 0);
+        break;
+    }
+}
+
+void gy__group_notify(struct gy_shard *shard, struct gy__future *input)
+{
+    struct gy__future *group = &shard->futures[group_of(input)];
+    if (group->state == GY__FUTURE_PENDING)
+        group_count(shard, group, input->res, index_of(input));
+}
+
+void gy__group_release(struct gy_shard *shard, struct gy__future *group)
+{
+    uint32_t slot = group->value.group.first;
+    group->value.group.first = 0;
+    while (slot != 0) {
+        struct gy__future *input = &shard->futures[slot];
+        slot = next_input(input);
+        input->pins &= (uint8_t)~GY__PIN_GROUP;
+        if (input->state == GY__FUTURE_GONE) {
+            gy__future_try_free(shard, input);
+            continue;
+        }
+        if (input->state == GY__FUTURE_PENDING)
+            gy__future_tell(shard, input);
+        gy__future_gone(shard, input);
+    }
+}
+
+/* Make a future an input of the group. -> false with *err if it cannot be one. */
+static bool group_link(struct gy_shard *shard, struct gy__future *group, gy_fut fut, uint32_t index,
+                       int *err)
+{
+    struct gy__future *input = gy__future_find(shard, fut);
+    *err = gy_refused(fut);
+    if (*err == 0 && input == NULL)
+        *err = -EINVAL;
+    if (*err == 0 && (input->run != NULL || input->owner != group->owner))
+        *err = input->run != NULL ? -EBUSY : -EINVAL;
+    if (*err < 0)
+        return false;
+    input->run = gy__group_input;
+    input->ctx = input_ctx(gy__future_slot(shard, group), group->value.group.first, index);
+    input->pins |= GY__PIN_GROUP;
+    group->value.group.first = gy__future_slot(shard, input);
+    return true;
+}
+
+static void discard_all(const gy_fut *futs, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        gy_discard(futs[i]);
+}
+
+static gy_fut group_make(const gy_fut *futs, unsigned n, enum gy__future_kind kind)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__future *group = gy__future_take(shard, shard->context.actor, kind);
+    if (group == NULL) {
+        discard_all(futs, n);
+        gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
+        return gy__fut_refused(-EAGAIN);
+    }
+    group->pins = 0;
+    group->value.group.first = 0;
+    group->value.group.missing = n + 1;
+    group->value.group.error = 0;
+    /* Linked first and counted then, so that the first decision finds all inputs to discard. */
+    for (unsigned i = 0; i < n; i++) {
+        int err;
+        if (!group_link(shard, group, futs[i], i, &err))
+            group->value.group.error = group->value.group.error == 0 ? err :
+                                                                      group->value.group.error;
+    }
+    for (unsigned i = 0; i < n && group->state == GY__FUTURE_PENDING; i++) {
+        struct gy__future *input = gy__future_find(shard, futs[i]);
+        bool linked = input != NULL && input->run == gy__group_input &&
+                      &shard->futures[group_of(input)] == group && index_of(input) == i;
+        if (!linked)
+            group_count(shard, group, group->value.group.error, i);
+        else if (input->state == GY__FUTURE_DONE)
+            group_count(shard, group, input->res, i);
+    }
+    /* The one counted too many at first kept a group of ended inputs from deciding half-way. */
+    if (group->state == GY__FUTURE_PENDING && --group->value.group.missing == 0)
+        group_decide(shard, group,
+                     kind != GY__FUTURE_ANY ? 0 : n == 0 ? -EINVAL : group->value.group.error);
+    return (gy_fut){ gy__future_bits(shard, group) };
+}
+
+gy_fut gy_all(const gy_fut *futs, unsigned n)
+{
+    return group_make(futs, n, GY__FUTURE_ALL);
+}
+
+gy_fut gy_any(const gy_fut *futs, unsigned n)
+{
+    return group_make(futs, n, GY__FUTURE_ANY);
+}
+
+gy_fut gy_settle(const gy_fut *futs, unsigned n)
+{
+    return group_make(futs, n, GY__FUTURE_SETTLE);
+}
+
+int gy_value_raw(gy_fut fut, void *out, size_t size)
+{
+    int refused = gy_refused(fut);
+    struct gy__future *future = gy__future_find(gy__self(), fut);
+    if (refused < 0)
+        return refused;
+    if (future == NULL)
+        return -EINVAL;
+    if (future->state == GY__FUTURE_PENDING)
+        return -EAGAIN;
+    if (future->res < 0 || out == NULL)
+        return future->res;
+    if (size != future->size)
+        return -EINVAL;
+    memcpy(out, future->value.word, size);
+    return future->res;
+}
+
+/* ---- pairs ---- */
+
+gy_fut gy_pair(struct gy_actor *self, gy_promise *out)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__future *future = gy__future_take(shard, self, GY__FUTURE_PAIR);
+    if (future == NULL) {
+        *out = (gy_promise){ 0 };
+        gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
+        return gy__fut_refused(-EAGAIN);
+    }
+    gy_fut fut = { gy__future_bits(shard, future) };
+    if (gy__keep(shard, self, fut.bits) < 0) {
+        gy__future_untake(shard, future);
+        *out = (gy_promise){ 0 };
+        return gy__fut_refused(-EAGAIN);
+    }
+    *out = (gy_promise){ fut.bits };
+    return fut;
+}
+
+/* ---- chains ---- */
+
+static void chain_run(struct gy_actor *self, const struct gy_done *done);
+
+/* Wait for fut, with chain_run as its consumer; what goes wrong comes by a cell as well. */
+static void chain_wait(struct gy_shard *shard, struct gy_actor *self, struct gy__future *chain,
+                       gy_fut fut)
+{
+    uint64_t bits = gy__future_bits(shard, chain);
+    chain->value.chain.input = fut.bits;
+    int err = gy_then_raw(self, fut, chain_run, bits);
+    if (err < 0) {
+        chain->value.chain.input = 0;
+        chain->pins |= GY__PIN_ANSWER_DUE;
+        gy__answer(shard, bits, err, NULL, 0, NULL);
+    }
+}
+
+static struct gy__future *chain_take(struct gy_shard *shard, struct gy_actor *self, gy_fut fut,
+                                     enum gy__future_kind kind)
+{
+    struct gy__future *chain = gy__future_take(shard, self, kind);
+    if (chain == NULL) {
+        gy_discard(fut);
+        gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
+        return NULL;
+    }
+    chain->pins = 0;
+    return chain;
+}
+
+gy_fut gy_chain_raw(struct gy_actor *self, gy_fut fut, enum gy_chain_when when,
+                    void (*run)(struct gy_actor *self, const struct gy_done *done, gy_promise out),
+                    uint64_t ctx)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__future *chain = chain_take(shard, self, fut, GY__FUTURE_CHAIN);
+    if (chain == NULL)
+        return gy__fut_refused(-EAGAIN);
+    chain->value.chain.u.run = run;
+    chain->value.chain.ctx = ctx;
+    chain->when = (uint8_t)when;
+    chain_wait(shard, self, chain, fut);
+    return (gy_fut){ gy__future_bits(shard, chain) };
+}
+
+gy_fut gy_undiscardable(struct gy_actor *self, gy_fut fut)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__future *chain = chain_take(shard, self, fut, GY__FUTURE_SHIELD);
+    if (chain == NULL)
+        return gy__fut_refused(-EAGAIN);
+    chain_wait(shard, self, chain, fut);
+    return (gy_fut){ gy__future_bits(shard, chain) };
+}
+
+gy_fut gy_loop_raw(struct gy_actor *self, gy_fut (*next)(struct gy_actor *self, uint64_t ctx),
+                   int (*body)(struct gy_actor *self, uint64_t ctx, const struct gy_done *done),
+                   uint64_t ctx)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__future *chain = chain_take(shard, self, (gy_fut){ 0 }, GY__FUTURE_LOOP);
+    if (chain == NULL)
+        return gy__fut_refused(-EAGAIN);
+    uint64_t bits = gy__future_bits(shard, chain);
+    chain->value.chain.u.next = next;
+    chain->value.chain.body = body;
+    chain->value.chain.ctx = ctx;
+    chain->value.chain.input = 0;
+    /* next() is the caller's code and may end this very loop. */
+    gy_fut fut = next(self, ctx);
+    chain = gy__future_find(shard, (gy_fut){ bits });
+    if (chain != NULL)
+        chain_wait(shard, self, chain, fut);
+    else
+        gy_discard(fut);
+    return (gy_fut){ bits };
+}
+
+static bool chain_wants(const struct gy__future *chain, int res)
+{
+    if (chain->callee == GY__FUTURE_SHIELD)
+        return false;
+    switch (chain->when) {
+    case GY_WHEN_READY:
+        return res >= 0;
+    case GY_WHEN_FAILED:
+        return res < 0 && res != -ECANCELED && res != -EOWNERDEAD;
+    case GY_WHEN_NOT_READY:
+        return res < 0;
+    default:
+        return true;
+    }
+}
+
+/* One round of a loop has ended. */
+static void loop_round(struct gy_shard *shard, struct gy_actor *self, struct gy__future *chain,
+                       const struct gy_done *done)
+{
+    uint64_t bits = gy__future_bits(shard, chain);
+    struct gy_done mine = *done;
+    mine.ctx = chain->value.chain.ctx;
+    int res = chain->value.chain.body(self, mine.ctx, &mine);
+    chain = gy__future_find(shard, (gy_fut){ bits });
+    if (chain == NULL || chain->state != GY__FUTURE_PENDING)
+        return;
+    if (res == 1) {
+        gy_fut fut = chain->value.chain.u.next(self, mine.ctx);
+        chain = gy__future_find(shard, (gy_fut){ bits });
+        if (chain != NULL && chain->state == GY__FUTURE_PENDING)
+            chain_wait(shard, self, chain, fut);
+        else
+            gy_discard(fut);
+        return;
+    }
+    chain->pins |= GY__PIN_ANSWER_DUE;
+    gy__answer(shard, bits, res, NULL, 0, NULL);
+}
+
+static void chain_run(struct gy_actor *self, const struct gy_done *done)
+{
+    struct gy_shard *shard = gy__self();
+    uint64_t bits = done->ctx;
+    struct gy__future *chain = gy__future_find(shard, (gy_fut){ bits });
+    if (chain == NULL || chain->state != GY__FUTURE_PENDING) {
+        gy_buf_release(done->buf);
+        return;
+    }
+    chain->value.chain.input = 0;
+    if (chain->callee == GY__FUTURE_LOOP) {
+        loop_round(shard, self, chain, done);
+        return;
+    }
+    chain->pins |= GY__PIN_ANSWER_DUE;
+    if (!chain_wants(chain, done->res)) {
+        gy__answer(shard, bits, done->res, done->value, done->size, done->buf);
+        return;
+    }
+    struct gy_done mine = *done;
+    mine.ctx = chain->value.chain.ctx;
+    void (*run)(struct gy_actor *, const struct gy_done *, gy_promise) = chain->value.chain.u.run;
+    shard->context.promise = bits;
+    run(self, &mine, (gy_promise){ bits });
+    if (shard->context.promise != 0)
+        gy__abandon(shard);
+}

@@ -1,0 +1,53 @@
+/* core/future.h - the future slot as the files that work on it see it: future.c (a slot's life, calls,
+ * deadlines, consumers) and combine.c (futures made of futures). */
+#ifndef GYRE_CORE_FUTURE_H
+#define GYRE_CORE_FUTURE_H
+
+#include "core/kernel.h"
+
+/* What a slot waits for, in place of a callee's pid (whose slot is never 0). */
+enum gy__future_kind {
+    GY__FUTURE_TIMER, /* ready in time */
+    GY__FUTURE_PAIR,  /* its own actor answers */
+    GY__FUTURE_ALL,
+    GY__FUTURE_ANY,
+    GY__FUTURE_SETTLE,
+    GY__FUTURE_CHAIN,  /* what a function makes of another future */
+    GY__FUTURE_SHIELD, /* the same, but a discard ends here */
+    GY__FUTURE_LOOP,
+    GY__FUTURE_KINDS
+};
+static inline bool gy__future_is_group(const struct gy__future *future)
+{
+    return future->callee >= GY__FUTURE_ALL && future->callee <= GY__FUTURE_SETTLE;
+}
+static inline bool gy__future_is_chain(const struct gy__future *future)
+{
+    return future->callee >= GY__FUTURE_CHAIN && future->callee < GY__FUTURE_KINDS;
+}
+
+/* The slot of a handle if it is pending or done, else NULL. */
+struct gy__future *gy__future_find(struct gy_shard *shard, gy_fut fut);
+struct gy_actor *gy__future_owner(struct gy_shard *shard, const struct gy__future *future);
+/* Keep the outcome in the slot: it is DONE. */
+void gy__future_store(struct gy__future *future, int res, const void *value, uint32_t size,
+                      struct gy_buf *buf);
+/* A cell will run the consumer of a done future. */
+void gy__future_queue(struct gy_shard *shard, struct gy__future *future);
+/* Whatever it waits for is told that nobody waits any more. */
+void gy__future_tell(struct gy_shard *shard, struct gy__future *future);
+/* The owner is through with it. */
+void gy__future_gone(struct gy_shard *shard, struct gy__future *future);
+void gy__future_try_free(struct gy_shard *shard, struct gy__future *future);
+
+/* ---- core/combine.c ---- */
+
+/* The consumer of a combinator's inputs: never called, only recognised. Such an input keeps its
+ * outcome in its slot until the combinator lets it go. */
+void gy__group_input(struct gy_actor *self, const struct gy_done *done);
+/* An input has stored its outcome. */
+void gy__group_notify(struct gy_shard *shard, struct gy__future *input);
+/* The combinator is gone: so are its inputs. */
+void gy__group_release(struct gy_shard *shard, struct gy__future *group);
+
+#endif
