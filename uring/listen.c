@@ -52,6 +52,8 @@ bool gy__listen_start(struct gy__uring *u, struct gy_op *op)
             return true;
         }
     }
+    if (fd < 0)
+        gy__uring_logf(u, 2, "listen %s: %s", op->u.listen.addr, strerror(-fd));
     if (fd >= 0)
         u->listeners[u->listeners_n++] = fd; /* the table has no more entries than this array */
     gy__uring_done(u, op, fd);
@@ -139,8 +141,8 @@ static void accept_queued(struct gy__uring *u, struct gy_op *op)
     }
 }
 
-/* The accept has no entry any more. The first time, handshakes under way get their moment; the
- * second time both operations end, the accept first. */
+/* The accept has no entry any more, and is cancelled, so that sweeps find it. The first time,
+ * handshakes under way get their moment; the second time both operations end, the accept first. */
 static void unlisten_step(struct gy__uring *u, struct gy_op *op)
 {
     uint64_t now_ns = gy__uring_now();
@@ -161,12 +163,6 @@ static void unlisten_step(struct gy__uring *u, struct gy_op *op)
 
 bool gy__accept_start(struct gy__uring *u, struct gy_op *op)
 {
-    if (gy__op_is(op, GY__OP_UNLISTENED)) {
-        /* Its moment has passed, or an earlier retry woke it; completions are told at a sweep. */
-        gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
-        u->lists_dirty = true;
-        return true;
-    }
     if (!gy__uring_room(u, 1))
         return false;
     struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);

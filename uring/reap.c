@@ -53,44 +53,44 @@ int gy__uring_enter(struct gy__uring *u)
 
 void gy__uring_dispatch(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags)
 {
-    u->counts[GY__COUNT_CQES]++;
     unsigned tag = (unsigned)(user_data & GY__TAG_MASK);
-    bool ours = tag != GY__TAG_OWN || ((user_data >> 3) & 31) == GY__OWN_CANCEL ||
-                ((user_data >> 3) & 31) == GY__OWN_EVENT;
-    if (ours && !(flags & IORING_CQE_F_MORE)) {
+    struct gy_op *op = (struct gy_op *)(uintptr_t)(user_data & ~(uint64_t)GY__TAG_MASK);
+    if (tag == GY__TAG_OWN) {
+        gy__own_reaped(u, user_data, res, flags);
+        return;
+    }
+    if (!(flags & IORING_CQE_F_MORE)) {
         GY__URING_ASSERT(u, u->in_kernel > 0);
         u->in_kernel--;
     }
-    struct gy_op *op = (struct gy_op *)(uintptr_t)(user_data & ~(uint64_t)GY__TAG_MASK);
-    switch (tag) {
-    case GY__TAG_OP:
+    GY__URING_ASSERT(u, gy__op_state(op) == GY__OP_KERNEL);
+    if (tag == GY__TAG_OP) {
         gy__uring_op_reaped(u, op, res, flags);
-        break;
-    case GY__TAG_CLOSE:
+    } else {
+        GY__URING_ASSERT(u, tag == GY__TAG_CLOSE);
         gy__close_half_reaped(u, op, res);
-        break;
-    default:
-        GY__URING_ASSERT(u, tag == GY__TAG_OWN);
-        gy__wake_reaped(u, user_data, res, flags);
-        break;
     }
 }
 
+/* Only this function moves the head of the queue; the kernel moves the tail, in our system calls
+ * only, of which there may be some inside a completion. */
 static unsigned reap(struct gy__uring *u, unsigned max)
 {
-    struct io_uring *io = &u->ring.io;
-    unsigned n = 0;
-    for (; n < max && io_uring_cq_ready(io) > 0; n++) {
-        struct io_uring_cqe *cqe = NULL;
-        if (io_uring_peek_cqe(io, &cqe) != 0)
-            break;
-        /* Copied: from here on the kernel may write over it. */
+    struct io_uring_cq *cq = &u->ring.io.cq;
+    unsigned head = *cq->khead, n = 0;
+    unsigned ready = io_uring_cq_ready(&u->ring.io);
+    if (ready > max)
+        ready = max;
+    for (; n < ready; n++) {
+        const struct io_uring_cqe *cqe = &cq->cqes[head & cq->ring_mask];
         uint64_t user_data = cqe->user_data;
         int32_t res = cqe->res;
         uint32_t flags = cqe->flags;
-        io_uring_cq_advance(io, 1);
+        /* Copied: from here on the kernel may write over it. release: after the reads. */
+        io_uring_smp_store_release(cq->khead, ++head);
         gy__uring_dispatch(u, user_data, res, flags);
     }
+    u->counts[GY__COUNT_CQES] += n;
     return n;
 }
 

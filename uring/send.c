@@ -4,7 +4,8 @@
  *
  * gy__driver[1] counts the bytes sent, from which the next entry is made: one piece by SEND, several
  * by SENDMSG, whose msghdr lives in a slot of the shard until the completion. Without a free slot
- * the pieces go one by one.
+ * the pieces go one by one. gy__driver[0] holds while the kernel has the entry: the slot, the bytes
+ * asked for, and whether they are the last, so that the usual end needs no second walk.
  *
  * A send-and-close hard-links its last entry to the CLOSE of the handle, so that the close runs also
  * when the send fails (after a plain link it would be cancelled, and the descriptor would leak). The
@@ -24,7 +25,7 @@ struct chunk {
     bool last; /* nothing is left behind it */
 };
 
-static struct chunk next_chunk(const struct gy_op *op, uint32_t pieces_max)
+static struct chunk walk(const struct gy_op *op, uint32_t pieces_max)
 {
     struct chunk chunk = {0};
     const struct gy_iov *iov = op->u.send.iov;
@@ -61,14 +62,28 @@ static struct chunk next_chunk(const struct gy_op *op, uint32_t pieces_max)
     return chunk;
 }
 
+static inline struct chunk next_chunk(const struct gy_op *op, uint32_t pieces_max)
+{
+    const struct gy_iov *iov = op->u.send.iov;
+    if (op->u.send.n == 1 && op->gy__driver[1] == 0 && iov->len > 0 && iov->len <= GY__SEND_MAX)
+        return (struct chunk){.count = 1, .bytes = iov->len, .last = true};
+    return walk(op, pieces_max);
+}
+
+/* ---- gy__driver[0] while the kernel has the entry ---- */
+
+#define ASKED_SHIFT 16
+#define LAST (UINT64_C(1) << 63)
+_Static_assert(GY__SEND_SLOTS < 1u << ASKED_SHIFT, "a slot's number fits");
+_Static_assert((uint64_t)GY__SEND_MAX << ASKED_SHIFT < LAST, "so do the bytes");
+
 static void release_slot(struct gy__uring *u, struct gy_op *op)
 {
-    uint32_t slot = (uint32_t)op->gy__driver[0];
+    uint32_t slot = (uint32_t)(op->gy__driver[0] & ((1u << ASKED_SHIFT) - 1));
     if (slot == 0)
         return;
     u->slots[slot - 1].next = u->slots_free;
     u->slots_free = slot;
-    op->gy__driver[0] = 0;
 }
 
 static void prepare_vector(struct gy__uring *u, struct io_uring_sqe *entry, struct gy_op *op,
@@ -77,7 +92,7 @@ static void prepare_vector(struct gy__uring *u, struct io_uring_sqe *entry, stru
     uint32_t number = u->slots_free;
     struct gy__send_slot *slot = &u->slots[number - 1];
     u->slots_free = slot->next;
-    op->gy__driver[0] = number;
+    op->gy__driver[0] |= number;
     memset(&slot->msg, 0, sizeof(slot->msg));
     /* The kernel only reads what it sends. */
     slot->msg.msg_iov = (struct iovec *)(uintptr_t)&op->u.send.iov[chunk->first];
@@ -93,6 +108,11 @@ static bool start_close(struct gy__uring *u, struct gy_op *op)
     gy__op_set(op, GY__OP_CLOSING);
     gy__op_set_state(op, GY__OP_KERNEL);
     return true;
+}
+
+static int32_t clamp(uint64_t sent)
+{
+    return sent > INT32_MAX ? INT32_MAX : (int32_t)sent;
 }
 
 /* The send is over, with this result; what remains is the close. */
@@ -127,7 +147,7 @@ bool gy__send_start(struct gy__uring *u, struct gy_op *op)
     if (!gy__uring_room(u, closes ? 2 : 1))
         return false;
     struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
-    op->gy__driver[0] = 0;
+    op->gy__driver[0] = (uint64_t)chunk.bytes << ASKED_SHIFT | (chunk.last ? LAST : 0);
     if (chunk.count > 1)
         prepare_vector(u, entry, op, &chunk);
     else
@@ -149,13 +169,18 @@ void gy__send_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_
     GY__URING_ASSERT(u, !gy__op_is(op, GY__OP_SENT));
     release_slot(u, op);
     bool canceled = gy__op_is(op, GY__OP_CANCELED);
-    if (res > 0)
+    if (res > 0) {
         op->gy__driver[1] += (uint32_t)res;
+        uint64_t asked = op->gy__driver[0] >> ASKED_SHIFT;
+        if (asked == ((uint32_t)res | LAST >> ASKED_SHIFT)) {
+            finish(u, op, clamp(op->gy__driver[1]));
+            return;
+        }
+    }
     if (res > 0 || res == -EINTR) {
         struct chunk rest = next_chunk(op, 1);
         if (rest.count == 0) {
-            uint64_t sent = op->gy__driver[1];
-            finish(u, op, sent > INT32_MAX ? INT32_MAX : (int32_t)sent);
+            finish(u, op, clamp(op->gy__driver[1]));
         } else if (canceled) {
             finish(u, op, -ECANCELED);
         } else if (gy__op_is(op, GY__OP_CLOSING)) {

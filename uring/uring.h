@@ -7,7 +7,7 @@
  * or on exactly one list of the driver. Its state says which. The driver's words in an operation:
  *
  *     state    gy__driver[0]                    gy__driver[1]
- *     KERNEL   slot + 1 of a vectored send      bytes sent, or the result once that is known
+ *     KERNEL   of a send: see send.c            bytes sent, or the result once that is known
  *     lists    the next on the list             the same; of LISTEN and ACCEPT a time to give up at
  *
  * user_data of an entry is the operation's address, with TAG_CLOSE for the second entry of a
@@ -169,7 +169,7 @@ void gy__uring_flush_unsent(struct gy__uring *u);
 void gy__uring_sweep(struct gy__uring *u);
 void gy__uring_check_kinds(struct gy__uring *u);
 const char *gy__op_kind_name(uint8_t kind);
-/* A completion arrived for the operation's entry. */
+/* A completion arrived for the entry of an operation in state KERNEL. */
 void gy__uring_op_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
 
 /* Put on a list in a state; res or progress in gy__driver[1] stays. */
@@ -219,7 +219,8 @@ static inline bool gy__wake_wants_arming(const struct gy__uring *u)
     return !u->event_armed && u->event_fd >= 0 && !u->is_closing;
 }
 void gy__wake_arm(struct gy__uring *u);
-void gy__wake_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags);
+/* A completion of one of the driver's own entries, or a wake by another ring. */
+void gy__own_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags);
 /* Wake shard `to`. from: the shard whose thread calls, or NULL on any other thread. */
 void gy__wake(struct gy__host *host, struct gy__uring *from, unsigned to);
 

@@ -59,12 +59,16 @@ void gy__wake(struct gy__host *host, struct gy__uring *from, unsigned to)
     entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
-void gy__wake_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags)
+void gy__own_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags)
 {
+    bool is_last = !(flags & IORING_CQE_F_MORE);
     switch ((user_data >> 3) & 31) {
+    case GY__OWN_CANCEL: /* whatever it says: what it meant ends by itself */
+        u->in_kernel--;
+        break;
     case GY__OWN_EVENT:
-        if (!(flags & IORING_CQE_F_MORE))
-            u->event_armed = false;
+        u->in_kernel -= is_last;
+        u->event_armed = !is_last;
         break;
     case GY__OWN_WAKE:
         if (res < 0) {
@@ -74,7 +78,8 @@ void gy__wake_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint3
             by_eventfd(&u->host->uring[user_data >> 32]);
         }
         break;
-    default: /* having been woken is all */
+    default:
+        GY__URING_ASSERT(u, ((user_data >> 3) & 31) == GY__OWN_WOKEN);
         break;
     }
 }

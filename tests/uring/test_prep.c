@@ -130,6 +130,41 @@ static void cancelling_on_a_list(void **state)
 }
 
 static struct fixture *inside;
+static struct gy_op *victim;
+static void cancel_victim(struct gy_op *op, const struct gy_completion *completion)
+{
+    (void)op;
+    assert_int_equal(completion->res, -ECANCELED);
+    fixture_cancel(inside, victim);
+}
+
+/* A sweep tells completions, and these may cancel what the sweep has already passed. */
+static void cancelling_from_inside_a_sweep(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct fixture *f = inside = fixture_open(&fixture_tiny);
+        int fds[2];
+        socket_pair(fds);
+        struct gy_op ops[2];
+        memset(ops, 0, sizeof(ops));
+        f->u->refuse_entries = 1;
+        for (unsigned n = 0; n < 2; n++) {
+            ops[n].kind = GY_OP_RECV_MULTI;
+            ops[n].handle = fds[0];
+            fixture_submit(f, &ops[n]);
+        }
+        victim = &ops[i];
+        ops[1 - i].done = cancel_victim;
+        fixture_cancel(f, &ops[1 - i]);
+        for (unsigned n = 0; n < 2; n++)
+            assert_int_equal(fixture_finish(f, &ops[n]), -ECANCELED);
+        close(fds[0]);
+        close(fds[1]);
+        fixture_close(f);
+    }
+}
+
 static unsigned again;
 static void submit_again(struct gy_op *op, const struct gy_completion *completion)
 {
@@ -196,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_stuck_queue_makes_them_wait_in_order),
         cmocka_unit_test(cancelling_with_a_stuck_queue),
         cmocka_unit_test(cancelling_on_a_list),
+        cmocka_unit_test(cancelling_from_inside_a_sweep),
         cmocka_unit_test(an_operation_may_be_submitted_from_its_own_completion),
         cmocka_unit_test(misuse_ends_the_program),
     };

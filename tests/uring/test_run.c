@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,6 +136,39 @@ static void two_runtimes_live_side_by_side(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static int boot_where(unsigned shard, void *arg)
+{
+    cpu_set_t *where = arg;
+    return sched_getaffinity(0, sizeof(where[shard]), &where[shard]) < 0 ? -errno : 0;
+}
+
+/* A pinned shard stays on the CPU of the list; others may use all of it. */
+static void shards_run_where_they_are_told(void **state)
+{
+    (void)state;
+    cpu_set_t ours, where[2];
+    assert_int_equal(sched_getaffinity(0, sizeof(ours), &ours), 0);
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &ours))
+        cpu++;
+    for (int pin = 0; pin < 2; pin++) {
+        struct gy_config config = config_of(2);
+        struct gy_runtime *runtime = NULL;
+        config.pin = pin;
+        gy_cpuset_add(&config.cpuset, (unsigned)cpu);
+        assert_int_equal(gy_start(&runtime, &config, boot_where, where), 0);
+        gy_stop(runtime);
+        assert_int_equal(gy_wait(runtime), 0);
+        for (int shard = 0; shard < 2; shard++) {
+            assert_int_equal(CPU_COUNT(&where[shard]), 1);
+            assert_true(CPU_ISSET(cpu, &where[shard]));
+        }
+    }
+    /* The control thread's own mask is as it was. */
+    assert_int_equal(sched_getaffinity(0, sizeof(where[0]), &where[0]), 0);
+    assert_true(CPU_EQUAL(&ours, &where[0]));
+}
+
 /* In a child with a filter as containers have it. */
 static int start_refused(void *arg)
 {
@@ -210,6 +244,7 @@ int main(void)
         cmocka_unit_test(a_drain_without_work_ends_at_once),
         cmocka_unit_test(a_failing_boot_function_undoes_the_start),
         cmocka_unit_test(a_wrong_configuration_is_refused),
+        cmocka_unit_test(shards_run_where_they_are_told),
         cmocka_unit_test(refused_rings_are_told_once_with_the_cause),
         cmocka_unit_test(two_runtimes_live_side_by_side),
         cmocka_unit_test(posts_of_foreign_threads_all_arrive),
