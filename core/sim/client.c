@@ -60,8 +60,11 @@ static void write_some(struct gy_sim_conn *conn)
     uint32_t room = gy__end_room(&conn->tcp->ends[0]);
     bool slow = conn->write_every_ns != 0;
 
-    if (slow && sim->now_ns < conn->write_next_ns)
+    if (slow && sim->now_ns < conn->write_next_ns) {
+        if (conn->write_max > 0 && !gy__event_planned(&conn->writes))
+            gy__event_plan(sim, &conn->writes, conn->write_next_ns, true);
         return;
+    }
     if (slow && len > conn->write_max)
         len = conn->write_max;
     if (len > room)

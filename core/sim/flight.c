@@ -233,7 +233,8 @@ static struct gy__completed *queue_at(const struct gy__place *place, uint32_t in
 static void queue_grow(struct gy__place *place)
 {
     uint32_t room = 0, old = place->queue_room;
-    struct gy__completed *grown = gy__sim_grown(place->sim, NULL, &room, old * 2, sizeof(*grown));
+    struct gy__completed *grown = 
+        gy__sim_grown(place->sim, NULL, &room, old > 0 ? old * 2 : 16, sizeof(*grown));
 
     for (uint32_t i = 0; i < place->queue_count; i++)
         grown[i] = *queue_at(place, i);
