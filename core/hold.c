@@ -66,8 +66,11 @@ static bool stash_pop(struct gy_shard *shard, struct gy_actor *actor, struct gy_
 void gy__stash_drop(struct gy_shard *shard, struct gy_actor *actor)
 {
     struct gy_cell cell;
-    while (stash_pop(shard, actor, &cell))
+    while (stash_pop(shard, actor, &cell)) {
+        gy__count(&shard->core_counters[GY__COUNT_DEAD_LETTERS],
+                  cell.fut == 0 && !(cell.verb->flags & GY_VERB_CONTROL));
         gy__cell_drop(shard, &cell, -EOWNERDEAD);
+    }
 }
 
 void gy_hold(struct gy_actor *self)

@@ -39,7 +39,7 @@ static __attribute__((noinline)) void run_stashed(struct gy_shard *shard, struct
 {
     if (actor->gy__flags & GY__ACTOR_DROPS) {
         dense->room += !from_ring;
-        gy__cell_drop(shard, cell, -EOWNERDEAD);
+        run_dead(shard, cell);
         return;
     }
     if ((!from_ring || dense->room > 0) && gy__stash_push(shard, actor, cell)) {
