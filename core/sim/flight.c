@@ -165,9 +165,11 @@ static void start_submitted(struct gy__place *place)
     struct gy__flight *flight = place->submitted, *next;
 
     place->submitted = place->submitted_last = NULL;
+    gy__shard_count(place->shard, GY__COUNT_ENTERS, 1);
     for (; flight != NULL; flight = next) {
         next = flight->list_next;
         flight->list_next = NULL;
+        gy__shard_count(place->shard, GY__COUNT_SQES, 1);
         /* It may have been cancelled before the kernel saw it. */
         if (flight->state == GY__FLIGHT_SUBMITTED)
             start(flight);
@@ -200,6 +202,7 @@ void gy__flight_starve(struct gy__flight *flight)
 {
     struct gy__place *place = flight->place;
 
+    gy__shard_count(place->shard, GY__COUNT_NO_BUFFER, 1);
     flight->state = GY__FLIGHT_STARVED;
     flight->list_next = NULL;
     if (place->starved == NULL)
@@ -332,6 +335,7 @@ static void give(struct gy__place *place)
     GY__SIM_CHECK(sim,
                   op->in_flight && op->kind == flight->kind && op->gy__driver[0] == flight->number,
                   "an operation's memory changed while it was in flight");
+    gy__shard_count(place->shard, GY__COUNT_CQES, 1);
     gy__trace(sim, place, GY__TRACE_COMPLETE, flight->number, (uint64_t)(int64_t)completed.res,
               completed.flags);
     if (completed.flags & GY_COMPLETION_BUF)

@@ -187,6 +187,8 @@ void gy__listening_pump(struct gy__listening *listening)
 
     while (flight != NULL && listening->backlog_count > 0) {
         int32_t res = accept_one(listening);
+        if (res < 0)
+            gy__shard_count(listening->place->shard, GY__COUNT_ACCEPT_FULL, 1);
         gy__flight_tell(flight, res, res >= 0);
         if (flight->state == GY__FLIGHT_ENDED)
             listening->accept = flight = NULL;

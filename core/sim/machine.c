@@ -280,14 +280,13 @@ void gy__machine_asked(struct gy__machine *host, bool stop)
 static void notice_fire(struct gy_sim *sim, struct gy__event *event)
 {
     struct gy__machine *host = GY__CONTAINER(event, struct gy__machine, notice);
-    enum gy__phase least = GY__PHASE_STOPPED;
+    unsigned least = GY__PHASE_STOPPED;
 
     (void)sim;
-    for (uint32_t i = 0; i < host->shards; i++) {
-        enum gy__phase phase = gy__shard_phase(host->runtime, i);
-        if (phase < least)
-            least = phase;
-    }
+    /* As the places have seen it: a shard that has stopped still publishes what it has sent. */
+    for (uint32_t i = 0; i < host->shards; i++)
+        if (host->places[i].phase < least)
+            least = host->places[i].phase;
     if (least == GY__PHASE_STOPPED) {
         if (host->result == 0)
             host->result = gy__runtime_error(host->runtime);

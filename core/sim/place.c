@@ -148,6 +148,7 @@ static bool step_sleep(struct gy__place *place)
         return true;
     place->asleep = true;
     place->next = GY__STEP_AWAKE;
+    gy__shard_count(place->shard, GY__COUNT_SLEEPS, 1);
     if (deadline_ns != UINT64_MAX && !place->held)
         gy__event_plan(sim, &place->step,
                        gy__machine_when(place->host, deadline_ns) + step_ns(sim), false);

@@ -68,6 +68,7 @@ static bool receive_bytes(struct gy__end *end, struct gy__flight *flight, uint32
     struct gy__random *random = gy__rng(sim, GY__RANDOM_RECEIVES);
 
     if (gy__random_chance(gy__rng(sim, GY__RANDOM_NO_BUFFER), faults->no_buffer_ppm)) {
+        gy__shard_count(place->shard, GY__COUNT_NO_BUFFER, 1);
         gy__flight_tell(flight, -ENOBUFS, false);
         return false;
     }

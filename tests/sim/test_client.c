@@ -1,5 +1,6 @@
 /* Connections as a client sees them: bytes, order, FIN, reset, refusal, slowness, cuts. */
 #include "tests/sim/echo.h"
+#include "tests/sim/pages.h"
 #include "tests/sim/world.h"
 
 #include <stdarg.h>
@@ -55,7 +56,7 @@ static void what_is_sent_comes_back(void **state)
     assert_int_equal(echo_counts.why, 0);
     gy_sim_conn_free(conn);
     assert_int_equal(gy_sim_close(sim), 0);
-    assert_int_equal(world_blocks(), 0);
+    assert_int_equal(pages_taken(), 0);
 }
 
 /* Latency is paid: connect takes a round trip, then the echo one. */
@@ -238,7 +239,7 @@ static void callbacks_may_do_anything(void **state)
     assert_int_equal(echo_counts.closed, 5);
     assert_int_equal(gy_sim_leaks(sim), 0);
     assert_int_equal(gy_sim_close(sim), 0);
-    assert_int_equal(world_blocks(), 0);
+    assert_int_equal(pages_taken(), 0);
 }
 
 int main(void)

@@ -1,4 +1,5 @@
 /* Time, settling, and that a seed decides everything. */
+#include "tests/sim/pages.h"
 #include "tests/sim/world.h"
 #include "gyre/typed.h"
 
@@ -143,7 +144,7 @@ static void the_same_seed_twice(void **state)
         assert_true(hash_of(seed, 3, false) == hash_of(seed, 3, false));
         assert_true(hash_of(seed, 3, true) == hash_of(seed, 3, true));
     }
-    assert_int_equal(world_blocks(), 0);
+    assert_int_equal(pages_taken(), 0);
 }
 
 static void other_seeds_differ(void **state)

@@ -1,4 +1,5 @@
 #include "tests/sim/world.h"
+#include "tests/sim/pages.h"
 
 #include <stdarg.h>
 #include <cmocka.h>
@@ -6,55 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-#define LARGE 65536
-
-/* ---- memory ---- */
-
-/* A header before the bytes says how they were got. */
-struct block {
-    size_t bytes; /* of a mapping, 0: of malloc */
-    size_t unused;
-};
-static unsigned long blocks;
-
-void *world_calloc(size_t count, size_t size)
-{
-    size_t bytes = count * size + sizeof(struct block);
-    struct block *block;
-
-    if (bytes < LARGE) {
-        block = calloc(1, bytes);
-    } else {
-        block = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (block == MAP_FAILED)
-            block = NULL;
-        else
-            block->bytes = bytes;
-    }
-    if (block == NULL)
-        return NULL;
-    blocks++;
-    return block + 1;
-}
-
-void world_free(void *memory)
-{
-    struct block *block = (struct block *)memory - 1;
-
-    blocks--;
-    if (block->bytes > 0)
-        munmap(block, block->bytes);
-    else
-        free(block);
-}
-
-unsigned long world_blocks(void)
-{
-    return blocks;
-}
 
 /* ---- failures ---- */
 
@@ -100,6 +52,6 @@ void world_failure_check(const char *part)
 
 void world_config(struct gy_sim_config *config, uint64_t seed)
 {
-    gy_sim_config_init(config, seed, world_calloc, world_free, on_line, on_failure);
+    gy_sim_config_init(config, seed, pages_calloc, pages_free, on_line, on_failure);
     config->command = "tests: seed ";
 }

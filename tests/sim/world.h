@@ -1,5 +1,4 @@
-/* What tests of simulations share: a configuration whose memory is cheap and whose failures can be
- * expected. */
+/* What tests of simulations share: a configuration whose failures can be expected. */
 #ifndef GYRE_TESTS_SIM_WORLD_H
 #define GYRE_TESTS_SIM_WORLD_H
 
@@ -7,12 +6,6 @@
 
 #include <setjmp.h>
 #include <stdbool.h>
-
-/* Zeroed memory that costs nothing until touched, however large; for gy_sim_config_init(). */
-void *world_calloc(size_t count, size_t size);
-void world_free(void *memory);
-/* Blocks taken and not freed, ever. */
-unsigned long world_blocks(void);
 
 /* Defaults; failures print to stderr and fail the test through cmocka, unless one is expected. */
 void world_config(struct gy_sim_config *config, uint64_t seed);
