@@ -123,9 +123,14 @@ static void send_discard(struct gy_shard *shard, uint32_t peer, struct gy_cell *
     gy__mesh_commit(shard, peer, cell, future->callee);
 }
 
+static bool has_backlog(const struct gy__out *out)
+{
+    return out->discards_first != 0 || out->bufs != NULL;
+}
+
 static void backlog_add(struct gy__mesh *mesh, const struct gy__out *out)
 {
-    mesh->backlog += out->discards_first == 0 && out->bufs == NULL;
+    mesh->backlog += !has_backlog(out);
 }
 
 void gy__mesh_discard(struct gy_shard *shard, uint32_t peer, uint32_t slot)
@@ -177,7 +182,7 @@ static void backlog_send(struct gy_shard *shard)
     struct gy__mesh *mesh = &shard->mesh;
     for (uint32_t peer = 0; peer < shard->runtime->shard_count; peer++) {
         struct gy__out *out = &mesh->out[peer];
-        if (out->discards_first == 0 && out->bufs == NULL)
+        if (!has_backlog(out))
             continue;
         while (out->discards_first != 0 && gy__ring_has_room(out, out->count / 2)) {
             struct gy__future *future = &shard->futures[out->discards_first];
@@ -191,8 +196,25 @@ static void backlog_send(struct gy_shard *shard)
             out->bufs = buf->next;
             send_buf_home(shard, peer, gy__ring_reserve(out), buf);
         }
-        mesh->backlog -= out->discards_first == 0 && out->bufs == NULL;
+        mesh->backlog -= !has_backlog(out);
     }
+}
+
+void gy__mesh_announce(struct gy_shard *shard)
+{
+    for (uint32_t peer = 0; shard->mesh.backlog > 0 && peer < shard->runtime->shard_count; peer++)
+        if (has_backlog(&shard->mesh.out[peer]))
+            gy__ring_want_room(&shard->mesh.out[peer]);
+}
+
+bool gy__mesh_backlog_ready(struct gy_shard *shard)
+{
+    for (uint32_t peer = 0; shard->mesh.backlog > 0 && peer < shard->runtime->shard_count; peer++) {
+        struct gy__out *out = &shard->mesh.out[peer];
+        if (has_backlog(out) && gy__ring_has_room(out, out->count / 2))
+            return true;
+    }
+    return false;
 }
 
 /* ---- inbound ---- */
@@ -352,6 +374,7 @@ void gy__mesh_publish(struct gy_shard *shard)
         uint32_t peer = mesh->moved[i];
         _Atomic uint32_t *want = &mesh->in[peer].ring->want_room;
         if (atomic_load_explicit(want, memory_order_relaxed) != 0 &&
+            /* acquire in it: pairs with gy__ring_want_room(); we see that the sender sleeps. */
             atomic_exchange_explicit(want, 0, memory_order_seq_cst) != 0)
             wake_if_asleep(shard, peer);
     }

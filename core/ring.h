@@ -23,7 +23,7 @@
 
 struct gy__ring {
     alignas(64) _Atomic uint64_t head; /* receiver writes: cells before it have been run */
-    alignas(64) _Atomic uint32_t want_room; /* sender sets before it sleeps; receiver clears and wakes it */
+    alignas(64) _Atomic uint32_t want_room; /* sender sets when it is to sleep; receiver clears and wakes it */
     alignas(64) struct gy_cell cells[];
 };
 
@@ -80,6 +80,14 @@ static inline bool gy__ring_has_room(struct gy__out *out, uint64_t limit)
     /* acquire: pairs with the release in gy__ring_publish_head(); the slots before it were run. */
     out->head = atomic_load_explicit(&out->ring->head, memory_order_acquire);
     return out->tail - out->head < limit;
+}
+
+/* The sender, which has said that it sleeps, wants to be woken when there is room again. */
+static inline void gy__ring_want_room(struct gy__out *out)
+{
+    /* release: pairs with the exchange in gy__mesh_publish(); who takes the want away sees that we
+     * sleep, else nobody would wake us. Ordered before our second look by the fence behind it. */
+    atomic_store_explicit(&out->ring->want_room, 1, memory_order_release);
 }
 
 /* The slot to write; fill all of it but target, then gy__ring_commit. The caller has asked for room. */

@@ -85,8 +85,6 @@ void gy__room_announce(struct gy_shard *shard)
         uint32_t peer = (uint32_t)(shard->waiters[i].to >> GY__SHARD_SHIFT);
         if (peer != shard->index && peer < shard->runtime->shard_count &&
             shard->mesh.out[peer].ring != NULL)
-            /* relaxed: ordered before our second look by the fence in gy__shard_announce_sleep();
-             * pairs with the exchange in gy__mesh_publish(). */
-            atomic_store_explicit(&shard->mesh.out[peer].ring->want_room, 1, memory_order_relaxed);
+            gy__ring_want_room(&shard->mesh.out[peer]);
     }
 }

@@ -311,15 +311,17 @@ static bool anything(const struct gy_shard *shard)
 
 bool gy__shard_inbound(struct gy_shard *shard)
 {
-    return anything(shard) || gy__room_ready(shard);
+    return anything(shard) || gy__room_ready(shard) || gy__mesh_backlog_ready(shard);
 }
 
 void gy__shard_announce_sleep(struct gy_shard *shard)
 {
-    gy__room_announce(shard);
     /* relaxed, then the fence: our flag is visible before we look again. Pairs with the fences in
      * gy__mesh_publish() and gy__runtime_unpark(). */
     atomic_store_explicit(&shard->mesh.door->sleeping, 1, memory_order_relaxed);
+    /* Only now: a receiver that takes a want away looks whether we sleep. */
+    gy__room_announce(shard);
+    gy__mesh_announce(shard);
     gy__full_fence();
 }
 

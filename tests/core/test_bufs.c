@@ -299,6 +299,32 @@ static void test_release_elsewhere(void **state)
     assert_int_equal(freed_on, 0);
 }
 
+/* Buffers that found no room on their way home are no message that somebody else would wake for. */
+static void test_sleeper_with_buffers_is_woken(void **state)
+{
+    enum { MANY = 300 }; /* more than half a ring */
+    struct gy_buf *all[MANY];
+
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++)
+        assert_non_null(all[i] = gy_buf_take(1));
+    fake_enter(&fake, 1);
+    for (unsigned i = 0; i < MANY; i++)
+        gy_buf_release(all[i]);
+    gy__shard_run(fake.shard[1].shard);
+    gy__shard_publish(fake.shard[1].shard);
+    gy__shard_announce_sleep(fake.shard[1].shard);
+    assert_false(gy__shard_look_again(fake.shard[1].shard));
+    unsigned wakes = fake.shard[1].wakes;
+    gy__shard_run(fake.shard[0].shard);
+    gy__shard_publish(fake.shard[0].shard);
+    assert_int_equal(fake.shard[1].wakes, wakes + 1);
+    assert_true(gy__shard_look_again(fake.shard[1].shard));
+    gy__shard_awake(fake.shard[1].shard);
+    fake_settle(&fake);
+    assert_int_equal(gy__bufs_out(fake.shard[0].shard), 0);
+}
+
 static unsigned received_on; /* the shard under test */
 static uint32_t returned_stream, returned_generation;
 static void on_returned(struct gy_shard *shard, uint32_t stream, uint32_t generation)
@@ -394,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_are_counted_and_bounded, open_one, close_shards),
         cmocka_unit_test_setup_teardown(test_wrap, open_one, close_shards),
         cmocka_unit_test_setup_teardown(test_release_elsewhere, open_two, close_shards),
+        cmocka_unit_test_setup_teardown(test_sleeper_with_buffers_is_woken, open_two, close_shards),
         cmocka_unit_test_setup_teardown(test_receive_buffers, open_two, close_shards),
         cmocka_unit_test_setup_teardown(test_home_is_where_it_was_taken, open_two, close_shards),
         cmocka_unit_test_setup_teardown(test_no_header_left, open_one, close_shards),
