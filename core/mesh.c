@@ -269,9 +269,10 @@ static void bit_clear(struct gy_shard *shard, struct gy__in *in, uint32_t from)
 {
     _Atomic uint64_t *word = &shard->mesh.door->written[from / 64];
     in->quiet = 0;
-    /* seq_cst, a full fence: pairs with the fence in gy__mesh_publish(), after which the sender looks
-     * at the bit. Either it sees the bit clear and sets it, or we see its cell. */
-    atomic_fetch_and_explicit(word, ~(UINT64_C(1) << from % 64), memory_order_seq_cst);
+    /* Then the fence: pairs with the one in gy__mesh_publish(), after which the sender looks at the
+     * bit. Either it sees the bit clear and sets it, or we see its cell. */
+    atomic_fetch_and_explicit(word, ~(UINT64_C(1) << from % 64), memory_order_acq_rel);
+    gy__full_fence();
     if (gy__ring_peek(in) != NULL)
         atomic_fetch_or_explicit(word, UINT64_C(1) << from % 64, memory_order_relaxed);
 }
@@ -364,10 +365,13 @@ void gy__mesh_publish(struct gy_shard *shard)
         uint32_t peer = mesh->dirty[i];
         _Atomic uint64_t *word = &shard->runtime->doors[peer].written[shard->index / 64];
         uint64_t bit = UINT64_C(1) << shard->index % 64;
-        if (__builtin_expect(!(atomic_load_explicit(word, memory_order_relaxed) & bit), 0))
-            /* seq_cst: pairs with the acquire in gy__mesh_drain(), and is itself followed by the look at
-             * `sleeping` below, so that a sleeper's second look finds either bit or waker. */
-            atomic_fetch_or_explicit(word, bit, memory_order_seq_cst);
+        if (__builtin_expect(!(atomic_load_explicit(word, memory_order_relaxed) & bit), 0)) {
+            /* release: pairs with the acquire in gy__mesh_drain(). Then the fence, before the look at
+             * `sleeping` below: a sleeper's second look, which goes by the bits, finds this one or we
+             * find the sleeper. Pairs with the one in gy__shard_announce_sleep(). */
+            atomic_fetch_or_explicit(word, bit, memory_order_acq_rel);
+            gy__full_fence();
+        }
         wake_if_asleep(shard, peer);
     }
     for (uint32_t i = 0; i < mesh->moved_count; i++) {
