@@ -323,6 +323,17 @@ bool gy__mesh_inbound(const struct gy_shard *shard)
     return false;
 }
 
+bool gy__mesh_is_empty(struct gy_shard *shard)
+{
+    /* Not by the bits: a sender may be between its flush and its bit. */
+    for (uint32_t from = 0; from < shard->runtime->shard_count; from++) {
+        const struct gy__in *in = ring_of(shard, from);
+        if (in->ring != NULL && gy__ring_peek(in) != NULL)
+            return false;
+    }
+    return true;
+}
+
 /* ---- publish, and the door ---- */
 
 /* If that shard sleeps, take the duty to wake it: one waker per sleep. */

@@ -51,6 +51,8 @@ bool gy__mesh_has_room(struct gy_shard *shard, uint32_t peer, uint64_t sender);
 void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns);
 void gy__mesh_publish(struct gy_shard *shard);
 bool gy__mesh_inbound(const struct gy_shard *shard);
+/* Nothing in any ring, whatever the bits say; costs a look at each. */
+bool gy__mesh_is_empty(struct gy_shard *shard);
 /* Before sleeping, after saying so: want room in the rings that something waits for in its own
  * record. And: is there room for some of it? */
 void gy__mesh_announce(struct gy_shard *shard);

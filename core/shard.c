@@ -201,8 +201,10 @@ static bool phases_advance(struct gy_shard *shard)
         actors_stop(shard);
         return true;
     }
+    /* What was published before the stop was asked for is run (into nothing, mostly, but it may own a
+     * buffer or wait for an answer): so the last look comes after the request was read. */
     if (shard->phase == GY__PHASE_STOP && shard->ops_in_flight == 0 &&
-        gy__fifo_empty(&shard->fifo))
+        gy__fifo_empty(&shard->fifo) && gy__mesh_is_empty(shard))
         phase_set(shard, GY__PHASE_STOPPED);
     return shard->phase != before;
 }

@@ -325,6 +325,37 @@ static void test_sleeper_with_buffers_is_woken(void **state)
     assert_int_equal(gy__bufs_out(fake.shard[0].shard), 0);
 }
 
+/* A buffer that comes home between a turn's look at its rings and the end of that turn. */
+static struct gy_buf *late;
+static void on_late(struct gy_timer *timer)
+{
+    (void)timer;
+    fake_enter(&fake, 1);
+    gy_buf_release(late);
+    gy__shard_publish(fake.shard[1].shard);
+    fake_enter(&fake, 0);
+}
+static void test_stop_runs_what_was_published(void **state)
+{
+    static char text[] = "late";
+    struct gy_timer timer = {.fire = on_late};
+
+    (void)state;
+    freed = 0;
+    late = gy_buf_wrap(text, 4, on_free, &freed);
+    gy__runtime_stop(fake.runtime, 0);
+    gy__shard_run(fake.shard[0].shard);
+    gy__timer_arm(&fake.shard[0].shard->wheel, &timer, fake.now_ns + 1);
+    fake.now_ns += 1000000;
+    gy__shard_run(fake.shard[0].shard);
+    assert_int_equal(freed, 0);
+    /* A driver leaves its loop at STOPPED. */
+    assert_int_equal(gy__shard_phase(fake.runtime, 0), GY__PHASE_STOP);
+    fake_settle(&fake);
+    assert_int_equal(freed, 1);
+    assert_int_equal(gy__shard_phase(fake.runtime, 0), GY__PHASE_STOPPED);
+}
+
 static unsigned received_on; /* the shard under test */
 static uint32_t returned_stream, returned_generation;
 static void on_returned(struct gy_shard *shard, uint32_t stream, uint32_t generation)
@@ -421,6 +452,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wrap, open_one, close_shards),
         cmocka_unit_test_setup_teardown(test_release_elsewhere, open_two, close_shards),
         cmocka_unit_test_setup_teardown(test_sleeper_with_buffers_is_woken, open_two, close_shards),
+        cmocka_unit_test_setup_teardown(test_stop_runs_what_was_published, open_two, close_shards),
         cmocka_unit_test_setup_teardown(test_receive_buffers, open_two, close_shards),
         cmocka_unit_test_setup_teardown(test_home_is_where_it_was_taken, open_two, close_shards),
         cmocka_unit_test_setup_teardown(test_no_header_left, open_one, close_shards),
