@@ -184,7 +184,8 @@ void gy__fifo_run(struct gy_shard *shard, uint64_t stop_ns)
         end = gy__fifo_pushed(fifo);
     while (fifo->popped < end && fifo_run_some(shard, stride) == stride) {
         uint64_t now_ns = shard->driver->now(shard->ctx);
-        if (now_ns >= stop_ns)
+        /* Or if as many cells again would go beyond it. */
+        if (now_ns + (now_ns - last_ns) > stop_ns)
             break;
         if (now_ns - last_ns >= STRIDE_CHEAP_NS)
             stride = STRIDE_MIN;

@@ -248,8 +248,11 @@ bool gy__shard_run(struct gy_shard *shard)
     uint64_t stop_ns = shard->now_ns + TURN_NS;
     gy__mesh_drain(shard, stop_ns);
     foreign_drain(shard);
-    if (!gy__fifo_empty(&shard->fifo))
+    if (!gy__fifo_empty(&shard->fifo)) {
+        /* Peers do not wait for their answers until the local work of this turn is done. */
+        gy__mesh_publish(shard);
         gy__fifo_run(shard, stop_ns);
+    }
     unsigned fired = gy__wheel_advance(&shard->wheel, shard->now_ns, TIMERS_AT_ONCE);
     if (fired > 0)
         gy__count(&shard->core_counters[GY__COUNT_TIMERS], fired);

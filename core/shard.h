@@ -46,7 +46,7 @@ void gy__shard_started(struct gy_shard *shard);
 
 /* ---- a turn, in this order ---- */
 
-/* Time, inbound rings, foreign lane, local cells, timers; then the flush functions of marked
+/* Time, inbound rings, foreign lane; what these sent is made visible to peers if local cells wait; local cells, timers; then the flush functions of marked
  * streams. -> true if more can be run at once. */
 bool gy__shard_run(struct gy_shard *shard);
 /* Outgoing rings become visible; at most one wake per peer. */
