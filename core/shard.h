@@ -46,8 +46,9 @@ void gy__shard_started(struct gy_shard *shard);
 
 /* ---- a turn, in this order ---- */
 
-/* Time, inbound rings, foreign lane; what these sent is made visible to peers if local cells wait; local cells, timers; then the flush functions of marked
- * streams. -> true if more can be run at once. */
+/* Time, inbound rings, foreign lane; what these sent becomes visible at once if local cells wait;
+ * local cells, timers; then the flush functions of marked streams. -> true if more can be run at
+ * once. */
 bool gy__shard_run(struct gy_shard *shard);
 /* Outgoing rings become visible; at most one wake per peer. */
 void gy__shard_publish(struct gy_shard *shard);

@@ -28,9 +28,9 @@ static bool found(const struct gy__uring *u)
 static bool look(const struct gy__uring *u)
 {
     for (unsigned i = 0; i < LOOKS_PER_CLOCK; i++) {
-        relax();
         if (found(u))
             return true;
+        relax();
     }
     return false;
 }
