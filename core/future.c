@@ -40,7 +40,7 @@ struct gy__future *gy__future_take(struct gy_shard *shard, struct gy_actor *owne
 
 static void slot_free(struct gy_shard *shard, struct gy__future *future)
 {
-    GY_ASSERT_SLOW(future->pins == 0);
+    GY_ASSERT_SLOW(future->pins == 0 || gy__bug(GY__BUG_SLOT_EARLY));
     future->state = GY__FUTURE_FREE;
     /* 34 bits outlive any machine, but 0 means "no slot". */
     future->generation = (future->generation + 1) & GY__FUT_GENERATION_MASK;
@@ -66,7 +66,10 @@ static void unlink_owner(struct gy_shard *shard, struct gy__future *future)
 /* Reuse the slot if the owner is through with it and nothing else points to it. */
 void gy__future_try_free(struct gy_shard *shard, struct gy__future *future)
 {
-    if (future->state == GY__FUTURE_GONE && future->pins == 0)
+    uint8_t pins = future->pins;
+    if (gy__bug(GY__BUG_SLOT_EARLY))
+        pins &= (uint8_t)~GY__PIN_ANSWER_DUE;
+    if (future->state == GY__FUTURE_GONE && pins == 0)
         slot_free(shard, future);
 }
 
@@ -153,7 +156,11 @@ static void consume(struct gy_shard *shard, struct gy__future *future, int res, 
     gy__actor_leave(shard, saved);
     /* The owner's end, or its consumer, may have let the slot go already. */
     future = &shard->futures[slot];
-    if (future->generation == generation && future->state == GY__FUTURE_DONE)
+    if (future->generation != generation || future->state != GY__FUTURE_DONE)
+        return;
+    if (gy__bug(GY__BUG_TWICE) && res == -ECANCELED && future->pins & GY__PIN_ANSWER_DUE)
+        future->state = GY__FUTURE_PENDING;
+    else
         gy__future_gone(shard, future);
 }
 

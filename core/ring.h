@@ -12,12 +12,15 @@
 #ifndef GYRE_CORE_RING_H
 #define GYRE_CORE_RING_H
 
+#include "core/bugs.h"
 #include "core/cell.h"
 #include "core/fifo.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define GY__LAP_MASK 1023
 
@@ -96,8 +99,26 @@ static inline struct gy_cell *gy__ring_reserve(struct gy__out *out)
     return &out->ring->cells[out->tail & (out->count - 1)];
 }
 
+#ifdef GY_BUGS
+/* Let the first cell of a lap and the last of the lap before change places, if both go to one actor. */
+static inline void gy__ring_swap(struct gy__out *out, struct gy_cell *cell, uint64_t target)
+{
+    struct gy_cell *before = &out->ring->cells[out->count - 1], copy = *before;
+    uint64_t word = out->tail - 1 == out->flushed ? out->held_word : before->target;
+    if ((out->tail & (out->count - 1)) != 0 || out->tail == out->flushed ||
+        (word & GY__REST_MASK) != (target & GY__REST_MASK))
+        return;
+    memcpy(&before->verb, &cell->verb, sizeof(copy) - offsetof(struct gy_cell, verb));
+    memcpy(&cell->verb, &copy.verb, sizeof(copy) - offsetof(struct gy_cell, verb));
+}
+#endif
+
 static inline void gy__ring_commit(struct gy__out *out, struct gy_cell *cell, uint64_t target)
 {
+#ifdef GY_BUGS
+    if (gy__bug(GY__BUG_RING_WRAP))
+        gy__ring_swap(out, cell, target);
+#endif
     uint64_t word = (target & GY__REST_MASK) |
                     gy__ring_lap(out->tail, out->count) << GY__SHARD_SHIFT;
     if (out->tail == out->flushed)

@@ -9,6 +9,9 @@
 
 #include <errno.h>
 
+/* The room of a mailbox that is full. */
+#define ROOM_NONE (gy__bug(GY__BUG_MAILBOX) ? -1 : 0)
+
 static __attribute__((noinline)) int refuse(struct gy_shard *shard, int err)
 {
     if (err == -EAGAIN)
@@ -44,7 +47,7 @@ static inline struct gy_cell *local_take_fast(struct gy_shard *shard, uint64_t t
     struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
     struct gy_cell *cell = fifo->chain.tail;
     if (__builtin_expect((to ^ shard->self_bits) >> GY__SHARD_SHIFT != 0 ||
-                             dense->generation != (uint32_t)to || dense->room <= 0 ||
+                             dense->generation != (uint32_t)to || dense->room <= ROOM_NONE ||
                              fifo->room <= 0 || shard->context.actor->gy__credit <= 0 ||
                              cell == fifo->chain.tail_end,
                          0))
@@ -80,7 +83,7 @@ static struct gy_cell *local_take(struct gy_shard *shard, uint64_t to, int *err)
         *err = -ESRCH;
         return NULL;
     }
-    if (dense->room <= 0 || fifo->room <= 0 ||
+    if (dense->room <= ROOM_NONE || fifo->room <= 0 ||
         (self->gy__credit <= 0 && !credit_renew(self, fifo))) {
         *err = local_refusal(shard);
         return NULL;

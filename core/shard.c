@@ -332,7 +332,7 @@ void gy__shard_announce_sleep(struct gy_shard *shard)
 
 bool gy__shard_look_again(struct gy_shard *shard)
 {
-    return gy__shard_inbound(shard);
+    return !gy__bug(GY__BUG_LOST_WAKE_UP) && gy__shard_inbound(shard);
 }
 
 uint64_t gy__shard_deadline_ns(const struct gy_shard *shard)

@@ -180,7 +180,7 @@ void gy__stream_abort(struct gy_shard *shard, struct gy_stream *s, int why)
     if ((rules_of(s)->next & TO(ABORTING)) == 0)
         return;
     gy__stream_move(shard, s, GY__STREAM_ABORTING);
-    gy__stream_drop(s, s->sending);
+    gy__stream_drop(s, gy__bug(GY__BUG_BUFFER_EARLY) ? 0 : s->sending);
     gy__stream_dirty(shard, s);
 }
 

@@ -2,6 +2,7 @@
 #include "core/sim/sim.h"
 #include "core/bufs.h"
 #include "core/foreign.h"
+#include "core/future.h"
 #include "core/streams.h"
 
 /* ---- failing ---- */
@@ -67,7 +68,7 @@ static void check_place(struct gy_sim *sim, struct gy__place *place)
 {
     if (place->shard == NULL || place->held || place->phase == GY__PHASE_STOPPED)
         return;
-    if (place->asleep && gy__shard_look_again(place->shard))
+    if (place->asleep && gy__shard_inbound(place->shard))
         gy_sim_fail(sim, "lost wake-up: the world is quiet, and shard %u sleeps beside work",
                     place->number);
     if (place->shard->mesh.backlog > 0)
@@ -97,14 +98,14 @@ void gy__check_quiet(struct gy_sim *sim)
 
 /* ---- leaks ---- */
 
-/* Calls under way, and answers that nobody has taken; not bare timers. */
+/* Calls under way, and answers that nobody has taken; not timers and what is made of them. */
 static uint64_t futures_open(const struct gy_shard *shard)
 {
     uint64_t open = 0;
 
     for (uint32_t slot = 1; slot <= shard->futures_used && shard->futures_live > 0; slot++) {
         const struct gy__future *future = &shard->futures[slot];
-        open += future->state != GY__FUTURE_FREE && future->callee != 0;
+        open += future->state != GY__FUTURE_FREE && future->callee >= GY__FUTURE_KINDS;
     }
     return open;
 }

@@ -1,13 +1,15 @@
 /* The swarm: many runs of scenarios, each with a seed that decides sizes, faults and order.
  *
  *     swarm [--scenario=NAME] [--seeds=N] [--first=S] [--jobs=J] [--minutes=M]
- *           [--hash] [--sums] [--trace] [--until=EVENT]
+ *           [--bug=NAME] [--hash] [--sums] [--trace] [--until=EVENT]
  *
  * Without --scenario each seed runs the scenario whose turn it is. A failure prints the end of its
  * run, its seed, and the command that runs it again; then the status is 1. --minutes ends the swarm
  * in time and says how far it came. --hash prints each run's hash; --sums what each job's runs have counted
  * together; --trace every event; --until stops
- * one run at an event and prints the state of everything. */
+ * one run at an event and prints the state of everything. --bug, in the build that has them, switches a
+ * planted bug on; without a name it lists them. */
+#include "core/bugs.h"
 #include "tests/sim/pages.h"
 #include "tests/sim/scenario.h"
 
@@ -31,6 +33,21 @@ static const struct scenario *const scenarios[] = {
 };
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
+/* The scenario that is best at finding it comes first; that it is found by its oracle or by an
+ * assertion is equally good. */
+static const struct {
+    const char *name;
+    const struct scenario *scenario;
+} bugs[GY__BUGS] = {
+    [GY__BUG_LOST_WAKE_UP] = {"lost-wake-up", &scenario_mesh},
+    [GY__BUG_RING_WRAP] = {"ring-wrap", &scenario_mesh},
+    [GY__BUG_TWICE] = {"twice-after-cancel", &scenario_lifecycle},
+    [GY__BUG_BUFFER_EARLY] = {"buffer-early", &scenario_echo},
+    [GY__BUG_TIMER_CASCADE] = {"timer-cascade", &scenario_mesh},
+    [GY__BUG_SLOT_EARLY] = {"slot-early", &scenario_lifecycle},
+    [GY__BUG_MAILBOX] = {"mailbox", &scenario_lifecycle},
+};
+
 static struct options {
     const struct scenario *scenario;
     uint64_t seeds, first, until, minutes;
@@ -44,7 +61,7 @@ static volatile struct progress {
     uint64_t done;
 } *progress;
 
-static const char *program;
+static const char *program, *bug;
 static char command[512];
 
 /* ---- one run ---- */
@@ -55,6 +72,13 @@ static void on_failure(void)
     _exit(1);
 }
 
+/* What runs a seed again, but for the seed. */
+static void command_of(const struct scenario *scenario)
+{
+    snprintf(command, sizeof(command), "%s%s%s --scenario=%s --seeds=1 --first=", program,
+             bug != NULL ? " --bug=" : "", bug != NULL ? bug : "", scenario->name);
+}
+
 static uint64_t run_seed(uint64_t seed)
 {
     const struct scenario *scenario = options.scenario;
@@ -62,8 +86,7 @@ static uint64_t run_seed(uint64_t seed)
 
     if (scenario == NULL)
         scenario = scenarios[seed % SCENARIOS];
-    snprintf(command, sizeof(command), "%s --scenario=%s --seeds=1 --first=", program,
-             scenario->name);
+    command_of(scenario);
     gy_sim_config_init(&config, seed, pages_calloc, pages_free, puts, on_failure);
     gy_sim_config_swarm(&config, seed);
     config.command = command;
@@ -113,8 +136,8 @@ static void tell_end(unsigned job, int status)
     if (WIFSIGNALED(status))
         printf("seed %llu: %s\n", seed,
                WTERMSIG(status) == SIGALRM ? "does not end" : strsignal(WTERMSIG(status)));
-    printf("FAILED: seed %llu of %s; again: %s --scenario=%s --seeds=1 --first=%llu\n", seed,
-           scenario->name, program, scenario->name, seed);
+    command_of(scenario);
+    printf("FAILED: seed %llu of %s; again: %s%llu\n", seed, scenario->name, command, seed);
 }
 
 static int swarm(void)
@@ -167,6 +190,9 @@ static int usage(const char *what)
     fprintf(stderr, "swarm: %s\nscenarios:\n", what);
     for (size_t i = 0; i < SCENARIOS; i++)
         fprintf(stderr, "  %-10s %s\n", scenarios[i]->name, scenarios[i]->what);
+    fprintf(stderr, "planted bugs, in the build that has them:\n");
+    for (size_t i = 0; i < GY__BUGS; i++)
+        fprintf(stderr, "  %s\n", bugs[i].name);
     return 2;
 }
 
@@ -181,10 +207,29 @@ static bool number(const char *argument, const char *name, uint64_t *out)
     return *end == 0 && end != argument + len;
 }
 
+/* -> false: there is none of that name, or none at all in this build. */
+static bool switch_on(const char *name)
+{
+#ifdef GY_BUGS
+    for (unsigned i = 0; i < GY__BUGS; i++)
+        if (strcmp(bugs[i].name, name) == 0) {
+            gy__bugs_on |= 1u << i;
+            if (options.scenario == NULL)
+                options.scenario = bugs[i].scenario;
+            bug = name;
+            return true;
+        }
+#endif
+    (void)name;
+    return false;
+}
+
 static bool parse(const char *argument)
 {
     uint64_t jobs;
 
+    if (strncmp(argument, "--bug=", 6) == 0)
+        return switch_on(argument + 6);
     if (strcmp(argument, "--hash") == 0)
         return options.hash = true;
     if (strcmp(argument, "--sums") == 0)

@@ -1,0 +1,24 @@
+/* core/bugs.h - planted bugs, for tests that must find them. They exist only in objects compiled with
+ * GY_BUGS, which no library that is installed is; elsewhere gy__bug() is 0 and leaves no code. */
+#ifndef GYRE_CORE_BUGS_H
+#define GYRE_CORE_BUGS_H
+
+enum gy__bug {
+    GY__BUG_LOST_WAKE_UP,  /* no second look before sleeping */
+    GY__BUG_RING_WRAP,     /* where a ring wraps, two messages change places */
+    GY__BUG_TWICE,         /* a cancelled call ends again when its answer comes */
+    GY__BUG_BUFFER_EARLY,  /* an aborted stream releases what is still being sent */
+    GY__BUG_TIMER_CASCADE, /* some timers are lost when a slot of the wheel is spread */
+    GY__BUG_SLOT_EARLY,    /* a future's slot is reused while its answer is on its way */
+    GY__BUG_MAILBOX,       /* a mailbox takes one too many */
+    GY__BUGS
+};
+
+#ifdef GY_BUGS
+extern unsigned gy__bugs_on; /* bits; set before a runtime is opened */
+#define gy__bug(which) ((gy__bugs_on >> (which) & 1u) != 0)
+#else
+#define gy__bug(which) 0
+#endif
+
+#endif
