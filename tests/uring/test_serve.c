@@ -1,4 +1,5 @@
 /* Runtimes that serve connections: core's streams over this driver, from the client's side. */
+#include "child.h"
 #include "fixture.h"
 
 #include "gyre/buf.h"
@@ -12,6 +13,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -277,6 +279,58 @@ static void a_drain_that_does_not_end_is_cut(void **state)
     close(fd);
 }
 
+struct impatient {
+    pthread_t thread;
+    struct service *service;
+    uint16_t port;
+};
+
+/* Connects, so that the drain waits, then signals twice. */
+static void *signal_twice(void *arg)
+{
+    struct impatient *im = arg;
+    int fd;
+    while ((fd = client(im->port)) < 0)
+        usleep(1000);
+    while (im->service->opened == 0)
+        usleep(1000);
+    kill(getpid(), SIGTERM);
+    usleep(100000);
+    kill(getpid(), SIGTERM);
+    pause();
+    return NULL;
+}
+
+static int run_impatiently(void *arg)
+{
+    char text[32];
+    struct service service = {.stubborn = true};
+    struct gy_config config = tiny_config(false);
+    struct impatient im = {.service = &service, .port = free_port(text)};
+    sigset_t both;
+    (void)arg;
+    service.listen = text;
+    config.handle_signals = true;
+    config.drain_timeout_ns = 1000 * (uint64_t)GY_S;
+    sigemptyset(&both);
+    sigaddset(&both, SIGTERM);
+    sigaddset(&both, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &both, NULL);
+    if (pthread_create(&im.thread, NULL, signal_twice, &im) != 0)
+        return 1;
+    int rc = gy_run(&config, boot, &service);
+    return rc == -EINTR ? 0 : 2;
+}
+
+static void a_second_signal_ends_the_drain_at_once(void **state)
+{
+    (void)state;
+    static struct child child;
+    child_run(&child, run_impatiently, NULL);
+    assert_int_equal(child.status, 0);
+    assert_non_null(strstr(child.err, "stopping at once"));
+}
+
 static void stopping_closes_what_is_open(void **state)
 {
     (void)state;
@@ -425,6 +479,7 @@ int main(void)
         cmocka_unit_test(serves_without_multishot),
         cmocka_unit_test(a_port_in_use_fails_the_start),
         cmocka_unit_test(a_drain_that_does_not_end_is_cut),
+        cmocka_unit_test(a_second_signal_ends_the_drain_at_once),
         cmocka_unit_test(stopping_closes_what_is_open),
         cmocka_unit_test(a_drain_cuts_nothing),
         cmocka_unit_test(out_of_descriptors),
