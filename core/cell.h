@@ -8,7 +8,7 @@
 #include <stdalign.h>
 #include <stdint.h>
 
-/* A cell is written once, where it will be run: in a block of the local queue, in a slot of a ring
+/* A cell is run where it lies: in a block of the local queue, in a slot of a ring
  * between shards, or in the lane for foreign threads. */
 struct gy_cell {
     /* A gy_pid, or for answers and other words to a future a gy_fut: both begin with 10 bits that

@@ -35,7 +35,8 @@ int gy__mesh_open(struct gy_shard *shard)
     size_t bytes = sizeof(struct gy__ring) + mesh->ring_count * sizeof(struct gy_cell);
     mesh->rings = gy__shard_memory(shard, (shards - 1) * bytes);
     mesh->rings_left = shards - 1;
-    return mesh->rings == NULL ? -ENOMEM : 0;
+    mesh->stages = gy__shard_memory(shard, (shards - 1) * GY__STAGE * sizeof(struct gy_cell));
+    return mesh->rings == NULL || mesh->stages == NULL ? -ENOMEM : 0;
 }
 
 /* The pair talks for the first time. */
@@ -50,6 +51,8 @@ static __attribute__((noinline)) bool ring_create(struct gy_shard *shard, uint32
     mesh->rings_left--;
     gy__ring_init(ring, mesh->ring_count, 0);
     out->ring = ring;
+    out->stage = mesh->stages;
+    mesh->stages += GY__STAGE;
     out->count = mesh->ring_count;
     out->quota.max = mesh->ring_count / 8;
     /* release: pairs with the acquire in ring_of(); the receiver looks only once our bit is set. */

@@ -27,6 +27,7 @@ struct gy__mesh {
     struct gy__in *in;     /* one per shard */
     uint8_t *rings;        /* pool of rings, a producer's own */
     uint32_t rings_left;
+    struct gy_cell *stages; /* and of their stages */
     uint32_t ring_count;   /* cells in each */
     uint32_t start;        /* rotating first peer to look at */
     uint16_t *dirty;       /* peers with cells not yet visible */

@@ -13,6 +13,7 @@
 #define TURN_NS 20000
 #define TIMERS_AT_ONCE 256
 #define FOREIGN_AT_ONCE 64
+#define GAUGE_TURNS 64
 /* Blocks that stashes may borrow: enough for 64 full mailboxes of the default size. */
 #define STASH_BLOCKS 4096
 
@@ -226,6 +227,7 @@ static void foreign_drain(struct gy_shard *shard)
     }
 }
 
+/* Once in many turns, and before sleeping: who reads them sees nothing older than that. */
 static void gauges_set(struct gy_shard *shard)
 {
     const uint64_t values[GY__CORE_GAUGES] = {
@@ -253,7 +255,9 @@ bool gy__shard_run(struct gy_shard *shard)
         gy__mesh_publish(shard);
         gy__fifo_run(shard, stop_ns);
     }
-    unsigned fired = gy__wheel_advance(&shard->wheel, shard->now_ns, TIMERS_AT_ONCE);
+    unsigned fired = 0;
+    if (!gy__wheel_quiet(&shard->wheel, shard->now_ns))
+        fired = gy__wheel_advance(&shard->wheel, shard->now_ns, TIMERS_AT_ONCE);
     if (fired > 0)
         gy__count(&shard->core_counters[GY__COUNT_TIMERS], fired);
     if (shard->waiters_count > 0)
@@ -261,7 +265,9 @@ bool gy__shard_run(struct gy_shard *shard)
     gy__streams_flush(shard);
     bool goes_on = phases_advance(shard);
     gy__count(&shard->core_counters[GY__COUNT_TURNS], 1);
-    gauges_set(shard);
+    if (atomic_load_explicit(&shard->core_counters[GY__COUNT_TURNS], memory_order_relaxed) %
+            GAUGE_TURNS == 0)
+        gauges_set(shard);
     return goes_on || !gy__fifo_empty(&shard->fifo) || fired == TIMERS_AT_ONCE;
 }
 
@@ -321,6 +327,7 @@ bool gy__shard_inbound(struct gy_shard *shard)
 
 void gy__shard_announce_sleep(struct gy_shard *shard)
 {
+    gauges_set(shard);
     /* relaxed, then the fence: our flag is visible before we look again. Pairs with the fences in
      * gy__mesh_publish() and gy__runtime_unpark(). */
     atomic_store_explicit(&shard->mesh.door->sleeping, 1, memory_order_relaxed);

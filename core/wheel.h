@@ -58,4 +58,13 @@ struct gy__wheel {
     struct gy__timer_list lists[GY__WHEEL_LEVELS * GY__WHEEL_SLOTS + 2];
 };
 
+/* Can an advance to now_ns be left out, because it is in the tick of the last one and nothing of that
+ * tick is left? Most turns of a busy shard are. */
+static inline bool gy__wheel_quiet(const struct gy__wheel *wheel, uint64_t now_ns)
+{
+    return now_ns >> GY__WHEEL_TICK_SHIFT == wheel->tick && wheel->cascading == 0 &&
+           wheel->occupied[GY__WHEEL_LEVELS] == 0 &&
+           !(wheel->occupied[0] >> (wheel->tick & (GY__WHEEL_SLOTS - 1)) & 1);
+}
+
 #endif

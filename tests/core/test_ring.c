@@ -15,6 +15,7 @@
 /* ---- fixture: both halves of one ring, beginning at a given index ---- */
 
 struct pair {
+    struct gy_cell stage[GY__STAGE];
     struct gy__out out;
     struct gy__in in;
 };
@@ -25,7 +26,7 @@ static void pair_open(struct pair *p, uint64_t start)
     struct gy__ring *ring = aligned_alloc(64, bytes);
     memset(ring, 0, bytes);
     gy__ring_init(ring, COUNT, start);
-    *p = (struct pair){ .out = { .ring = ring, .tail = start, .head = start, .flushed = start,
+    *p = (struct pair){ .out = { .ring = ring, .stage = p->stage, .tail = start, .head = start, .flushed = start,
                                  .count = COUNT },
                         .in = { .ring = ring, .head = start, .published = start, .count = COUNT } };
 }
