@@ -15,11 +15,12 @@
 
 enum { CLOSED, CONNECTING, OPEN, ENDED };
 
-void load_add(struct load *load, bool fresh, unsigned depth)
+struct load_conn *load_add(struct load *load, bool fresh, unsigned depth)
 {
     struct load_conn *c = &load->conns[load->conns_n];
     *c = (struct load_conn){.index = load->conns_n, .fresh = fresh, .depth = depth, .fd = -1};
     load->conns_n++;
+    return c;
 }
 
 static void shut(struct load_conn *c, uint8_t state)
@@ -29,6 +30,7 @@ static void shut(struct load_conn *c, uint8_t state)
     c->fd = -1;
     c->state = state;
     c->told_close = c->answered = false;
+    c->wake_ms = 0;
     c->outstanding = c->unsent = 0;
     c->out_len = c->out_at = 0;
     answer_next(&c->reader);
@@ -145,11 +147,15 @@ static bool take(struct load *load, struct load_conn *c, const char *bytes, size
         load->answered(load, c, &c->reader.now);
         answer_next(&c->reader);
     }
-    if (c->outstanding == 0 && c->unsent == 0 && (c->told_close || c->fresh)) {
+    if (c->outstanding > 0 || c->unsent > 0)
+        return true;
+    if (c->told_close || c->fresh) {
         shut(c, CLOSED);
         return false;
     }
-    return true;
+    if (c->think_ms > 0)
+        c->wake_ms = now_ms() + 1 + load->account.complete % c->think_ms;
+    return c->think_ms == 0;
 }
 
 static void receive(struct load *load, struct load_conn *c)
@@ -183,10 +189,24 @@ static void step(struct load *load, struct load_conn *c, short events)
     }
     if (c->state == OPEN && events & (POLLIN | POLLHUP | POLLERR))
         receive(load, c);
-    if (c->state == OPEN)
+    if (c->state == OPEN && c->wake_ms == 0)
         fill(load, c);
     if (c->state == OPEN)
         send_more(load, c);
+}
+
+/* What to wait for on this connection. */
+static struct pollfd wanted(struct load *load, struct load_conn *c)
+{
+    if (c->wake_ms > 0 && now_ms() < c->wake_ms)
+        return (struct pollfd){.fd = -1};
+    if (c->wake_ms > 0) {
+        c->wake_ms = 0;
+        step(load, c, POLLOUT);
+    }
+    if (c->state == CONNECTING || c->out_at < c->out_len)
+        return (struct pollfd){.fd = c->fd, .events = POLLIN | POLLOUT};
+    return (struct pollfd){.fd = c->fd, .events = POLLIN};
 }
 
 int load_run(struct load *load, bool (*stop)(struct load *load), unsigned timeout_ms)
@@ -199,15 +219,14 @@ int load_run(struct load *load, bool (*stop)(struct load *load), unsigned timeou
             struct load_conn *c = &load->conns[i];
             if (c->state == CLOSED)
                 open_one(load, c);
-            short events = c->state == CONNECTING || c->out_at < c->out_len ? POLLIN | POLLOUT : POLLIN;
-            polls[i] = (struct pollfd){.fd = c->fd, .events = events};
+            polls[i] = wanted(load, c);
             live += c->state != ENDED;
         }
         if (live == 0 || (stop != NULL && stop(load)))
             return 0;
         if (now_ms() >= until)
             return -ETIMEDOUT;
-        (void)poll(polls, load->conns_n, 20);
+        (void)poll(polls, load->conns_n, 1);
         for (unsigned i = 0; i < load->conns_n; i++)
             if (polls[i].fd >= 0 && polls[i].revents != 0)
                 step(load, &load->conns[i], polls[i].revents);

@@ -32,7 +32,11 @@ struct load_conn {
     unsigned index;
     bool fresh;      /* a connection per request; otherwise kept as long as the server wishes */
     unsigned depth;  /* requests per batch; each batch is one write, the next waits for its end */
+    /* Up to so long between batches, in which it does not look at the connection: like a pool of
+     * connections, it sends without knowing whether the server has closed meanwhile. */
+    unsigned think_ms;
     /* The engine's. */
+    uint64_t wake_ms;
     int fd;
     uint8_t state;
     bool told_close, answered;
@@ -54,8 +58,8 @@ struct load {
     struct load_conn conns[LOAD_CONNS_MAX];
 };
 
-/* Add a connection. */
-void load_add(struct load *load, bool fresh, unsigned depth);
+/* Add a connection. -> for what is to be changed in it. */
+struct load_conn *load_add(struct load *load, bool fresh, unsigned depth);
 /* Go on until stop() or until every connection has come to its end (no more requests, or refused).
  * stop: NULL: never. -> 0; -ETIMEDOUT. */
 int load_run(struct load *load, bool (*stop)(struct load *load), unsigned timeout_ms);

@@ -87,6 +87,8 @@ static void drain_under_load(uint64_t mark)
         load_add(&load, false, depths[i]);
     for (unsigned i = 0; i < 8; i++)
         load_add(&load, true, 1);
+    for (unsigned i = 0; i < 16; i++)
+        load_add(&load, false, 1 + i % 3)->think_ms = 20;
     assert_int_equal(load_run(&load, at_mark, 60000), 0);
     load_print(&load, "at SIGTERM");
     server_signal(&server, SIGTERM);
@@ -110,6 +112,34 @@ static void nothing_is_lost_under_load(void **state)
     (void)state;
     for (uint64_t round = 0; round < 5; round++)
         drain_under_load(1000 + round * 777);
+}
+
+/* Connections that the kernel has made while the server did not run are in its queue when the signal
+ * is, and their requests with them. */
+static void queued_connections_are_answered(void **state)
+{
+    (void)state;
+    enum { QUEUED = 100 };
+    static int fds[QUEUED];
+    struct answer a;
+    for (unsigned round = 0; round < 5; round++) {
+        start(two_shards);
+        server_signal(&server, SIGSTOP);
+        for (unsigned i = 0; i < QUEUED; i++) {
+            fds[i] = client_connect(server.port);
+            assert_true(fds[i] >= 0);
+            assert_int_equal(client_send_text(fds[i], "GET /demo/hello HTTP/1.1\r\nHost: t\r\n\r\n"), 0);
+        }
+        server_signal(&server, SIGTERM);
+        server_signal(&server, SIGCONT);
+        for (unsigned i = 0; i < QUEUED; i++) {
+            assert_int_equal(client_answer(fds[i], false, &a), 0);
+            assert_int_equal(a.status, 200);
+            (void)close(fds[i]);
+        }
+        assert_int_equal(server_wait(&server, 15000), 0);
+        server_end(&server, false);
+    }
 }
 
 /* ---- what is under way for longer ---- */
@@ -225,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(nothing_is_lost_under_load, tear_down),
+        cmocka_unit_test_teardown(queued_connections_are_answered, tear_down),
         cmocka_unit_test_teardown(slow_requests_are_answered, tear_down),
         cmocka_unit_test_teardown(idle_connections_end_cleanly, tear_down),
         cmocka_unit_test_teardown(a_second_signal_ends_at_once, tear_down),
