@@ -50,9 +50,19 @@ has "a CPU that is not allowed is named" "$outside" "$stderr"
 has "a CPU that is not allowed: the allowed ones are listed" \
     "$(awk '/^Cpus_allowed_list/ { print $2 }' /proc/self/status)" "$stderr"
 
-run --listen=nowhere
-check "an address that is none: status $status" test "$status" -ne 0
-equal "an address that is none: lines" 1 "$(lines "$stderr")"
+for listen in nowhere 127.0.0.1 127.0.0.1: 127.0.0.1:99999 127.0.0.1:80x localhost:8080 1.2.3:80 '[::g]:80' ::1:80; do
+    run "--listen=$listen"
+    equal "--listen=$listen: status" 2 "$status"
+    equal "--listen=$listen: lines" 1 "$(lines "$stderr")"
+    has "--listen=$listen" "--listen=$listen" "$stderr"
+done
+run --listen=192.0.2.1:8080 # an address for documentation, nobody's
+equal "somebody else's address: status" 1 "$status"
+has "somebody else's address" "192.0.2.1:8080" "$stderr"
+has "somebody else's address" "Cannot assign requested address" "$stderr"
+run some-argument
+equal "an argument: status" 2 "$status"
+has "an argument" "some-argument" "$stderr"
 
 # ---- precedence
 
