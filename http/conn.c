@@ -198,19 +198,46 @@ static void wait_for_more(struct gy__http_conn *conn)
         conn->continued = true; /* flush writes it when it is this request's turn */
 }
 
-static bool begin(struct gy__http_conn *conn)
+static struct gy__http_slot *take_slot(struct gy__http_conn *conn)
 {
     struct gy__http_slot *slot = gy__http_slot_take(&conn->env->slots);
 
-    if (slot == NULL) {
+    if (slot == NULL)
         stop_with(conn, 503, "No memory is left");
+    return slot;
+}
+
+/* The parser gets a slot for the request that begins. -> false: stopped. */
+static bool begin(struct gy__http_conn *conn)
+{
+    struct gy__http_slot *slot = take_slot(conn);
+
+    if (slot == NULL)
         return false;
-    }
-    slot->conn = conn;
     conn->phase = GY__HTTP_BETWEEN;
     conn->continued = false;
     gy__http_parser_begin(&conn->parser, slot);
     return true;
+}
+
+/* Requests that are, to the byte, the one that this connection sent last. -> behind them. */
+static const char *read_known(struct gy__http_conn *conn, const char *at, const char *end)
+{
+    const struct gy__http_memo_entry *entry;
+
+    while (!conn->stopped && may_begin(conn) &&
+           (entry = gy__http_memo_find(&conn->env->memo, &conn->memo, at, end)) != NULL) {
+        struct gy__http_slot *slot = take_slot(conn);
+
+        if (slot == NULL)
+            return end;
+        gy__http_memo_fill(entry, slot, at);
+        at += entry->len;
+        conn->parser.slot = slot;
+        conn->parser.keep_alive = 1;
+        dispatch(conn);
+    }
+    return at;
 }
 
 /* -> the first byte not read: end, unless the connection stopped or its hands are full. */
@@ -220,7 +247,9 @@ static const char *read_bytes(struct gy__http_conn *conn, const char *at, const 
 
     while (at < end && !conn->stopped) {
         if (parser->phase == GY__HTTP_BETWEEN) {
-            if (!may_begin(conn))
+            if (parser->blank == 0)
+                at = read_known(conn, at, end);
+            if (at == end || conn->stopped || !may_begin(conn))
                 return at;
             at = gy__http_parser_skip(parser, at, end);
             if (at == end)
@@ -234,6 +263,7 @@ static const char *read_bytes(struct gy__http_conn *conn, const char *at, const 
         }
         switch (gy__http_parser_feed(parser, &at, end)) {
         case GY__HTTP_REQUEST:
+            gy__http_memo_note(&conn->env->memo, &conn->memo, parser->slot);
             dispatch(conn);
             break;
         case GY__HTTP_MORE:

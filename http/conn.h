@@ -7,6 +7,7 @@
 #define GYRE_HTTP_CONN_H
 
 #include "http/answer.h"
+#include "http/memo.h"
 #include "http/parse.h"
 #include "http/slot.h"
 #include "http/stats.h"
@@ -33,6 +34,7 @@ struct gy__http_env {
     struct gy_http_config config;
     const struct gy__http_calls *calls;
     struct gy__http_slots slots;
+    struct gy__http_memo memo;
     struct gy__http_date date;
     struct gy__http_stats stats;
     uint64_t now_ns, wall_ns; /* set by the server before it calls a connection */
@@ -56,6 +58,7 @@ struct gy__http_conn {
     uint64_t held_bytes;                 /* of private memory, by the requests in hand */
     uint64_t message_deadline_ns;        /* of the phase below */
     uint64_t idle_deadline_ns;
+    struct gy__http_memo_mark memo;
     uint32_t requests; /* read so far */
     uint32_t in_hand;
     uint8_t phase;   /* the parser's, when its deadline was set */

@@ -19,6 +19,8 @@
 #include <string.h>
 
 #define LINKS_FIRST 64u
+/* Remembering a head costs as much as four requests that are known. */
+#define MEMO_INTERVAL 8u
 #define LINGER_BYTES_MAX (4u << 20)
 /* A peer that reads slower than this while much waits for it is given up. */
 #define READ_RATE_MIN (64u << 10)
@@ -299,6 +301,11 @@ static int start(struct gy_actor *self, const void *args)
     server->shard = gy_shard();
     server->env.calls = &gy__http_dispatch_calls;
     server->env.slots.memory = gy__http_memory;
+    server->env.memo.interval = MEMO_INTERVAL;
+    server->env.memo.entries =
+        gy__http_memory(GY__HTTP_MEMO_ENTRIES * sizeof(struct gy__http_memo_entry));
+    if (server->env.memo.entries == NULL)
+        return -ENOMEM;
     server->env.config = (struct gy_http_config)GY_HTTP_CONFIG_INIT(NULL);
     return 0;
 }
@@ -355,6 +362,9 @@ int gy_http_listen(const struct gy_http_config *config)
     if (server == NULL)
         return -EAGAIN;
     server->env.config = *config;
+    /* What was accepted under other limits is forgotten. */
+    memset(server->env.memo.entries, 0,
+           GY__HTTP_MEMO_ENTRIES * sizeof(struct gy__http_memo_entry));
     options.streams_max = config->connections_max;
     options.oneshot_first = 1;
     if (!server->built_in) {

@@ -1,7 +1,7 @@
 /* gyre-link: -Wl,--wrap=gy_buf_take,--wrap=gy_buf_wrap,--wrap=gy_buf_release */
 /* Any bytes to a connection. Input: 8 bytes that seed how the rest is cut and when handlers answer,
  * then what the peer sends. It is run twice, whole with answers at once, and in pieces with answers
- * in any order. Both must dispatch the same requests and refuse or not refuse alike; every request
+ * at any time and heads remembered. Both must dispatch the same requests and refuse or not refuse alike; every request
  * and every refusal is answered once, in order; nothing leaks. Limits are small, so that they are
  * reached. Pieces are memory of exactly their size: reading behind them is for the address sanitizer
  * to see. */
@@ -251,6 +251,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     run_close(&whole);
 
     run_open(&pieces, seed);
+    pieces.env.memo.interval = 1;
+    pieces.env.memo.entries =
+        fake_memory(GY__HTTP_MEMO_ENTRIES * sizeof(struct gy__http_memo_entry));
     for (size_t at = 0; at < len;) {
         size_t piece = rnd(&pieces) % 4 == 0 ? rnd(&pieces) % 200 + 1 : rnd(&pieces) % 9 + 1;
         if (piece > len - at)

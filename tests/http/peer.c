@@ -101,6 +101,14 @@ void peer_open(struct peer *peer)
     gy__http_conn_init(&peer->conn, &peer->env);
 }
 
+void peer_remember(struct peer *peer)
+{
+    peer->env.memo.interval = 1;
+    peer->env.memo.entries =
+        fake_memory(GY__HTTP_MEMO_ENTRIES * sizeof(struct gy__http_memo_entry));
+    assert_non_null(peer->env.memo.entries);
+}
+
 static void forget(struct peer *peer)
 {
     peer->out_len = peer->out_read = 0;

@@ -33,6 +33,8 @@ struct peer {
 };
 
 void peer_open(struct peer *peer);
+/* Remember every head, at once; otherwise none. */
+void peer_remember(struct peer *peer);
 /* A new connection of the same environment. */
 void peer_reopen(struct peer *peer);
 /* Closes; fails the test if anything leaks. */

@@ -740,10 +740,48 @@ static void test_no_memory(void **state)
     assert_true(failed >= 3);
 }
 
+static int setup_known(void **state)
+{
+    setup(state);
+    peer_remember(&peer);
+    return 0;
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        T(test_bytes),
+        T(test_pipeline_in_one_send),
+        T(test_order),
+        T(test_head),
+        T(test_http10),
+        T(test_close),
+        T(test_requests_max),
+        T(test_large_body),
+        T(test_bodiless),
+        T(test_owed_before_refusal),
+        T(test_body_limit),
+        T(test_continue),
+        T(test_continue_in_order),
+        T(test_not_admitted),
+        T(test_pipeline_max),
+        T(test_held_max),
+        T(test_slow_reader),
+        T(test_late_handlers),
+        T(test_entered),
+        T(test_peer_ends),
+        T(test_client_leaves),
+        T(test_head_deadline),
+        T(test_body_deadline),
+        T(test_idle_deadline),
+        T(test_answer_deadline),
+        T(test_deadlines_are_apart),
+        T(test_drain_idle),
+        T(test_drain_busy),
+        T(test_no_memory),
+#undef T
+#define T(name) cmocka_unit_test_setup_teardown(name, setup_known, teardown)
         T(test_bytes),
         T(test_pipeline_in_one_send),
         T(test_order),

@@ -87,12 +87,16 @@ static const char *unescape(struct raw_case *c, const char *at, char stop)
 
 /* ---- running one ---- */
 
+static struct gy__http_memo_mark mark;
+
 static void run(const struct raw_case *c, size_t first, size_t step)
 {
     char story[4096];
     size_t at = 0, piece = first;
 
     peer_reopen(&peer);
+    if (peer.env.memo.entries != NULL)
+        peer.conn.memo = mark; /* as if it were the connection of the run before */
     while (at < c->len) {
         if (piece > c->len - at)
             piece = c->len - at;
@@ -101,6 +105,7 @@ static void run(const struct raw_case *c, size_t first, size_t step)
         at += piece;
         piece = step;
     }
+    mark = peer.conn.memo;
     peer_story(&peer, story, sizeof(story));
     /* Bytes that come after the connection was done make it linger, where it would have closed. */
     if (first < c->len && strstr(c->expected, "linger") != NULL && strstr(story, "close") != NULL)
@@ -163,12 +168,13 @@ static unsigned run_file(const char *name)
     return cases;
 }
 
-static void test_corpus(void **state)
+static void corpus(bool remember)
 {
     unsigned cases = 0;
 
-    (void)state;
     peer_open(&peer);
+    if (remember)
+        peer_remember(&peer);
     peer.guarded = true;
     peer.env.config.body_max = 1000;
     for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++)
@@ -177,10 +183,24 @@ static void test_corpus(void **state)
     assert_true(cases >= CASES_MIN);
 }
 
+static void test_corpus(void **state)
+{
+    (void)state;
+    corpus(false);
+}
+
+/* The same when heads are known from the runs before. */
+static void test_corpus_known(void **state)
+{
+    (void)state;
+    corpus(true);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_corpus),
+        cmocka_unit_test(test_corpus_known),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,209 @@
+/* gyre-link: -Wl,--wrap=gy_buf_take,--wrap=gy_buf_wrap,--wrap=gy_buf_release */
+/* Heads that were read before: what is known is what the parser would say, and nothing else is known. */
+#include "http/memo.h"
+#include "http/parse.h"
+#include "tests/http/fake_bufs.h"
+#include "tests/http/guard.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static struct gy__http_slots slots;
+static struct gy__http_memo memo;
+static struct gy__http_memo_mark mark;
+static struct gy_http_config config;
+static struct guard guard;
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_bufs_reset();
+    memset(&slots, 0, sizeof(slots));
+    slots.memory = fake_memory;
+    memset(&mark, 0, sizeof(mark));
+    memo.interval = 1;
+    memo.entries = fake_memory(GY__HTTP_MEMO_ENTRIES * sizeof(struct gy__http_memo_entry));
+    config = (struct gy_http_config)GY_HTTP_CONFIG_INIT("");
+    guard_open(&guard, 65536);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    assert_int_equal(slots.used, 0);
+    fake_memory_free();
+    guard_close(&guard);
+    return 0;
+}
+
+/* Read by the parser, then offered to the memo; the request stays where it lies. */
+static struct gy__http_slot *read_and_note(const char *text)
+{
+    static struct gy__http_parser parser;
+    struct gy__http_slot *slot = gy__http_slot_take(&slots);
+    const char *at = text;
+
+    gy__http_parser_init(&parser, &config);
+    gy__http_parser_begin(&parser, slot);
+    assert_int_equal(gy__http_parser_feed(&parser, &at, text + strlen(text)), GY__HTTP_REQUEST);
+    gy__http_memo_note(&memo, &mark, slot);
+    return slot;
+}
+
+static const struct gy__http_memo_entry *find(const char *text, size_t len)
+{
+    const char *at = guard_give(&guard, text, len);
+
+    return gy__http_memo_find(&memo, &mark, at, at + len);
+}
+
+static void expect_same(struct gy_slice a, struct gy_slice b, size_t moved)
+{
+    assert_int_equal(a.len, b.len);
+    if (a.ptr == NULL || moved == 0)
+        assert_true((a.ptr == NULL) == (b.ptr == NULL));
+    else
+        assert_ptr_equal(a.ptr + moved, b.ptr);
+}
+
+static void test_known(void **state)
+{
+    static const char *const heads[] = {
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "HEAD /a/../b?q=1 HTTP/1.1\r\nHost: example.com:80\r\nX:\r\nY:  z \t\r\n\r\n",
+        "OPTIONS /a? HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "DELETE http://e/x%20y HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        size_t len = strlen(heads[i]);
+        struct gy__http_slot *a = read_and_note(heads[i]), *b = gy__http_slot_take(&slots);
+        const struct gy__http_memo_entry *entry = find(heads[i], len);
+        const char *at = guard.pages + guard.size - len;
+
+        assert_non_null(entry);
+        gy__http_memo_fill(entry, b, at);
+        assert_ptr_equal(b->start, at);
+        assert_ptr_equal(b->stop, at + len);
+        assert_int_equal(a->flags, b->flags);
+        assert_int_equal(a->method, b->method);
+        assert_ptr_equal(a->req.method.ptr, b->req.method.ptr);
+        size_t moved = (size_t)(b->start - a->start);
+        expect_same(a->req.path, b->req.path, moved);
+        expect_same(a->req.query, b->req.query, moved);
+        assert_int_equal(a->req.header_count, b->req.header_count);
+        for (unsigned k = 0; k < a->req.header_count; k++) {
+            expect_same(a->req.headers[k].name, b->req.headers[k].name, moved);
+            expect_same(a->req.headers[k].value, b->req.headers[k].value, moved);
+        }
+        assert_int_equal(a->req.minor, b->req.minor);
+        assert_int_equal(a->req.keep_alive, b->req.keep_alive);
+        /* Any byte less or other is another head. */
+        for (size_t cut = 0; cut < len; cut++) {
+            char other[600];
+            assert_null(find(heads[i], cut));
+            memcpy(other, heads[i], len);
+            other[cut] ^= 1;
+            assert_null(find(other, len));
+        }
+        gy__http_slot_give(&slots, a);
+        gy__http_slot_give(&slots, b);
+    }
+}
+
+static void test_not_remembered(void **state)
+{
+    char many[2000] = "GET / HTTP/1.1\r\nHost: h\r\n", large[2000];
+
+    for (unsigned i = 0; i < GY__HTTP_INLINE_HEADERS; i++)
+        strcat(many, "A: b\r\n");
+    strcat(many, "\r\n");
+    snprintf(large, sizeof(large), "GET /%0600u HTTP/1.1\r\nHost: h\r\n\r\n", 1);
+    const char *const heads[] = {
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n",
+        "GET http://e HTTP/1.1\r\nHost: h\r\n\r\n", /* its path lies elsewhere */
+        many,
+        large,
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        gy__http_slot_give(&slots, read_and_note(heads[i]));
+        assert_null(find(heads[i], strlen(heads[i])));
+        assert_int_equal(mark.entry, 0);
+    }
+}
+
+/* Who asks for something else each time pays for remembering it only now and then. */
+static void test_interval(void **state)
+{
+    static const char head[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+    (void)state;
+    memo.interval = 8;
+    for (unsigned i = 1; i <= 8; i++) {
+        assert_null(find(head, sizeof(head) - 1));
+        gy__http_slot_give(&slots, read_and_note(head));
+    }
+    assert_non_null(find(head, sizeof(head) - 1));
+}
+
+/* Places are few: a head that took another's is not taken for it. */
+static void test_places(void **state)
+{
+    struct gy__http_memo_mark marks[500];
+    char text[100];
+    unsigned known = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 500; i++) {
+        sprintf(text, "GET /%u HTTP/1.1\r\nHost: h\r\n\r\n", i);
+        memset(&mark, 0, sizeof(mark));
+        gy__http_slot_give(&slots, read_and_note(text));
+        marks[i] = mark;
+    }
+    for (unsigned i = 0; i < 500; i++) {
+        const struct gy__http_memo_entry *entry;
+        sprintf(text, "GET /%u HTTP/1.1\r\nHost: h\r\n\r\n", i);
+        mark = marks[i];
+        entry = find(text, strlen(text));
+        if (entry != NULL)
+            known++;
+    }
+    assert_true(known > 20 && known <= GY__HTTP_MEMO_ENTRIES);
+}
+
+static void test_forgotten(void **state)
+{
+    static const char head[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+    (void)state;
+    gy__http_slot_give(&slots, read_and_note(head));
+    memset(memo.entries, 0, GY__HTTP_MEMO_ENTRIES * sizeof(memo.entries[0]));
+    assert_null(find(head, sizeof(head) - 1));
+    memo.entries = NULL;
+    gy__http_slot_give(&slots, read_and_note(head)); /* nothing to remember it in */
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        T(test_known), T(test_not_remembered), T(test_interval), T(test_places), T(test_forgotten),
+#undef T
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
