@@ -106,17 +106,25 @@ static int on_header_value(llhttp_t *ll, const char *at, size_t len)
     return 0;
 }
 
+/* The byte behind a complete head. Behind its last slice llhttp allows nothing but two line ends;
+ * of an empty value it tells only behind the first of them. */
+static const char *head_end_of(const struct gy__http_slot *slot)
+{
+    const struct gy_slice *value;
+
+    if (slot->req.header_count == 0)
+        return slot->req.path.ptr + slot->req.path.len + VERSION_LEN + 4;
+    value = &slot->headers[slot->req.header_count - 1].value;
+    return value->ptr + value->len + (value->len > 0 ? 4 : 2);
+}
+
 static int on_headers_complete(llhttp_t *ll)
 {
     struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
     struct gy__http_slot *slot = parser->slot;
     int status;
 
-    /* Behind the last slice llhttp allows nothing but the two line ends. */
-    parser->head_end = slot->req.header_count > 0
-                           ? slot->headers[slot->req.header_count - 1].value.ptr +
-                                 slot->headers[slot->req.header_count - 1].value.len + 4
-                           : slot->req.path.ptr + slot->req.path.len + VERSION_LEN + 4;
+    parser->head_end = head_end_of(slot);
     if (slot->bytes == NULL)
         slot->stop = parser->head_end;
     slot->method = ll->method;

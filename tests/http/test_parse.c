@@ -216,6 +216,14 @@ static void test_bodies(void **state)
     EXPECT("POST /p HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
            "POST /p 1.1|Host=h|Transfer-Encoding=Chunked||abc\n");
     EXPECT("PUT /p HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhel", "...\n");
+    /* The last header is empty. */
+    EXPECT("POST /p HTTP/1.1\r\n" HOST "Content-Length: 2\r\nE:\r\n\r\nab",
+           "POST /p 1.1|Host=h|Content-Length=2|E=||ab\n");
+    EXPECT("POST /p HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nE: \t\r\n\r\n"
+           "2\r\nab\r\n0\r\n\r\n",
+           "POST /p 1.1|Host=h|Transfer-Encoding=chunked|E=||ab\n");
+    EXPECT("POST /p HTTP/1.0\r\nContent-Length: 0\r\nE:\r\n\r\n",
+           "POST /p 1.0 close|Content-Length=0|E=\n");
 }
 
 static void test_targets(void **state)
