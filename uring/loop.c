@@ -18,43 +18,36 @@ static inline void relax(void)
 #endif
 }
 
-static bool found(const struct gy__uring *u)
-{
-    return io_uring_cq_ready(&u->ring.io) > 0 || gy__io_asks(&u->ring) ||
-           gy__shard_inbound(u->shard);
-}
-
-/* A few looks without the clock, which costs more than they do: what comes at once is found here. */
 static bool look(const struct gy__uring *u)
 {
     for (unsigned i = 0; i < LOOKS_PER_CLOCK; i++) {
-        if (found(u))
+        if (gy__shard_inbound(u->shard) || io_uring_cq_ready(&u->ring.io) > 0 ||
+            gy__io_asks(&u->ring))
             return true;
         relax();
     }
     return false;
 }
 
-/* -> true: there is something to do. */
+/* -> true: there is something to do. The clock is left alone as long as the first looks find it. */
 static bool spin(struct gy__uring *u, uint64_t spin_ns)
 {
-    /* While the ring's flags ask in vain, only sleeping finds what they would tell of. */
-    if (spin_ns == 0 || (u->asks_in_vain && spin_ns != UINT64_MAX))
+    if (spin_ns == 0)
         return false;
     if (look(u))
         return true;
-    uint64_t begun_ns = gy__uring_now(), now_ns = begun_ns;
     uint64_t deadline_ns = gy__shard_deadline_ns(u->shard);
     if (u->retry_at_ns < deadline_ns)
         deadline_ns = u->retry_at_ns;
-    bool is_found = false;
-    while (!is_found && now_ns < deadline_ns && now_ns - begun_ns < spin_ns) {
-        is_found = look(u);
-        if (!is_found)
-            now_ns = gy__uring_now();
+    uint64_t begun_ns = gy__uring_now(), now_ns = begun_ns;
+    bool found = now_ns >= deadline_ns;
+    while (!found && now_ns - begun_ns < spin_ns) {
+        found = look(u);
+        now_ns = gy__uring_now();
+        found = found || now_ns >= deadline_ns;
     }
     u->counts[GY__COUNT_SPIN_NS] += now_ns - begun_ns;
-    return is_found || now_ns >= deadline_ns;
+    return found;
 }
 
 static void idle(struct gy__uring *u)

@@ -127,10 +127,12 @@ static void prepare(struct gy__uring *u)
     if (u->lists_dirty)
         gy__uring_sweep(u);
     retry_due(u);
-    gy__recv_feed(u);
+    if (u->bufs.queued > 0 || u->starved.first)
+        gy__recv_feed(u);
     if (u->unsent.first)
         gy__uring_flush_unsent(u);
-    gy__wake_arm(u);
+    if (gy__wake_wants_arming(u))
+        gy__wake_arm(u);
 }
 
 bool gy__uring_poll(struct gy__uring *u)
@@ -154,7 +156,8 @@ bool gy__uring_poll(struct gy__uring *u)
             break;
         entered_now = true;
     }
-    gy__uring_count(u);
+    if (u->counts[GY__COUNT_ENTERS] | u->counts[GY__COUNT_CQES] | u->counts[GY__COUNT_SPIN_NS])
+        gy__uring_count(u);
     return u->told != told || is_pending(u);
 }
 
