@@ -2,6 +2,7 @@
 # What the command line promises, as a user sees it: placement of shards, errors of one line, help of one screen.
 
 . "$GYRE_SOURCE/tests/support/server.sh"
+need curl taskset
 
 run() # ARGUMENT... : $status, $stdout, $stderr
 {
