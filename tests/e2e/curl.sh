@@ -2,7 +2,7 @@
 # Every endpoint of gyre-demo by real curl: statuses, bodies, headers; HEAD, 100-continue, chunked uploads, HTTP/1.0,
 # kept connections.
 
-. "$GYRE_SOURCE/tests/support/server.sh"
+. "${GYRE_SOURCE:?names the sources}/tests/support/server.sh" || exit 1
 need curl
 start_server --shards=2 --overprovisioned --rate=0 --burst=3
 

@@ -2,7 +2,7 @@
 # /metrics is Prometheus text by its rules, its counters count what was done; /__processes__ is JSON and lists the
 # service's actors.
 
-. "$GYRE_SOURCE/tests/support/server.sh"
+. "${GYRE_SOURCE:?names the sources}/tests/support/server.sh" || exit 1
 need curl
 start_server --shards=2 --overprovisioned
 

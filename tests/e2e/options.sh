@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the command line promises, as a user sees it: placement of shards, errors of one line, help of one screen.
 
-. "$GYRE_SOURCE/tests/support/server.sh"
+. "${GYRE_SOURCE:?names the sources}/tests/support/server.sh" || exit 1
 need curl taskset
 
 run() # ARGUMENT... : $status, $stdout, $stderr

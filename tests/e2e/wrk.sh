@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A short run of wrk, kept and pipelined: nothing but answers, none of them an error.
 
-. "$GYRE_SOURCE/tests/support/server.sh"
+. "${GYRE_SOURCE:?names the sources}/tests/support/server.sh" || exit 1
 need wrk
 start_server --shards=2 --overprovisioned --rate=1 --burst=1000000000
 

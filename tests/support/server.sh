@@ -1,6 +1,6 @@
 # For end-to-end scripts: start gyre-demo on a free port, stop it whatever happens, complain, count failures.
 #
-#   . "$GYRE_SOURCE/tests/support/server.sh"
+#   . "${GYRE_SOURCE:?names the sources}/tests/support/server.sh" || exit 1
 #   need curl                      status 77 (skipped) without it
 #   start_server --shards=2        sets pid, url, port; its output goes to $out
 #   check "what" COMMAND...        one line when it fails
