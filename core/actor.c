@@ -9,6 +9,7 @@
  * its last handler has returned and nothing in flight points into it (gy__ops is 0). A slot whose
  * generation would wrap is retired: it is never put on a free list again. */
 #include "core/kernel.h"
+#include "core/links.h"
 
 #include <errno.h>
 #include <string.h>
@@ -111,6 +112,8 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     gy__futures_actor_died(shard, actor);
     gy__stash_drop(shard, actor);
     gy__streams_actor_died(shard, actor);
+    /* Last, so that the exit comes after all that its end made others see. */
+    gy__links_actor_died(shard, actor, why);
     shard->actors_live--;
     gy__count(&gy__stats_of(actor)->stopped, 1);
     gy__actor_ops(shard, actor, -1);

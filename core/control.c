@@ -4,6 +4,7 @@
  * Local control cells always have room: the queue was sized at boot for every future's answer and
  * continuation on top of what casts and calls may fill. */
 #include "core/kernel.h"
+#include "core/links.h"
 
 #include <errno.h>
 #include <string.h>
@@ -28,6 +29,11 @@ CONTROL(spawn, GY_VERB_CALL);
 CONTROL(discard, 0);
 CONTROL(buf_home, GY_VERB_BUF);
 CONTROL(unstash, 0);
+CONTROL(monitor, 0);
+CONTROL(demonitor, 0);
+CONTROL(link, 0);
+CONTROL(unlink, 0);
+CONTROL(exited, 0);
 
 struct gy_cell *gy__control_local(struct gy_shard *shard, const struct gy_verb *verb,
                                   uint64_t target)
@@ -161,5 +167,5 @@ void gy__control_run(struct gy_shard *shard, struct gy_cell *cell)
     else if (verb == &gy__verb_buf_home)
         gy__bufs_home(shard, cell->payload.with.buf);
     else
-        GY_ASSERT(!"known control verb");
+        gy__link_arrived(shard, cell);
 }

@@ -220,6 +220,9 @@ struct gy_shard {
     struct gy__kept *kept;
     uint32_t kept_free, kept_used, kept_count, kept_live, kept_mask;
     uint32_t *kept_buckets;
+    struct gy__link *links;
+    uint32_t links_free, links_used, links_count, links_live, link_mask;
+    uint32_t *link_buckets;
     uint32_t granules, granules_used;
     struct gy_actor nobody;  /* whose code runs when no actor's does: boot, completions of nobody */
     uint32_t free_slots[23]; /* by log2 of granules; 0 = none (granule 0 is never used) */
@@ -270,7 +273,8 @@ void gy__stash_continue(struct gy_shard *shard, struct gy_cell *cell);
 /* ---- core/send.c ---- */
 extern const struct gy_verb gy__verb_answer, gy__verb_answer_buf, gy__verb_continue, gy__verb_refused, gy__verb_stop,
     gy__verb_stop_now, gy__verb_spawn, gy__verb_discard, gy__verb_buf_home, gy__verb_unstash,
-    gy__verb_stop_queued;
+    gy__verb_stop_queued, gy__verb_monitor, gy__verb_demonitor, gy__verb_link, gy__verb_unlink,
+    gy__verb_exited;
 /* A call to the runtime of a shard, which answers it. */
 gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uint64_t *words);
 void gy__control_run(struct gy_shard *shard, struct gy_cell *cell);

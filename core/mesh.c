@@ -6,6 +6,7 @@
  * always fits, and two full rings cannot wait for each other. A shard drains its inbound rings
  * whatever its outbound ones do. */
 #include "core/kernel.h"
+#include "core/links.h"
 
 #include <errno.h>
 
@@ -128,7 +129,7 @@ static void send_discard(struct gy_shard *shard, uint32_t peer, struct gy_cell *
 
 static bool has_backlog(const struct gy__out *out)
 {
-    return out->discards_first != 0 || out->bufs != NULL;
+    return out->discards_first != 0 || out->notices_first != 0 || out->bufs != NULL;
 }
 
 static void backlog_add(struct gy__mesh *mesh, const struct gy__out *out)
@@ -154,6 +155,31 @@ void gy__mesh_discard(struct gy_shard *shard, uint32_t peer, uint32_t slot)
     else
         shard->futures[out->discards_last].value.next_discard = slot;
     out->discards_last = slot;
+}
+
+static void send_notice(struct gy_shard *shard, uint32_t peer, struct gy_cell *cell,
+                        uint32_t record)
+{
+    uint64_t to = shard->links[record].other;
+    gy__link_notice_write(shard, record, cell);
+    gy__mesh_commit(shard, peer, cell, to);
+}
+
+void gy__mesh_notice(struct gy_shard *shard, uint32_t peer, uint32_t record)
+{
+    struct gy__out *out = &shard->mesh.out[peer];
+    if (out->notices_first == 0 && (out->ring != NULL || ring_create(shard, peer)) &&
+        gy__ring_has_room(out, out->count / 2)) {
+        send_notice(shard, peer, gy__ring_reserve(out), record);
+        return;
+    }
+    backlog_add(&shard->mesh, out);
+    shard->links[record].hash_next = 0;
+    if (out->notices_first == 0)
+        out->notices_first = record;
+    else
+        shard->links[out->notices_last].hash_next = record;
+    out->notices_last = record;
 }
 
 static void send_buf_home(struct gy_shard *shard, uint32_t peer, struct gy_cell *cell,
@@ -193,6 +219,11 @@ static void backlog_send(struct gy_shard *shard)
             if (future->pins & GY__PIN_ANSWER_DUE)
                 send_discard(shard, peer, gy__ring_reserve(out), future);
             (void)gy__future_discard_left(shard, future);
+        }
+        while (out->notices_first != 0 && gy__ring_has_room(out, out->count / 2)) {
+            uint32_t record = out->notices_first;
+            out->notices_first = shard->links[record].hash_next;
+            send_notice(shard, peer, gy__ring_reserve(out), record);
         }
         while (out->bufs != NULL && gy__ring_has_room(out, out->count / 2)) {
             struct gy_buf *buf = out->bufs;

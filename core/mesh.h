@@ -34,7 +34,7 @@ struct gy__mesh {
     uint32_t dirty_count;
     uint16_t *moved;       /* peers whose ring's head was published this turn */
     uint32_t moved_count;
-    uint32_t backlog;      /* peers with discards or buffers that wait for room */
+    uint32_t backlog;      /* peers with discards, notices or buffers that wait for room */
     bool keeps_bits;       /* few shards: bits are never cleared */
 };
 
@@ -59,5 +59,6 @@ bool gy__mesh_is_empty(struct gy_shard *shard);
 void gy__mesh_announce(struct gy_shard *shard);
 bool gy__mesh_backlog_ready(struct gy_shard *shard);
 void gy__mesh_discard(struct gy_shard *shard, uint32_t peer, uint32_t future_slot);
+void gy__mesh_notice(struct gy_shard *shard, uint32_t peer, uint32_t link_record);
 
 #endif

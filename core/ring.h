@@ -51,6 +51,7 @@ struct gy__out {
     struct gy__quota quota;
     /* What found no room waits in its own record. */
     uint32_t discards_first, discards_last; /* future slots, 0 = none */
+    uint32_t notices_first, notices_last;   /* link records, 0 = none */
     struct gy_buf *bufs;
 };
 

@@ -6,6 +6,7 @@
  * see only the door and the counters. */
 #include "core/kernel.h"
 #include "core/foreign.h"
+#include "core/links.h"
 
 #include <errno.h>
 #include <string.h>
@@ -47,11 +48,11 @@ static int fifo_open(struct gy_shard *shard)
     const struct gy_config *config = &shard->runtime->config;
     struct gy__fifo *fifo = &shard->fifo;
     /* What can be queued beyond casts and calls: stops and refusals, each future's answer and its
-     * continuation, an unstash for each block lent. */
+     * continuation, the exits of this shard's links, an unstash for each block lent. */
     fifo->room_max = fifo->room = config->fifo_cells;
     fifo->control_max = config->fifo_cells / 8 + 64;
-    uint64_t cells = (uint64_t)(fifo->room_max + fifo->control_max) + 2 * (uint64_t)config->futures +
-                     STASH_BLOCKS;
+    uint64_t cells = (uint64_t)(fifo->room_max + fifo->control_max) +
+                     4 * (uint64_t)config->futures + STASH_BLOCKS;
     uint32_t blocks = (uint32_t)(cells / GY__BLOCK_CELLS + 2 + STASH_BLOCKS);
     fifo->credit_max = (int32_t)(config->fifo_cells / 8);
     shard->nobody.gy__credit = fifo->credit_max;
@@ -99,8 +100,8 @@ uint64_t gy_random(void)
 int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned index, void *ctx)
 {
     static int (*const parts[])(struct gy_shard *) = {
-        fifo_open, gy__actors_open,     gy__futures_open, gy__kept_open,   gy__mesh_open,
-        foreign_open,    waiters_open,  gy__bufs_open,    gy__streams_open,
+        fifo_open,     gy__actors_open, gy__futures_open, gy__kept_open, gy__links_open,
+        gy__mesh_open, foreign_open,    waiters_open,     gy__bufs_open, gy__streams_open,
     };
     struct gy_shard *shard = runtime->driver->memory(ctx, sizeof(*shard));
     if (shard == NULL)
