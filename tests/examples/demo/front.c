@@ -57,8 +57,11 @@ static void front_on_retry(struct front *self, uint64_t shard, int res)
 static void front_on_home(struct front *self, uint64_t shard, int res,
                           const struct guide_home_reply *value)
 {
+    /* Refused for want of room: that guide goes on waiting, another is asked. */
+    if (res == -EAGAIN)
+        res = gy_then(self, gy_after(RETRY_NS), front_on_retry, shard);
     front_check(self, res, shard);
-    if (res < 0)
+    if (value == NULL)
         return;
     self->homes[shard] = value->home;
     if (--self->unknown == 0)
@@ -80,6 +83,8 @@ static void front_on_look(struct front *self, uint64_t ctx, int res)
         res = gy_then(self, gy_after(GY_MS), front_on_look, 0);
     else if (res >= 0)
         res = front_listens(self->homes[0].front, (struct front_listens_msg){port});
+    if (res == -EAGAIN) /* shards that are busy already have no room for it */
+        res = gy_then(self, gy_after(RETRY_NS), front_on_look, 0);
     front_check(self, res, 0);
 }
 
