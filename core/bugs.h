@@ -11,6 +11,8 @@ enum gy__bug {
     GY__BUG_TIMER_CASCADE, /* some timers are lost when a slot of the wheel is spread */
     GY__BUG_SLOT_EARLY,    /* a future's slot is reused while its answer is on its way */
     GY__BUG_MAILBOX,       /* a mailbox takes one too many */
+    GY__BUG_PIPELINE,      /* HTTP: an answer that is ready overtakes the one before it */
+    GY__BUG_DRAIN,         /* HTTP: a drain forgets requests whose body is still coming */
     GY__BUGS
 };
 

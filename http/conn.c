@@ -11,6 +11,8 @@
  * Cost: a request that is read whole and answered in its turn is never copied and takes no memory. */
 #include "http/conn.h"
 
+#include "core/bugs.h"
+
 #include "http/method.h"
 
 #include <string.h>
@@ -364,9 +366,28 @@ static enum gy__http_connection connection_of(struct gy__http_conn *conn,
     return slot->flags & GY__SLOT_PERSIST10 ? GY__CONNECTION_KEEP_ALIVE : GY__CONNECTION_PLAIN;
 }
 
+#ifdef GY_BUGS
+static void overtake(struct gy__http_conn *conn)
+{
+    struct gy__http_slot *first = conn->first, *next = first != NULL ? first->next : NULL;
+
+    if (next == NULL || first->state == GY__SLOT_READY || next->state != GY__SLOT_READY)
+        return;
+    first->next = next->next;
+    next->next = first;
+    conn->first = next;
+    if (conn->last == next)
+        conn->last = first;
+}
+#endif
+
 /* Write what is ready and has its turn. */
 static void emit(struct gy__http_conn *conn)
 {
+#ifdef GY_BUGS
+    if (gy__bug(GY__BUG_PIPELINE))
+        overtake(conn);
+#endif
     static const uint8_t counters[] = { GY__HTTP_ANSWERS_2XX, GY__HTTP_ANSWERS_3XX,
                                         GY__HTTP_ANSWERS_4XX, GY__HTTP_ANSWERS_5XX };
     struct gy__http_env *env = conn->env;
@@ -557,6 +578,8 @@ void gy__http_conn_drain(struct gy__http_conn *conn)
 {
     uint64_t soon = conn->env->now_ns + conn->env->config.linger_ns;
 
+    if (gy__bug(GY__BUG_DRAIN) && conn->parser.phase == GY__HTTP_BODY)
+        conn->stopped = true;
     /* A request may be on its way to a connection that looks idle: what comes soon is answered. */
     if (conn->idle_deadline_ns > soon)
         conn->idle_deadline_ns = soon;

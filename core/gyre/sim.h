@@ -219,9 +219,9 @@ GY_API void gy_sim_conn_free(struct gy_sim_conn *conn);
 
 /* ---- looking ----------------------------------------------------------------------------- */
 
-/* Things in use that nobody works on, over all hosts: calls without an answer, kept promises,
- * buffers with an owner, operations other than accepts and receives of open handles. 0 when the
- * world is settled and its clients have all they asked for. */
+/* Things in use, over all hosts, beyond those in use when their host had started: calls without an
+ * answer, kept promises, buffers with an owner, operations other than accepts and receives. 0 when
+ * the world is settled and its clients have all they asked for. */
 GY_API uint64_t gy_sim_leaks(struct gy_sim *sim);
 /* The hash of all events so far, and their number. */
 GY_API uint64_t gy_sim_hash(const struct gy_sim *sim);

@@ -121,13 +121,17 @@ static uint64_t flights_open(const struct gy__place *place)
     return open;
 }
 
-static uint64_t leaks_of(const struct gy__place *place)
+uint64_t gy__check_in_use(const struct gy__machine *host)
 {
-    const struct gy_shard *shard = place->shard;
+    uint64_t in_use = 0;
 
-    if (shard == NULL)
-        return 0;
-    return futures_open(shard) + shard->kept_live + gy__bufs_out(shard) + flights_open(place);
+    for (uint32_t i = 0; i < host->shards; i++) {
+        const struct gy_shard *shard = host->places[i].shard;
+        if (shard != NULL)
+            in_use += futures_open(shard) + shard->kept_live + gy__bufs_out(shard) +
+                      flights_open(&host->places[i]);
+    }
+    return in_use;
 }
 
 uint64_t gy_sim_leaks(struct gy_sim *sim)
@@ -136,9 +140,8 @@ uint64_t gy_sim_leaks(struct gy_sim *sim)
 
     for (uint32_t h = 0; h < sim->host_count; h++) {
         const struct gy__machine *host = sim->hosts[h];
-        leaks += host->leaks;
-        for (uint32_t i = 0; host->runtime != NULL && i < host->shards; i++)
-            leaks += leaks_of(&host->places[i]);
+        uint64_t in_use = gy__check_in_use(host);
+        leaks += in_use > host->in_use ? in_use - host->in_use : 0;
     }
     return leaks;
 }
@@ -173,7 +176,7 @@ static uint64_t undelivered(const struct gy_shard *shard)
     return count;
 }
 
-uint64_t gy__check_stopped(struct gy__machine *host)
+void gy__check_stopped(struct gy__machine *host)
 {
     uint64_t bufs = 0, lost = 0, kept = 0, actors = 0, handles = 0, flights = 0;
 
@@ -197,5 +200,4 @@ uint64_t gy__check_stopped(struct gy__machine *host)
         gy_sim_fail(host->sim, "host %u stopped with %llu kept promises, %llu actors, %llu handles",
                     host->number, (unsigned long long)kept, (unsigned long long)actors,
                     (unsigned long long)handles);
-    return 0;
 }

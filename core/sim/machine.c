@@ -169,6 +169,7 @@ int gy__machine_start(struct gy__machine *host)
         gy_sim_settle(sim);
         return err;
     }
+    host->in_use = gy__check_in_use(host);
     return 0;
 }
 
@@ -208,7 +209,7 @@ void gy__machine_end(struct gy__machine *host, enum gy_sim_host_state state)
     struct gy_sim *sim = host->sim;
 
     if (state == GY_SIM_STOPPED)
-        host->leaks += gy__check_stopped(host);
+        gy__check_stopped(host);
     gy__trace(sim, NULL, GY__TRACE_HOST, host->number, state, 0);
     gy__event_drop(sim, &host->notice);
     gy__event_drop(sim, &host->expire);

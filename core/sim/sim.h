@@ -164,7 +164,7 @@ struct gy__machine {
     struct gy__handle *handles;
     uint32_t handles_room, handles_used; /* those behind were never used */
     struct gy__listening *listenings;    /* list */
-    uint64_t leaks; /* found when it stopped */
+    uint64_t in_use; /* when it had started: what gy_sim_leaks() does not count */
 };
 
 /* ---- the network ---- */
@@ -367,8 +367,10 @@ _Noreturn void gy__sim_failed(struct gy_sim *sim, const char *text);
 void gy__check_sleepers(struct gy__machine *host);
 /* Nothing is under way: is something left undone all the same? */
 void gy__check_quiet(struct gy_sim *sim);
-/* All shards have stopped: what is left? */
-uint64_t gy__check_stopped(struct gy__machine *host);
+/* Calls, promises, buffers and operations of all shards. */
+uint64_t gy__check_in_use(const struct gy__machine *host);
+/* All shards have stopped: nothing may be left. */
+void gy__check_stopped(struct gy__machine *host);
 
 /* ---- world.c ---- */
 /* The next event happens. */

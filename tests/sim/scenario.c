@@ -12,6 +12,7 @@ struct gy_sim *scenario_sim;
 bool scenario_open(const struct gy_sim_config *config, int (*boot)(unsigned shard, void *arg),
                    void *arg)
 {
+    char line[128];
     int err = gy_sim_open(&scenario_sim, config, boot, arg);
 
     if (err == 0)
@@ -19,8 +20,9 @@ bool scenario_open(const struct gy_sim_config *config, int (*boot)(unsigned shar
     scenario_sim = NULL;
     if (config->faults.memory_fail_at != 0)
         return false;
-    printf("seed %llu: the simulation does not open: error %d\n", (unsigned long long)config->seed,
-           -err);
+    snprintf(line, sizeof(line), "seed %llu: the simulation does not open: error %d",
+             (unsigned long long)config->seed, -err);
+    config->puts_fn(line);
     config->abort_fn();
     return false;
 }
@@ -64,10 +66,10 @@ void scenario_sum(void)
         gy__stats_each(runtime, i, add_stat, NULL);
 }
 
-void scenario_print_sums(void)
+void scenario_print_sums(FILE *out)
 {
     for (unsigned i = 0; i < sum_count; i++)
-        printf("%-40s %12llu  %10.1f per run\n", sums[i].name, (unsigned long long)sums[i].value,
+        fprintf(out, "%-40s %12llu  %10.1f per run\n", sums[i].name, (unsigned long long)sums[i].value,
                (double)sums[i].value / runs);
 }
 
@@ -85,7 +87,7 @@ uint64_t scenario_close(void)
     (void)gy_sim_close(scenario_sim);
     scenario_sim = NULL;
     if (pages_taken() != 0) {
-        printf("%lu blocks of memory were not freed\n", pages_taken());
+        fprintf(stderr, "%lu blocks of memory were not freed\n", pages_taken());
         abort();
     }
     return hash;

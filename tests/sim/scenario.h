@@ -4,6 +4,8 @@
 
 #include "gyre/sim.h"
 
+#include <stdio.h>
+
 struct scenario {
     const char *name;
     const char *what; /* it does, in a line */
@@ -12,7 +14,7 @@ struct scenario {
     uint64_t (*run)(struct gy_sim_config *config);
 };
 
-extern const struct scenario scenario_mesh, scenario_lifecycle, scenario_echo;
+extern const struct scenario scenario_mesh, scenario_lifecycle, scenario_echo, scenario_http, scenario_limiter;
 
 /* The simulation under way, for gy_sim_fail from actors; there is one at a time. */
 extern struct gy_sim *scenario_sim;
@@ -28,7 +30,7 @@ bool scenario_open(const struct gy_sim_config *config, int (*boot)(unsigned shar
 /* Add what host 0 has counted to the sums that scenario_print_sums() shows: whether runs meet what
  * they are meant to meet. Part of scenario_close(). */
 void scenario_sum(void);
-void scenario_print_sums(void);
+void scenario_print_sums(FILE *out);
 /* Settle, check that nothing leaks, close. -> the hash before the end. */
 uint64_t scenario_close(void);
 
