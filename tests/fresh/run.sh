@@ -20,6 +20,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME) $(COM
 
 tree=${2:-$(mktemp -d)}
 mkdir -p "$tree"
+chmod 755 "$tree"     # the root directory of a machine is open to all its users
 cleanup() { [ -n "${KEEP:-}" ] || rm -rf --one-file-system "$tree"; }
 trap cleanup EXIT
 
