@@ -244,7 +244,7 @@ static void end_early(struct gy_shard *shard, struct gy__future *future, int res
     consume(shard, future, res, NULL, 0, NULL);
 }
 
-static void on_deadline(struct gy_timer *timer)
+static void on_deadline(struct gy__timer *timer)
 {
     struct gy_shard *shard = gy__self();
     struct gy__future *future = GY__CONTAINER(timer, struct gy__future, timer);
@@ -260,7 +260,7 @@ int gy_deadline(gy_fut fut, uint64_t after_ns)
     if (future == NULL || future->state != GY__FUTURE_PENDING)
         return -EINVAL;
     if (!future->timed)
-        future->timer = (struct gy_timer){ .fire = on_deadline };
+        future->timer = (struct gy__timer){ .fire = on_deadline };
     future->timed = true;
     uint64_t deadline_ns = shard->now_ns + after_ns;
     gy__timer_arm(&shard->wheel, &future->timer, deadline_ns < after_ns ? UINT64_MAX : deadline_ns);

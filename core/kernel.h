@@ -164,7 +164,7 @@ struct gy__future {
             struct gy_buf *buf; /* if has_buf */
         } with;
     } value;
-    struct gy_timer timer;
+    struct gy__timer timer;
 };
 _Static_assert(sizeof(struct gy__future) == 128, "two cache lines");
 

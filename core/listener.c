@@ -236,7 +236,7 @@ static void accept_done(struct gy_op *op, const struct gy_completion *completion
     gy__listener_step(shard, listener);
 }
 
-static void retry_fire(struct gy_timer *timer)
+static void retry_fire(struct gy__timer *timer)
 {
     gy__listener_step(gy__self(), GY__CONTAINER(timer, struct gy__listener, retry));
 }

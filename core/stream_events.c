@@ -245,7 +245,7 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
 
 /* ---- lingering ---- */
 
-static void linger_over(struct gy_timer *timer)
+static void linger_over(struct gy__timer *timer)
 {
     struct gy_stream *s = GY__CONTAINER(timer, struct gy_stream, u.timer);
 
@@ -262,7 +262,7 @@ static void half_closed(struct gy_shard *shard, struct gy_stream *s, int32_t res
         return;
     }
     gy__stream_move(shard, s, GY__STREAM_LINGER_READ);
-    s->u.timer = (struct gy_timer){.fire = linger_over};
+    s->u.timer = (struct gy__timer){.fire = linger_over};
     gy__timer_arm(&shard->wheel, &s->u.timer,
                   shard->now_ns + (uint64_t)s->linger_ms * (uint64_t)GY_MS);
 }

@@ -22,12 +22,12 @@
 
 /* ---- the pool ---- */
 
-static void nothing(struct gy_timer *timer)
+static void nothing(struct gy__timer *timer)
 {
     (void)timer;
 }
 
-static void dry_retry(struct gy_timer *timer)
+static void dry_retry(struct gy__timer *timer)
 {
     GY__CONTAINER(timer, struct gy__streams, dry_retry)->dry = false;
 }

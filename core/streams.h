@@ -78,7 +78,7 @@ struct gy_stream {
     struct gy_op out; /* sends, half-close, close: one at a time */
     union {
         struct gy_iov iov[GY__STREAM_IOV];
-        struct gy_timer timer; /* while LINGER_READ: nothing is being sent then */
+        struct gy__timer timer; /* while LINGER_READ: nothing is being sent then */
     } u;
 };
 _Static_assert(sizeof(struct gy_stream) <= 512, "an idle connection costs at most 512 bytes");
@@ -102,7 +102,7 @@ struct gy__listener {
     struct gy_listen_options options;
     struct gy_op op;     /* LISTEN, UNLISTEN, CLOSE */
     struct gy_op accept; /* ACCEPT */
-    struct gy_timer retry;
+    struct gy__timer retry;
     int32_t handle;
     uint32_t streams; /* open now */
     uint16_t port;
@@ -144,8 +144,8 @@ struct gy__streams {
     bool returned; /* a buffer has come back since the last end of turn */
     bool started;
     bool accept_paused;   /* some listener waits for a stream to end */
-    struct gy_timer soon; /* keeps the shard awake for what is left for the next turn */
-    struct gy_timer dry_retry;
+    struct gy__timer soon; /* keeps the shard awake for what is left for the next turn */
+    struct gy__timer dry_retry;
     struct gy__listener listeners[GY__LISTENERS_MAX];
     uint32_t listeners_used; /* those behind have never been used */
     /* Handles to close that have no stream. */

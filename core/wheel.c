@@ -35,7 +35,7 @@ void gy__wheel_init(struct gy__wheel *wheel, uint64_t now_ns)
         wheel->lists[i].last = &wheel->lists[i].first;
 }
 
-static void append(struct gy__wheel *wheel, struct gy_timer *timer, unsigned index)
+static void append(struct gy__wheel *wheel, struct gy__timer *timer, unsigned index)
 {
     struct gy__timer_list *list = &wheel->lists[index];
 
@@ -47,7 +47,7 @@ static void append(struct gy__wheel *wheel, struct gy_timer *timer, unsigned ind
     wheel->occupied[index / GY__WHEEL_SLOTS] |= UINT64_C(1) << (index & DIGIT_MASK);
 }
 
-static void unlink_timer(struct gy__wheel *wheel, struct gy_timer *timer)
+static void unlink_timer(struct gy__wheel *wheel, struct gy__timer *timer)
 {
     struct gy__timer_list *list = &wheel->lists[timer->gy__list];
 
@@ -74,7 +74,7 @@ static unsigned slot_of(const struct gy__wheel *wheel, uint64_t deadline_ns)
     return level * GY__WHEEL_SLOTS + (unsigned)((tick >> (level * GY__WHEEL_BITS)) & DIGIT_MASK);
 }
 
-void gy__timer_arm(struct gy__wheel *wheel, struct gy_timer *timer, uint64_t deadline_ns)
+void gy__timer_arm(struct gy__wheel *wheel, struct gy__timer *timer, uint64_t deadline_ns)
 {
     if (timer->prevp != NULL)
         unlink_timer(wheel, timer);
@@ -87,7 +87,7 @@ void gy__timer_arm(struct gy__wheel *wheel, struct gy_timer *timer, uint64_t dea
         append(wheel, timer, slot_of(wheel, deadline_ns));
 }
 
-void gy__timer_cancel(struct gy__wheel *wheel, struct gy_timer *timer)
+void gy__timer_cancel(struct gy__wheel *wheel, struct gy__timer *timer)
 {
     if (timer->prevp == NULL)
         return;
@@ -119,7 +119,7 @@ static uint64_t cascade(struct gy__wheel *wheel, uint64_t moves)
     struct gy__timer_list *list = &wheel->lists[wheel->cascading * GY__WHEEL_SLOTS + digit];
 
     for (; list->first != NULL && moves > 0; moves--) {
-        struct gy_timer *timer = list->first;
+        struct gy__timer *timer = list->first;
         unlink_timer(wheel, timer);
         if (gy__bug(GY__BUG_TIMER_CASCADE) && timer->deadline_ns % 8 == 0)
             continue;
@@ -179,7 +179,7 @@ unsigned gy__wheel_advance(struct gy__wheel *wheel, uint64_t now_ns, unsigned ma
             break;
         /* Nobody can join this list now: what is armed from here on is later, or past. */
         while (list->first != NULL && fired < max) {
-            struct gy_timer *timer = list->first;
+            struct gy__timer *timer = list->first;
             unlink_timer(wheel, timer);
             wheel->armed--;
             fired++;

@@ -9,10 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct gy_timer {
-    struct gy_timer *next, **prevp; /* prevp NULL: not armed */
+struct gy__timer {
+    struct gy__timer *next, **prevp; /* prevp NULL: not armed */
     uint64_t deadline_ns;
-    void (*fire)(struct gy_timer *timer); /* may arm it again, or free it */
+    void (*fire)(struct gy__timer *timer); /* may arm it again, or free it */
     uint32_t gy__list; /* the wheel's: which of its lists it is in */
 };
 
@@ -22,10 +22,10 @@ struct gy__wheel;
 void gy__wheel_init(struct gy__wheel *wheel, uint64_t now_ns);
 /* Arm, or move if armed. A deadline in the past fires at the next advance, even if that is to the
  * same time; never in the advance that is going on. */
-void gy__timer_arm(struct gy__wheel *wheel, struct gy_timer *timer, uint64_t deadline_ns);
+void gy__timer_arm(struct gy__wheel *wheel, struct gy__timer *timer, uint64_t deadline_ns);
 /* Fine for a timer that is not armed. */
-void gy__timer_cancel(struct gy__wheel *wheel, struct gy_timer *timer);
-static inline bool gy__timer_armed(const struct gy_timer *timer)
+void gy__timer_cancel(struct gy__wheel *wheel, struct gy__timer *timer);
+static inline bool gy__timer_armed(const struct gy__timer *timer)
 {
     return timer->prevp != 0;
 }
@@ -44,7 +44,7 @@ uint64_t gy__wheel_next_ns(const struct gy__wheel *wheel);
 #define GY__WHEEL_LEVELS 9
 #define GY__WHEEL_SLOTS (1u << GY__WHEEL_BITS)
 struct gy__timer_list {
-    struct gy_timer *first, **last; /* last: where the next one is linked */
+    struct gy__timer *first, **last; /* last: where the next one is linked */
 };
 struct gy__wheel {
     uint64_t now_ns; /* of the last advance; a deadline up to here is in the past */

@@ -106,7 +106,7 @@ static bool writes_advance(struct gy__http_link *link)
     return true;
 }
 
-static void fire(struct gy_timer *timer)
+static void fire(struct gy__timer *timer)
 {
     struct gy__http_link *link = (struct gy__http_link *)(void *)((char *)timer -
                                                         offsetof(struct gy__http_link, timer));

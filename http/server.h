@@ -22,7 +22,7 @@ struct gy__http_link {
     struct gy__http_server *server;
     struct gy_stream *stream;
     struct gy__http_link *next, *prev; /* all of the shard, or free */
-    struct gy_timer timer;
+    struct gy__timer timer;
     uint64_t armed_ns;          /* when the timer fires; UINT64_MAX: it is not armed */
     uint64_t write_deadline_ns; /* until then something must have been sent */
     uint64_t given, sent;       /* bytes given to the stream; of them sent when that was set */

@@ -51,12 +51,12 @@ void *gy__http_memory(size_t bytes)
     return gy__shard_memory(gy__self(), bytes);
 }
 
-void gy__http_timer_arm(struct gy_timer *timer, uint64_t deadline_ns)
+void gy__http_timer_arm(struct gy__timer *timer, uint64_t deadline_ns)
 {
     gy__timer_arm(&gy__self()->wheel, timer, deadline_ns);
 }
 
-void gy__http_timer_cancel(struct gy_timer *timer)
+void gy__http_timer_cancel(struct gy__timer *timer)
 {
     gy__timer_cancel(&gy__self()->wheel, timer);
 }

@@ -32,8 +32,8 @@ bool gy__http_alive(gy_pid pid);
 void *gy__http_memory(size_t bytes);
 
 /* An armed timer's function runs outside any actor. */
-void gy__http_timer_arm(struct gy_timer *timer, uint64_t deadline_ns);
-void gy__http_timer_cancel(struct gy_timer *timer);
+void gy__http_timer_arm(struct gy__timer *timer, uint64_t deadline_ns);
+void gy__http_timer_cancel(struct gy__timer *timer);
 
 /* The counters that core keeps for a shard of this runtime. */
 void gy__http_core_stats(unsigned shard, void (*each)(void *arg, const struct gy__stat *stat),

@@ -327,7 +327,7 @@ static void test_sleeper_with_buffers_is_woken(void **state)
 
 /* A buffer that comes home between a turn's look at its rings and the end of that turn. */
 static struct gy_buf *late;
-static void on_late(struct gy_timer *timer)
+static void on_late(struct gy__timer *timer)
 {
     (void)timer;
     fake_enter(&fake, 1);
@@ -338,7 +338,7 @@ static void on_late(struct gy_timer *timer)
 static void test_stop_runs_what_was_published(void **state)
 {
     static char text[] = "late";
-    struct gy_timer timer = {.fire = on_late};
+    struct gy__timer timer = {.fire = on_late};
 
     (void)state;
     freed = 0;

@@ -117,7 +117,7 @@ static struct hog *hog(void)
 }
 
 static unsigned fired;
-static void on_fire(struct gy_timer *timer)
+static void on_fire(struct gy__timer *timer)
 {
     (void)timer;
     fired++;
@@ -127,7 +127,7 @@ static void on_fire(struct gy_timer *timer)
  * is handled and a due timer has fired. */
 static void hog_starves_nobody(void **state)
 {
-    struct gy_timer timer = { .fire = on_fire };
+    struct gy__timer timer = { .fire = on_fire };
     struct gy_shard *shard = fake.shard[1].shard;
     (void)state;
     for (unsigned round = 0; round < 2; round++) {

@@ -16,7 +16,7 @@
 /* ---- the model ---- */
 
 struct entry {
-    struct gy_timer timer; /* first: a timer is its entry */
+    struct gy__timer timer; /* first: a timer is its entry */
     int armed;
     uint64_t due_tick;  /* the tick in whose order it fires */
     uint64_t due_ns;    /* not before this */
@@ -109,7 +109,7 @@ static uint64_t deadline(void)
     }
 }
 
-static void on_fire(struct gy_timer *timer)
+static void on_fire(struct gy__timer *timer)
 {
     struct entry *entry = (struct entry *)timer;
 
@@ -286,7 +286,7 @@ static void test_past_fires_at_next_advance(void **state)
 }
 
 static unsigned again_count;
-static void again_now(struct gy_timer *timer)
+static void again_now(struct gy__timer *timer)
 {
     again_count++;
     gy__timer_arm(&wheel, timer, 0);
@@ -295,7 +295,7 @@ static void again_now(struct gy_timer *timer)
 /* A timer that arms itself for now neither holds an advance for ever nor starves another. */
 static void test_self_arming_is_bounded(void **state)
 {
-    struct gy_timer busy[8] = {{0}};
+    struct gy__timer busy[8] = {{0}};
 
     (void)state;
     reaction = 0;
@@ -397,8 +397,8 @@ static void test_cascade_is_bounded(void **state)
     free(lists);
 }
 
-static struct gy_timer *freed_timer;
-static void free_itself(struct gy_timer *timer)
+static struct gy__timer *freed_timer;
+static void free_itself(struct gy__timer *timer)
 {
     assert_ptr_equal(timer, freed_timer);
     free(timer);
