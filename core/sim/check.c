@@ -153,24 +153,22 @@ static uint64_t carries(const struct gy_cell *cell)
     return (cell->verb->flags & GY_VERB_BUF) != 0 && cell->payload.with.buf != NULL;
 }
 
-/* Buffers in messages that the shard they went to has not run before it stopped. */
-static uint64_t undelivered(const struct gy_shard *shard)
+/* Buffers in messages of that shard that nobody has run, because who they went to has stopped, or
+ * never started. */
+static uint64_t undelivered(const struct gy__machine *host, const struct gy_shard *from)
 {
     uint64_t count = 0;
 
-    for (uint32_t from = 0; from < shard->runtime->shard_count; from++) {
-        struct gy__in in = shard->mesh.in[from];
+    for (uint32_t to = 0; to < host->shards; to++) {
+        const struct gy__out *out = &from->mesh.out[to];
+        const struct gy_shard *receiver = host->places[to].shard;
+        struct gy__in in = {.ring = out->ring, .count = out->count};
         const struct gy_cell *cell;
-        const struct gy_buf *buf = shard->mesh.out[from].bufs;
-        if (in.ring == NULL) {
-            in.ring = atomic_load_explicit(
-                &shard->runtime->rings[(size_t)shard->index * shard->runtime->shard_count + from],
-                memory_order_relaxed);
-            in.count = shard->mesh.ring_count;
-        }
+        if (receiver != NULL)
+            in.head = receiver->mesh.in[from->index].head;
         for (; in.ring != NULL && (cell = gy__ring_peek(&in)) != NULL; in.head++)
             count += carries(cell);
-        for (; buf != NULL; buf = buf->next)
+        for (const struct gy_buf *buf = out->bufs; buf != NULL; buf = buf->next)
             count++;
     }
     return count;
@@ -182,8 +180,10 @@ void gy__check_stopped(struct gy__machine *host)
 
     for (uint32_t i = 0; i < host->shards; i++) {
         const struct gy__place *place = &host->places[i];
+        if (place->shard == NULL)
+            continue; /* it did not even start */
         bufs += gy__bufs_out(place->shard);
-        lost += undelivered(place->shard);
+        lost += undelivered(host, place->shard);
         kept += place->shard->kept_live;
         actors += place->shard->actors_live;
         flights += place->flights;

@@ -133,6 +133,23 @@ static int boot_all(struct gy__machine *host)
     return 0;
 }
 
+/* A shard could not start: those that did stop their actors, and end. */
+static void undo(struct gy__machine *host)
+{
+    host->drain_asked = host->stop_asked = true;
+    for (uint32_t i = 0; i < host->shards; i++) {
+        struct gy__place *place = &host->places[i];
+        if (place->shard == NULL) {
+            place->phase = GY__PHASE_STOPPED;
+            continue;
+        }
+        gy__runtime_stop(host->runtime, i);
+        gy__place_plan(place, GY__STEP_RUN, 1);
+    }
+    gy__machine_noticed(host);
+    gy_sim_settle(host->sim);
+}
+
 static void foreign_wake(void *arg, unsigned shard)
 {
     struct gy__machine *host = arg;
@@ -156,7 +173,7 @@ int gy__machine_start(struct gy__machine *host)
     gy__trace(sim, NULL, GY__TRACE_HOST, host->number, GY_SIM_RUNNING, 0);
     err = boot_all(host);
     if (err < 0) {
-        gy__machine_end(host, GY_SIM_CRASHED);
+        undo(host);
         return err;
     }
     for (uint32_t i = 0; i < host->shards; i++)

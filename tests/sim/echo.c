@@ -24,6 +24,7 @@ static void data(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf)
 {
     (void)self;
     echo_counts.bytes += buf->len;
+    echo_counts.reads++;
     /* A stream that is ending already takes no more; the buffer is gone either way. */
     (void)gy_stream_send(s, buf);
 }

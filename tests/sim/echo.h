@@ -19,6 +19,7 @@ int echo_boot(unsigned shard, void *arg);
 /* Over all shards and hosts, since echo_reset(). */
 struct echo_counts {
     uint64_t opened, closed, bytes;
+    uint64_t reads; /* buffers received */
     int why; /* of the last that was closed */
 };
 extern struct echo_counts echo_counts;
