@@ -1,9 +1,18 @@
 #include "tests/sim/http_client.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+/* What lies between at and end is text that nobody has ended by 0. */
+static size_t digits(const char *at, const char *end)
+{
+    size_t value = 0;
+
+    for (; at < end && *at >= '0' && *at <= '9'; at++)
+        value = value * 10 + (size_t)(*at - '0');
+    return value;
+}
 
 /* The value of a header field, NULL if it is not there. */
 static const char *field(const struct http_answer *answer, const char *name)
@@ -15,8 +24,11 @@ static const char *field(const struct http_answer *answer, const char *name)
         const char *line_end = memchr(at, '\n', (size_t)(end - at));
         if (line_end == NULL)
             return NULL;
-        if ((size_t)(line_end - at) > len && strncasecmp(at, name, len) == 0 && at[len] == ':')
-            return at + len + 1 + strspn(at + len + 1, " ");
+        if ((size_t)(line_end - at) > len && strncasecmp(at, name, len) == 0 && at[len] == ':') {
+            for (at += len + 1; at < line_end && *at == ' ';)
+                at++;
+            return at;
+        }
         at = line_end + 1;
     }
     return NULL;
@@ -35,15 +47,15 @@ long http_read(const uint8_t *data, size_t len, bool head, struct http_answer *a
     memset(answer, 0, sizeof(*answer));
     answer->head = text;
     answer->head_len = (size_t)(end + 2 - text);
-    answer->status = atoi(text + 9);
+    answer->status = (int)digits(text + 9, end);
     if (answer->status < 100 || answer->status > 599)
         return -1;
     value = field(answer, "Connection");
-    answer->close = value != NULL && strncasecmp(value, "close", 5) == 0;
+    answer->close = value != NULL && end - value >= 5 && strncasecmp(value, "close", 5) == 0;
     answer->body = end + 4;
     value = field(answer, "Content-Length");
     if (value != NULL && !head)
-        answer->body_len = strtoul(value, NULL, 10);
+        answer->body_len = digits(value, end);
     if (value == NULL && answer->status >= 200 && answer->status != 204 && answer->status != 304)
         return -1;
     if (len - (size_t)(answer->body - text) < answer->body_len)
