@@ -15,6 +15,8 @@
 #include <string.h>
 
 #define GENERATION_LAST UINT32_C(0xFFFFFFFE)
+/* Of the largest actor: 4 MiB. */
+#define CLASS_MAX 15
 
 static int nobody_start(struct gy_actor *self, const void *args)
 {
@@ -35,7 +37,8 @@ int gy__actors_open(struct gy_shard *shard)
         shard->granules = shard->runtime->config.actors_max + GY__FIRST_FREE_SLOT;
     shard->granules_used = GY__FIRST_FREE_SLOT;
     shard->actors = gy__shard_memory(shard, (size_t)shard->granules * GY__GRANULE);
-    shard->slots = gy__shard_memory(shard, (size_t)shard->granules * sizeof(struct gy__slot));
+    /* As many entries as a pid can name, so that no pid, however made, leads beyond. */
+    shard->slots = gy__shard_memory(shard, sizeof(struct gy__slot) << GY__SLOT_BITS);
     if (shard->actors == NULL || shard->slots == NULL)
         return -ENOMEM;
     shard->mailbox_max = shard->runtime->config.mailbox;
@@ -52,9 +55,8 @@ struct gy__type_stats *gy__type_stats(struct gy_shard *shard, const struct gy_ac
     for (uint32_t i = 0; i < n; i++)
         if (shard->types[i].type == type)
             return &shard->types[i];
-    /* More types than the table holds share its last row. */
     if (n == GY__TYPES_MAX)
-        return &shard->types[n - 1];
+        return NULL;
     shard->types[n].type = type;
     /* release: pairs with the acquire of whoever shows the counters. */
     atomic_store_explicit(&shard->type_count, n + 1, memory_order_release);
@@ -100,17 +102,22 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     GY_ASSERT(actor->gy__state == GY__ACTOR_LIVE);
     /* Dead for whatever is sent from here on, by its own stop function too. */
     dense->generation++;
+    dense->room = 0;
     actor->gy__state = GY__ACTOR_CLOSING;
     gy__actor_ops(shard, actor, 1);
     if (started) {
-        struct gy__context saved = shard->context;
+        struct gy__context outer = shard->context;
         shard->context = (struct gy__context){ actor, 0 };
         gy__stats_of(actor)->type->stop(actor, why);
-        shard->context = saved;
+        shard->context = outer;
     }
+    /* Releasing what it held may run code of others: not in its name. */
+    struct gy__context saved = shard->context;
+    shard->context = (struct gy__context){ &shard->nobody, 0 };
+    gy__stash_drop(shard, actor);
     gy__kept_actor_died(shard, actor);
     gy__futures_actor_died(shard, actor);
-    gy__stash_drop(shard, actor);
+    shard->context = saved;
     gy__streams_actor_died(shard, actor);
     /* Last, so that the exit comes after all that its end made others see. */
     gy__links_actor_died(shard, actor, why);
@@ -123,8 +130,16 @@ int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
                  const struct gy_actor_type *type, const void *args)
 {
     unsigned class = size_class(type->size);
-    if (type->size < sizeof(struct gy_actor) || class > GY__SLOT_BITS)
+    struct gy__type_stats *stats = gy__type_stats(shard, type);
+    if (type->size < sizeof(struct gy_actor) || class > CLASS_MAX)
         return -EINVAL;
+    /* What a stop function spawned would be stopped and spawn again. */
+    if (shard->phase >= GY__PHASE_STOP)
+        return -ECANCELED;
+    if (stats == NULL) {
+        gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
+        return -EAGAIN;
+    }
     if (slot == 0)
         slot = slot_take(shard, class, type->size);
     if (slot == 0) {
@@ -137,7 +152,7 @@ int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
     dense->generation++;
     dense->room = (int32_t)shard->mailbox_max;
     actor->pid.bits = shard->self_bits | (uint64_t)slot << 32 | dense->generation;
-    actor->gy__stats = gy__type_stats(shard, type);
+    actor->gy__stats = stats;
     actor->gy__state = GY__ACTOR_LIVE;
     actor->gy__credit = shard->fifo.credit_max;
     shard->actors_live++;
@@ -203,6 +218,9 @@ void gy__actor_leave(struct gy_shard *shard, struct gy__context saved)
 
 void gy_fail(struct gy_actor *self, int why)
 {
+    /* Nobody, whose code runs in boot, cannot end. */
+    if (self->pid.bits == 0)
+        return;
     self->gy__flags |= GY__ACTOR_FAILED;
     self->gy__why = why;
     /* No credit for what it sends until it has ended; the slow path tells why. */

@@ -98,7 +98,7 @@ void gy__group_release(struct gy_shard *shard, struct gy__future *group)
         }
         if (input->state == GY__FUTURE_PENDING)
             gy__future_tell(shard, input);
-        gy__future_gone(shard, input);
+        gy__future_gone_later(shard, input);
     }
 }
 

@@ -29,6 +29,7 @@ CONTROL(spawn, GY_VERB_CALL);
 CONTROL(discard, 0);
 CONTROL(buf_home, GY_VERB_BUF);
 CONTROL(unstash, 0);
+CONTROL(nothing, 0);
 CONTROL(monitor, 0);
 CONTROL(demonitor, 0);
 CONTROL(link, 0);
@@ -56,32 +57,41 @@ static void stop_queued(struct gy_shard *shard, struct gy_cell *cell)
         return;
     /* In order means behind what is stashed. */
     if (actor->gy__flags & GY__ACTOR_STASHES && !(actor->gy__flags & GY__ACTOR_DROPS) &&
-        gy__stash_push(shard, actor, cell))
+        gy__stash_push(shard, actor, cell)) {
+        /* A stop that comes now, and not in order, must find its own way. */
+        actor->gy__flags &= (uint8_t)~GY__ACTOR_STOP_QUEUED;
         return;
+    }
     gy__actor_finish(shard, actor, (int)cell->payload.word[0]);
 }
 
 /* Queue the end of an actor behind what was sent to it on this shard; one at most per actor. */
 static int stop_queue(struct gy_shard *shard, struct gy_actor *actor, int why, bool now)
 {
+    if (!(actor->gy__flags & GY__ACTOR_STOP_QUEUED) && !gy__fifo_control_room(&shard->fifo)) {
+        gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
+        return -EAGAIN;
+    }
     if (now)
         actor->gy__flags |= GY__ACTOR_DROPS;
     if (actor->gy__flags & GY__ACTOR_STOP_QUEUED)
         return 0;
-    if (!gy__fifo_control_room(&shard->fifo))
-        return -EAGAIN;
     actor->gy__flags |= GY__ACTOR_STOP_QUEUED;
     gy__control_local(shard, &gy__verb_stop_queued, actor->pid.bits)->payload.word[0] =
         (uint64_t)(int64_t)why;
     return 0;
 }
 
-/* A stop that came by ring takes its place behind what was sent here. */
+/* A stop that came by ring. What its sender sent before has been run, or waits in the stash; cells
+ * that follow in the ring must find the actor ended, so it does not queue behind what others sent. */
 static void stop_arrived(struct gy_shard *shard, struct gy_cell *cell, bool now)
 {
     struct gy_actor *actor = gy__actor_find(shard, cell->target);
-    if (actor != NULL && stop_queue(shard, actor, (int)cell->payload.word[0], now) < 0)
-        gy__actor_finish(shard, actor, (int)cell->payload.word[0]);
+    if (actor == NULL)
+        return;
+    if (now)
+        actor->gy__flags |= GY__ACTOR_DROPS;
+    stop_queued(shard, cell);
 }
 
 static int stop(gy_pid pid, int why, bool now)
@@ -92,8 +102,10 @@ static int stop(gy_pid pid, int why, bool now)
         if (peer >= shard->runtime->shard_count)
             return -ESRCH;
         struct gy_cell *cell = gy__mesh_reserve(shard, peer, shard->context.actor->pid.bits);
-        if (cell == NULL)
+        if (cell == NULL) {
+            gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
             return -EAGAIN;
+        }
         cell->verb = now ? &gy__verb_stop_now : &gy__verb_stop;
         cell->from.sender = shard->context.actor->pid.bits;
         cell->fut = 0;
@@ -126,6 +138,8 @@ int gy_actor_stop_now(gy_pid pid, int why)
 
 gy_fut gy_spawn_on_raw(unsigned peer, const struct gy_actor_type *type, const void *args)
 {
+    if (peer >= gy_shards())
+        return gy__fut_refused(-ESRCH);
     gy_pid runtime_of = { (uint64_t)peer << GY__SHARD_SHIFT | 1 };
     uint64_t words[GY_MSG_INLINE / 8] = { (uint64_t)(uintptr_t)type };
     if (type->args_size > sizeof(words) - sizeof(words[0]))
@@ -163,9 +177,9 @@ void gy__control_run(struct gy_shard *shard, struct gy_cell *cell)
     else if (verb == &gy__verb_spawn)
         spawn_arrived(shard, cell);
     else if (verb == &gy__verb_discard)
-        gy__kept_discard(shard, cell->payload.word[0]);
+        gy__kept_discard(shard, cell->target, cell->payload.word[0]);
     else if (verb == &gy__verb_buf_home)
         gy__bufs_home(shard, cell->payload.with.buf);
-    else
+    else if (verb != &gy__verb_nothing)
         gy__link_arrived(shard, cell);
 }

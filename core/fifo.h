@@ -112,7 +112,9 @@ static inline void gy__chain_pop(struct gy__chain *chain, struct gy__block_pool 
 /* The count of a sender, by its pid. */
 static inline uint16_t *gy__quota_of(struct gy__quota *quota, uint64_t sender)
 {
-    return &quota->sent[sender >> 32 & (GY__QUOTA_BUCKETS - 1)];
+    /* Slots of large actors are far apart: all their bits count. */
+    uint32_t slot = (uint32_t)(sender >> 32);
+    return &quota->sent[(slot * UINT32_C(0x9E3779B1)) >> 26];
 }
 /* A count is used up: may all begin anew? reader: how far the queue has been read; writer: where
  * its end is. */

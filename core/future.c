@@ -81,20 +81,33 @@ void gy__future_untake(struct gy_shard *shard, struct gy__future *future)
 }
 
 /* The owner is through with it. */
-void gy__future_gone(struct gy_shard *shard, struct gy__future *future)
+static void let_go(struct gy_shard *shard, struct gy__future *future, bool later)
 {
+    struct gy_buf *buf = future->has_buf ? future->value.with.buf : NULL;
     if (future->timed)
         gy__timer_cancel(&shard->wheel, &future->timer);
     future->timed = false;
-    if (future->has_buf)
-        gy_buf_release(future->value.with.buf);
     future->has_buf = false;
     unlink_owner(shard, future);
     bool is_group = gy__future_is_group(future);
     future->state = GY__FUTURE_GONE;
-    if (is_group)
+    if (is_group && later)
+        gy__future_queue(shard, future);
+    else if (is_group)
         gy__group_release(shard, future);
     gy__future_try_free(shard, future);
+    /* Last: it may run code of the program's. */
+    gy_buf_release(buf);
+}
+
+void gy__future_gone(struct gy_shard *shard, struct gy__future *future)
+{
+    let_go(shard, future, false);
+}
+
+void gy__future_gone_later(struct gy_shard *shard, struct gy__future *future)
+{
+    let_go(shard, future, true);
 }
 
 void gy__future_tell(struct gy_shard *shard, struct gy__future *future)
@@ -103,16 +116,24 @@ void gy__future_tell(struct gy_shard *shard, struct gy__future *future)
     if (gy__future_is_chain(future) && !(future->pins & GY__PIN_ANSWER_DUE)) {
         uint64_t input = future->value.chain.input;
         if (input != 0 && future->callee != GY__FUTURE_SHIELD)
-            gy_discard((gy_fut){ input });
+            gy__future_discard_up(shard, input);
         return;
     }
     if (!(future->pins & GY__PIN_ANSWER_DUE))
         return;
     uint32_t peer = (uint32_t)(future->callee >> GY__SHARD_SHIFT);
     if (peer == shard->index || future->callee < GY__FUTURE_KINDS)
-        gy__kept_discard(shard, gy__future_bits(shard, future));
+        gy__kept_discard(shard, future->callee, gy__future_bits(shard, future));
     else
         gy__mesh_discard(shard, peer, slot_of(shard, future));
+}
+
+bool gy__future_waits(const struct gy_shard *shard, uint64_t promise)
+{
+    uint32_t slot = gy__fut_slot(promise);
+    return slot != 0 && slot <= shard->futures_used &&
+           shard->futures[slot].generation == (promise & GY__FUT_GENERATION_MASK) &&
+           shard->futures[slot].state == GY__FUTURE_PENDING;
 }
 
 struct gy__future *gy__future_find(struct gy_shard *shard, gy_fut fut)
@@ -143,7 +164,7 @@ static void consume(struct gy_shard *shard, struct gy__future *future, int res, 
         return;
     }
     struct gy_actor *owner = gy__future_owner(shard, future);
-    struct gy_done done = { future->ctx, res, size, res < 0 ? NULL : value, buf };
+    struct gy_done done = { future->ctx, res, size, res < 0 || size == 0 ? NULL : value, buf };
     future->state = GY__FUTURE_DONE;
     if (future->timed)
         gy__timer_cancel(&shard->wheel, &future->timer);
@@ -227,6 +248,8 @@ void gy__future_continue(struct gy_shard *shard, struct gy_cell *cell)
         consume(shard, future, future->res, value, future->size,
                 future->has_buf ? future->value.with.buf : NULL);
     } else {
+        if (future->state == GY__FUTURE_GONE && gy__future_is_group(future))
+            gy__group_release(shard, future);
         gy__future_try_free(shard, future);
     }
 }
@@ -333,19 +356,34 @@ int gy_then_raw(struct gy_actor *self, gy_fut fut,
     return 0;
 }
 
+/* Discard a future and, while it is a chain, what it waits for: a loop, because a chain of chains may be
+ * long. */
+void gy__future_discard_up(struct gy_shard *shard, uint64_t bits)
+{
+    while (bits != 0) {
+        struct gy__future *future = gy__future_find(shard, (gy_fut){ bits });
+        if (future == NULL || (future->state == GY__FUTURE_DONE && future->run != NULL))
+            return;
+        bits = 0;
+        if (future->state == GY__FUTURE_PENDING && gy__future_is_chain(future) &&
+            !(future->pins & GY__PIN_ANSWER_DUE)) {
+            if (future->callee != GY__FUTURE_SHIELD)
+                bits = future->value.chain.input;
+            future->value.chain.input = 0;
+        }
+        if (future->state == GY__FUTURE_DONE || future->run == NULL) {
+            if (future->state == GY__FUTURE_PENDING)
+                gy__future_tell(shard, future);
+            gy__future_gone(shard, future);
+        } else {
+            end_early(shard, future, -ECANCELED, false);
+        }
+    }
+}
+
 void gy_discard(gy_fut fut)
 {
-    struct gy_shard *shard = gy__self();
-    struct gy__future *future = gy__future_find(shard, fut);
-    if (future == NULL || (future->state == GY__FUTURE_DONE && future->run != NULL))
-        return;
-    if (future->state == GY__FUTURE_DONE || future->run == NULL) {
-        if (future->state == GY__FUTURE_PENDING)
-            gy__future_tell(shard, future);
-        gy__future_gone(shard, future);
-        return;
-    }
-    end_early(shard, future, -ECANCELED, false);
+    gy__future_discard_up(gy__self(), fut.bits);
 }
 
 void gy_forget(gy_fut fut)

@@ -36,8 +36,11 @@ void gy__future_store(struct gy__future *future, int res, const void *value, uin
 void gy__future_queue(struct gy_shard *shard, struct gy__future *future);
 /* Whatever it waits for is told that nobody waits any more. */
 void gy__future_tell(struct gy_shard *shard, struct gy__future *future);
-/* The owner is through with it. */
+/* The owner is through with it. A combinator lets its inputs go at once, or (later) from a cell, so that
+ * combinators of combinators do not nest. */
 void gy__future_gone(struct gy_shard *shard, struct gy__future *future);
+void gy__future_gone_later(struct gy_shard *shard, struct gy__future *future);
+void gy__future_discard_up(struct gy_shard *shard, uint64_t bits);
 void gy__future_try_free(struct gy_shard *shard, struct gy__future *future);
 
 /* ---- core/combine.c ---- */

@@ -78,6 +78,15 @@ void gy_hold(struct gy_actor *self)
     self->gy__flags |= GY__ACTOR_HOLDS | GY__ACTOR_STASHES;
 }
 
+/* One at most is queued for each actor. */
+static void unstash_queue(struct gy_shard *shard, struct gy_actor *actor)
+{
+    if (actor->gy__flags & GY__ACTOR_UNSTASH_QUEUED)
+        return;
+    actor->gy__flags |= GY__ACTOR_UNSTASH_QUEUED;
+    gy__control_local(shard, &gy__verb_unstash, actor->pid.bits);
+}
+
 void gy_unhold(struct gy_actor *self)
 {
     if (!(self->gy__flags & GY__ACTOR_HOLDS))
@@ -86,12 +95,15 @@ void gy_unhold(struct gy_actor *self)
     if (self->gy__stash == NULL)
         self->gy__flags &= (uint8_t)~GY__ACTOR_STASHES;
     else
-        gy__control_local(gy__self(), &gy__verb_unstash, self->pid.bits);
+        unstash_queue(gy__self(), self);
 }
 
 void gy__stash_continue(struct gy_shard *shard, struct gy_cell *control)
 {
     uint64_t pid = control->target;
+    struct gy_actor *begins = gy__actor_find(shard, pid);
+    if (begins != NULL)
+        begins->gy__flags &= (uint8_t)~GY__ACTOR_UNSTASH_QUEUED;
     for (unsigned i = 0; i < CELLS_AT_ONCE; i++) {
         /* Looked up anew each time: a handler may have ended the actor, or hold again. */
         struct gy_actor *actor = gy__actor_find(shard, pid);
@@ -108,5 +120,24 @@ void gy__stash_continue(struct gy_shard *shard, struct gy_cell *control)
     }
     struct gy_actor *actor = gy__actor_find(shard, pid);
     if (actor != NULL && actor->gy__stash != NULL && !(actor->gy__flags & GY__ACTOR_HOLDS))
-        gy__control_local(shard, &gy__verb_unstash, pid);
+        unstash_queue(shard, actor);
+}
+
+void gy__stash_discard(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise)
+{
+    struct gy__chain chain = stash_load(actor);
+    struct gy__block *block = chain.first;
+    for (struct gy_cell *cell = chain.head; cell != chain.tail; cell++) {
+        if (cell->fut == promise && !(cell->verb->flags & GY_VERB_CONTROL)) {
+            gy__cell_drop(shard, cell, -ECANCELED);
+            cell->verb = &gy__verb_nothing;
+            cell->fut = 0;
+            shard->slots[gy__actor_slot(actor)].room++;
+            return;
+        }
+        if (cell + 1 == block->cells + GY__BLOCK_CELLS && block != chain.last) {
+            block = block->next;
+            cell = block->cells - 1;
+        }
+    }
 }

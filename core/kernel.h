@@ -71,6 +71,7 @@ enum gy__actor_flags {
     GY__ACTOR_HOLDS = 16,  /* nothing leaves the stash */
     GY__ACTOR_DROPS = 32,  /* stops now: what arrives is dropped */
     GY__ACTOR_STOP_QUEUED = 64,
+    GY__ACTOR_UNSTASH_QUEUED = 128,
     GY__ACTOR_STOPS = 2,   /* stops when its handler returns */
     GY__ACTOR_FAILED = 4,  /* declared failure: may not send */
     GY__ACTOR_WAITS = 8,   /* registered for room */
@@ -181,6 +182,13 @@ struct gy__waiter {
     uint64_t to;    /* pid bits */
     void (*run)(struct gy_actor *self, uint64_t ctx);
     uint64_t ctx;
+    uint8_t short_of; /* enum gy__short */
+};
+/* What the last refused send was short of. */
+enum gy__short {
+    GY__SHORT_ROOM,   /* in the queue, ring or mailbox */
+    GY__SHORT_CREDIT, /* for a call to another shard */
+    GY__SHORT_FUTURE, /* a slot */
 };
 
 #define GY__MEMORIES_MAX 256
@@ -230,6 +238,7 @@ struct gy_shard {
     uint32_t mailbox_max;
     struct gy__waiter *waiters; /* actors that wait for room, in order */
     uint32_t waiters_count, waiters_max;
+    uint8_t short_of; /* enum gy__short, of the last refusal */
     struct gy__foreign *foreign; /* the lane for other threads; the runtime's, which outlives us */
     uint64_t ops_in_flight;
     uint32_t drain_holds;
@@ -268,13 +277,15 @@ void gy__fifo_run(struct gy_shard *shard, uint64_t stop_ns);
 /* An arriving cell to the stash. false: no room. */
 GY_MUST_CHECK bool gy__stash_push(struct gy_shard *shard, struct gy_actor *actor, const struct gy_cell *cell);
 void gy__stash_drop(struct gy_shard *shard, struct gy_actor *actor);
+/* A call that waits in the stash was discarded: it is answered -ECANCELED, its cell does nothing. */
+void gy__stash_discard(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise);
 void gy__stash_continue(struct gy_shard *shard, struct gy_cell *cell);
 
 /* ---- core/send.c ---- */
 extern const struct gy_verb gy__verb_answer, gy__verb_answer_buf, gy__verb_continue, gy__verb_refused, gy__verb_stop,
     gy__verb_stop_now, gy__verb_spawn, gy__verb_discard, gy__verb_buf_home, gy__verb_unstash,
     gy__verb_stop_queued, gy__verb_monitor, gy__verb_demonitor, gy__verb_link, gy__verb_unlink,
-    gy__verb_exited;
+    gy__verb_exited, gy__verb_nothing;
 /* A call to the runtime of a shard, which answers it. */
 gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uint64_t *words);
 void gy__control_run(struct gy_shard *shard, struct gy_cell *cell);
@@ -283,6 +294,8 @@ struct gy_cell *gy__control_local(struct gy_shard *shard, const struct gy_verb *
                                   uint64_t target);
 
 /* ---- core/future.c ---- */
+/* Does the caller of this shard still wait for the answer to that promise? */
+bool gy__future_waits(const struct gy_shard *shard, uint64_t promise);
 int gy__futures_open(struct gy_shard *shard);
 /* A pending slot for an actor, NULL if none is left. */
 struct gy__future *gy__future_take(struct gy_shard *shard, struct gy_actor *owner, uint64_t callee);
@@ -307,7 +320,7 @@ void gy__abandon(struct gy_shard *shard);
 void gy__answer(struct gy_shard *shard, uint64_t promise, int res, const void *value, size_t size,
                 struct gy_buf *buf);
 /* The caller gave up: the record goes, its answer is sent for the callee. */
-void gy__kept_discard(struct gy_shard *shard, uint64_t promise);
+void gy__kept_discard(struct gy_shard *shard, uint64_t callee, uint64_t promise);
 void gy__kept_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 
 /* ---- core/room.c ---- */

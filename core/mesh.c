@@ -267,7 +267,8 @@ static struct gy__in *ring_of(struct gy_shard *shard, uint32_t from)
 }
 
 /* Run what one ring holds, at most all of its slots once. -> false when time is up. */
-static bool ring_drain(struct gy_shard *shard, struct gy__in *in, uint32_t from, uint64_t stop_ns)
+static bool ring_drain(struct gy_shard *shard, struct gy__in *in, uint32_t from, uint64_t stop_ns,
+                       uint32_t *since_clock)
 {
     struct gy__out *out = &shard->mesh.out[from];
     uint64_t begun = in->head;
@@ -282,7 +283,10 @@ static bool ring_drain(struct gy_shard *shard, struct gy__in *in, uint32_t from,
             gy__ring_publish_head(in);
         if (in->head - begun >= in->count)
             break;
-        if ((in->head - begun) % CLOCK_STRIDE == 0 && shard->driver->now(shard->ctx) >= stop_ns) {
+        if (++*since_clock < CLOCK_STRIDE)
+            continue;
+        *since_clock = 0;
+        if (shard->driver->now(shard->ctx) >= stop_ns) {
             time_left = false;
             break;
         }
@@ -311,11 +315,12 @@ static void bit_clear(struct gy_shard *shard, struct gy__in *in, uint32_t from)
         atomic_fetch_or_explicit(word, UINT64_C(1) << from % 64, memory_order_relaxed);
 }
 
-static bool drain_from(struct gy_shard *shard, uint32_t from, uint64_t stop_ns)
+static bool drain_from(struct gy_shard *shard, uint32_t from, uint64_t stop_ns,
+                       uint32_t *since_clock)
 {
     struct gy__in *in = ring_of(shard, from);
     uint64_t before = in->head;
-    bool time_left = ring_drain(shard, in, from, stop_ns);
+    bool time_left = ring_drain(shard, in, from, stop_ns, since_clock);
     if (in->head == before && ++in->quiet >= QUIET_MAX && !shard->mesh.keeps_bits)
         bit_clear(shard, in, from);
     return time_left;
@@ -326,7 +331,7 @@ void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns)
 {
     struct gy__mesh *mesh = &shard->mesh;
     uint32_t words = (shard->runtime->shard_count + 63) / 64;
-    uint32_t start = mesh->start;
+    uint32_t start = mesh->start, since_clock = 0; /* cells since the clock was read, of all rings */
     mesh->start = start + 1 == shard->runtime->shard_count ? 0 : start + 1;
     for (uint32_t i = 0; i <= words; i++) {
         uint32_t w = (start / 64 + i) % words;
@@ -337,8 +342,21 @@ void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns)
         else if (i == words)
             bits &= (UINT64_C(1) << start % 64) - 1;
         for (; bits != 0; bits &= bits - 1)
-            if (!drain_from(shard, w * 64 + (uint32_t)__builtin_ctzll(bits), stop_ns))
+            if (!drain_from(shard, w * 64 + (uint32_t)__builtin_ctzll(bits), stop_ns,
+                            &since_clock))
                 return;
+    }
+}
+
+void gy__mesh_drain_all(struct gy_shard *shard)
+{
+    uint32_t since_clock = 0;
+    /* Each ring may be in the list of moved heads once. */
+    gy__mesh_publish(shard);
+    for (uint32_t from = 0; from < shard->runtime->shard_count; from++) {
+        struct gy__in *in = ring_of(shard, from);
+        if (in->ring != NULL)
+            (void)ring_drain(shard, in, from, UINT64_MAX, &since_clock);
     }
 }
 

@@ -83,9 +83,13 @@ int gy_keep(gy_promise promise)
     if (promise.bits == 0 || promise.bits != shard->context.promise)
         return -ESRCH;
     int err = gy__keep(shard, shard->context.actor, promise.bits);
-    if (err == 0)
-        shard->context.promise = 0;
-    return err;
+    if (err < 0)
+        return err;
+    shard->context.promise = 0;
+    /* Discarded while the call was still queued here. */
+    if (promise.bits >> GY__SHARD_SHIFT == shard->index && !gy__future_waits(shard, promise.bits))
+        gy__kept_discard(shard, 0, promise.bits);
+    return 0;
 }
 
 int gy_discarded(gy_promise promise)
@@ -132,6 +136,7 @@ int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, 
                      uint64_t w3)
 {
     struct gy_shard *shard = gy__self();
+    GY_ASSERT(size <= GY_MSG_INLINE);
     if (__builtin_expect(!promise_use(shard, promise.bits), 0))
         return -ESRCH;
     uint32_t peer = (uint32_t)(promise.bits >> GY__SHARD_SHIFT);
@@ -166,11 +171,15 @@ int gy_resolve_raw(gy_promise promise, int res, const void *value, size_t size, 
     return 0;
 }
 
-void gy__kept_discard(struct gy_shard *shard, uint64_t promise)
+void gy__kept_discard(struct gy_shard *shard, uint64_t callee, uint64_t promise)
 {
     uint32_t *link = kept_link(shard, promise);
-    if (*link == 0)
+    if (*link == 0) {
+        struct gy_actor *actor = gy__actor_find(shard, callee);
+        if (actor != NULL && actor->gy__stash != NULL)
+            gy__stash_discard(shard, actor, promise);
         return;
+    }
     kept_free(shard, link);
     gy__answer(shard, promise, -ECANCELED, NULL, 0, NULL);
 }

@@ -15,23 +15,29 @@ int gy_room_again_raw(struct gy_actor *self, gy_pid to,
                       void (*run)(struct gy_actor *self, uint64_t ctx), uint64_t ctx)
 {
     struct gy_shard *shard = gy__self();
+    if (self->pid.bits == 0)
+        return -EINVAL;
     if (self->gy__flags & GY__ACTOR_WAITS)
         return -EBUSY;
     if (shard->waiters_count == shard->waiters_max)
         return -EAGAIN;
     self->gy__flags |= GY__ACTOR_WAITS;
     shard->waiters[shard->waiters_count++] =
-        (struct gy__waiter){ self->pid.bits, to.bits, run, ctx };
+        (struct gy__waiter){ self->pid.bits, to.bits, run, ctx, shard->short_of };
     return 0;
 }
 
 static bool has_room(struct gy_shard *shard, const struct gy__waiter *waiter)
 {
     uint32_t peer = (uint32_t)(waiter->to >> GY__SHARD_SHIFT);
+    if (waiter->short_of == GY__SHORT_FUTURE && shard->futures_free == 0 &&
+        shard->futures_used == shard->futures_count)
+        return false;
     if (peer != shard->index)
         return peer >= shard->runtime->shard_count ||
                (gy__mesh_has_room(shard, peer, waiter->actor) &&
-                shard->mesh.out[peer].calls < shard->mesh.ring_count / 2);
+                (waiter->short_of != GY__SHORT_CREDIT ||
+                 shard->mesh.out[peer].calls < shard->mesh.ring_count / 2));
     const struct gy__fifo *fifo = &shard->fifo;
     const struct gy__slot *dense = &shard->slots[gy__pid_slot(waiter->to)];
     const struct gy_actor *actor = gy__actor_find(shard, waiter->actor);

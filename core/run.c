@@ -30,6 +30,8 @@ void gy__cell_drop(struct gy_shard *shard, struct gy_cell *cell, int err)
 static __attribute__((noinline)) void run_dead(struct gy_shard *shard, struct gy_cell *cell)
 {
     gy__count(&shard->core_counters[GY__COUNT_DEAD_LETTERS], cell->fut == 0);
+    /* Releasing its buffer may run code of the program's: in nobody's name. */
+    shard->context = (struct gy__context){ &shard->nobody, 0 };
     gy__cell_drop(shard, cell, -EOWNERDEAD);
 }
 
@@ -37,6 +39,7 @@ static __attribute__((noinline)) void run_stashed(struct gy_shard *shard, struct
                                                   struct gy_actor *actor, struct gy__slot *dense,
                                                   bool from_ring)
 {
+    shard->context = (struct gy__context){ &shard->nobody, 0 };
     if (actor->gy__flags & GY__ACTOR_DROPS) {
         dense->room += !from_ring;
         run_dead(shard, cell);

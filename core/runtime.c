@@ -125,10 +125,10 @@ void gy__runtime_set_wake(struct gy_runtime *runtime, void (*wake)(void *arg, un
 void gy__runtime_fail(struct gy_runtime *runtime, int err, const char *what, const char *subject)
 {
     int32_t none = 0;
-    gy_log("%s %s: error %d", what, subject, -err);
     /* release: pairs with the acquire in gy__runtime_error(). The first failure is the one told. */
-    atomic_compare_exchange_strong_explicit(&runtime->error, &none, err, memory_order_release,
-                                            memory_order_relaxed);
+    if (atomic_compare_exchange_strong_explicit(&runtime->error, &none, err, memory_order_release,
+                                                memory_order_relaxed))
+        gy_log("%s %s: error %d", what, subject, -err);
 }
 
 void gy__runtime_pending(struct gy_runtime *runtime, int add)
@@ -140,4 +140,26 @@ void gy__runtime_pending(struct gy_runtime *runtime, int add)
 int gy__runtime_pending_count(const struct gy_runtime *runtime)
 {
     return atomic_load_explicit(&runtime->pending, memory_order_acquire);
+}
+
+void gy__runtime_sweep(struct gy_runtime *runtime)
+{
+    for (bool more = true; more;) {
+        more = false;
+        for (unsigned i = 0; i < runtime->shard_count; i++) {
+            struct gy_shard *shard = runtime->shards[i];
+            if (shard == NULL)
+                continue;
+            gy__shard_enter(shard);
+            more |= shard->mesh.dirty_count > 0;
+            gy__mesh_publish(shard);
+            if (gy__mesh_is_empty(shard) && gy__fifo_empty(&shard->fifo) &&
+                shard->mesh.backlog == 0)
+                continue;
+            gy__mesh_drain(shard, UINT64_MAX);
+            gy__fifo_run(shard, UINT64_MAX);
+            more = true;
+        }
+    }
+    gy__shard_leave();
 }

@@ -12,11 +12,11 @@
 /* The room of a mailbox that is full. */
 #define ROOM_NONE (gy__bug(GY__BUG_MAILBOX) ? -1 : 0)
 
-static __attribute__((noinline)) int refuse(struct gy_shard *shard, int err)
+static __attribute__((noinline)) int refuse(struct gy_shard *shard, enum gy__short what)
 {
-    if (err == -EAGAIN)
-        gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
-    return err;
+    shard->short_of = (uint8_t)what;
+    gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
+    return -EAGAIN;
 }
 
 static inline void fill(struct gy_cell *cell, const struct gy_verb *verb, uint64_t sender,
@@ -36,7 +36,7 @@ static __attribute__((noinline)) int local_refusal(struct gy_shard *shard)
 {
     if (shard->context.actor->gy__flags & GY__ACTOR_FAILED)
         return -EOWNERDEAD;
-    return refuse(shard, -EAGAIN);
+    return refuse(shard, GY__SHORT_ROOM);
 }
 
 /* The common case of a send to an actor of this shard: everything is there. NULL, with nothing
@@ -79,7 +79,7 @@ static struct gy_cell *local_take(struct gy_shard *shard, uint64_t to, int *err)
     struct gy__fifo *fifo = &shard->fifo;
     struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
     struct gy_actor *self = shard->context.actor;
-    if (dense->generation != (uint32_t)to) {
+    if (dense->generation != (uint32_t)to || (to & 1) == 0) {
         *err = -ESRCH;
         return NULL;
     }
@@ -108,7 +108,7 @@ static int cast_remote(struct gy_shard *shard, uint64_t to,
     uint64_t sender = shard->context.actor->pid.bits;
     struct gy_cell *cell = gy__mesh_reserve(shard, peer, sender);
     if (cell == NULL)
-        return refuse(shard, -EAGAIN);
+        return refuse(shard, GY__SHORT_ROOM);
     fill(cell, verb, sender, 0, w0, w1, w2, w3);
     gy__mesh_commit(shard, peer, cell, to);
     return 0;
@@ -160,14 +160,14 @@ static gy_fut call_remote(struct gy_shard *shard, uint64_t to,
         return call_refused(verb, w3, -EOWNERDEAD);
     struct gy__out *out = &shard->mesh.out[peer];
     if (out->calls >= shard->mesh.ring_count / 2)
-        return call_refused(verb, w3, refuse(shard, -EAGAIN));
+        return call_refused(verb, w3, refuse(shard, GY__SHORT_CREDIT));
     struct gy__future *future = gy__future_take(shard, self, to);
     if (future == NULL)
-        return call_refused(verb, w3, refuse(shard, -EAGAIN));
+        return call_refused(verb, w3, refuse(shard, GY__SHORT_FUTURE));
     struct gy_cell *cell = gy__mesh_reserve(shard, peer, self->pid.bits);
     if (cell == NULL) {
         gy__future_untake(shard, future);
-        return call_refused(verb, w3, refuse(shard, -EAGAIN));
+        return call_refused(verb, w3, refuse(shard, GY__SHORT_ROOM));
     }
     uint64_t bits = gy__future_bits(shard, future);
     out->calls++;
@@ -187,7 +187,7 @@ static __attribute__((noinline)) gy_fut call_slow(gy_pid to, const struct gy_ver
     int err = 0;
     struct gy__future *future = gy__future_take(shard, self, to.bits);
     if (future == NULL)
-        return call_refused(verb, w3, refuse(shard, -EAGAIN));
+        return call_refused(verb, w3, refuse(shard, GY__SHORT_FUTURE));
     struct gy_cell *cell = local_take(shard, to.bits, &err);
     if (cell == NULL) {
         gy__future_untake(shard, future);
@@ -246,10 +246,13 @@ gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uin
         return call_remote(shard, runtime_of.bits, verb, words[0], words[1], words[2], words[3]);
     struct gy_actor *self = shard->context.actor;
     struct gy__future *future = NULL;
+    if (self->gy__flags & GY__ACTOR_FAILED)
+        return call_refused(verb, 0, -EOWNERDEAD);
     if (shard->fifo.room > 0)
         future = gy__future_take(shard, self, runtime_of.bits);
     if (future == NULL)
-        return call_refused(verb, 0, refuse(shard, -EAGAIN));
+        return call_refused(verb, 0,
+                            refuse(shard, shard->fifo.room > 0 ? GY__SHORT_FUTURE : GY__SHORT_ROOM));
     uint64_t bits = gy__future_bits(shard, future);
     struct gy_cell *cell = gy__fifo_push(&shard->fifo);
     cell->target = runtime_of.bits;

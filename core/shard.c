@@ -138,6 +138,21 @@ void gy__shard_close(struct gy_shard *shard)
     shard->driver->memory_free(shard->ctx, shard, sizeof(*shard));
 }
 
+static void foreign_drain(struct gy_shard *shard)
+{
+    struct gy_cell *cell;
+    unsigned n = 0;
+    while (n < FOREIGN_AT_ONCE && (cell = gy__foreign_peek(shard->foreign)) != NULL) {
+        gy__cell_run(shard, cell, true);
+        gy__foreign_pop(shard->foreign);
+        n++;
+    }
+    if (n > 0) {
+        gy__count(&shard->core_counters[GY__COUNT_FOREIGN], n);
+        gy__count(&shard->core_counters[GY__COUNT_CELLS], n);
+    }
+}
+
 /* ---- phases ---- */
 
 static void phase_set(struct gy_shard *shard, enum gy__phase phase)
@@ -187,6 +202,10 @@ static bool phases_advance(struct gy_shard *shard)
     uint32_t requests = atomic_load_explicit(&shard->mesh.door->requests, memory_order_acquire);
     uint8_t before = shard->phase;
     if (requests & GY__REQUEST_STOP && shard->phase < GY__PHASE_STOP) {
+        /* What was published before the stop was asked for is handled, by actors that still live. */
+        gy__mesh_drain_all(shard);
+        foreign_drain(shard);
+        gy__fifo_run(shard, UINT64_MAX);
         phase_set(shard, GY__PHASE_STOP);
         gy__streams_stop(shard);
         actors_stop(shard);
@@ -212,21 +231,6 @@ static bool phases_advance(struct gy_shard *shard)
 }
 
 /* ---- the turn ---- */
-
-static void foreign_drain(struct gy_shard *shard)
-{
-    struct gy_cell *cell;
-    unsigned n = 0;
-    while (n < FOREIGN_AT_ONCE && (cell = gy__foreign_peek(shard->foreign)) != NULL) {
-        gy__cell_run(shard, cell, true);
-        gy__foreign_pop(shard->foreign);
-        n++;
-    }
-    if (n > 0) {
-        gy__count(&shard->core_counters[GY__COUNT_FOREIGN], n);
-        gy__count(&shard->core_counters[GY__COUNT_CELLS], n);
-    }
-}
 
 /* Once in many turns, and before sleeping: who reads them sees nothing older than that. */
 static void gauges_set(struct gy_shard *shard)

@@ -30,6 +30,9 @@ enum gy__phase {
  * memory() and log() on this thread. -> 0, -ENOMEM, -EINVAL. */
 GY_MUST_CHECK int gy__runtime_open(struct gy_runtime **out, const struct gy_config *config,
                                    unsigned shards, const struct gy_driver *driver, void *control);
+/* When every shard has STOPPED and none takes turns any more, on one thread, before the first shard closes: buffers
+ * and answers that were still on their way between them go home. */
+void gy__runtime_sweep(struct gy_runtime *runtime);
 /* After all shard threads have ended. */
 void gy__runtime_close(struct gy_runtime *runtime);
 

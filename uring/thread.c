@@ -40,8 +40,11 @@ static void arrive_at_end(struct gy__host *host)
 {
     pthread_mutex_lock(&host->gate);
     host->arrived++;
-    if (host->arrived == host->threads_n)
+    if (host->arrived == host->threads_n) {
+        /* Nobody takes turns any more, nobody has closed yet. */
+        gy__runtime_sweep(host->runtime);
         host->step = GY__STEP_CLOSING;
+    }
     pthread_cond_broadcast(&host->gate_moved);
     while (host->step != GY__STEP_CLOSING)
         pthread_cond_wait(&host->gate_moved, &host->gate);

@@ -112,7 +112,8 @@ GY_API void gy_log(const char *format, ...) GY_PRINTF(1, 2);
 
 /* Start an actor on this shard: memory is taken (zeroed), start() runs inside this call, then the
  * actor may receive. args: borrowed for the call. *out is untouched on error.
- * -> 0; the error of start(); -EAGAIN no memory slot left; -EINVAL type larger than 4 MiB. */
+ * -> 0; the error of start(); -EAGAIN no memory slot left, or more than 256 types on this shard;
+ * -EINVAL type larger than 4 MiB; -ECANCELED the runtime stops. */
 GY_API GY_MUST_CHECK int gy_spawn_raw(gy_pid *out, const struct gy_actor_type *type,
                                       const void *args);
 /* Start an actor on any shard: a call whose answer is the pid (as gy_pid) or the error of start().

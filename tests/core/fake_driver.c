@@ -231,6 +231,7 @@ void fake_close(struct fake_driver *fake)
             stopped += gy__shard_phase(fake->runtime, i) == GY__PHASE_STOPPED;
         }
     }
+    gy__runtime_sweep(fake->runtime);
     for (unsigned i = 0; i < fake->shards; i++) {
         struct fake_shard *self = &fake->shard[i];
         gy__shard_close(self->shard);

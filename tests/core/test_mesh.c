@@ -264,6 +264,10 @@ static void *place_run(void *arg)
             place_sleep(place);
         gy__shard_awake(shard);
     }
+    /* The thread of shard 0 does it while the others wait. */
+    pthread_barrier_wait(&world->booted);
+    if (place->index == 0)
+        gy__runtime_sweep(world->runtime);
     pthread_barrier_wait(&world->booted);
     gy__shard_close(shard);
     return NULL;
@@ -303,6 +307,7 @@ static void tokens_travel(unsigned n, uint32_t ring_cells, uint64_t tokens, uint
         if (gy__runtime_unpark(world.runtime, i))
             place_wake(&world, i);
     }
+    pthread_barrier_wait(&world.booted);
     pthread_barrier_wait(&world.booted);
     alarm(0);
     for (unsigned i = 0; i < n; i++)
