@@ -16,6 +16,7 @@ static void open_shards(unsigned shards)
     struct gy_config config;
 
     gy_config_init(&config);
+    config.ring_cells = 512;
     config.recv_buffers = 16;
     fake_open(&fake, &config, shards, NULL, NULL);
     fake_enter(&fake, 0);

@@ -94,8 +94,7 @@ static void open_with(uint32_t ring, uint32_t fifo, uint32_t futures, uint32_t a
 {
     struct gy_config config;
     gy_config_init(&config);
-    if (ring)
-        config.ring_cells = ring;
+    config.ring_cells = ring ? ring : 512;
     if (fifo)
         config.fifo_cells = fifo;
     if (futures)
