@@ -105,8 +105,11 @@ static void client_begin(void *arg)
     client->conn = gy_sim_connect(scenario_sim, 0, ECHO_PORT);
     gy_sim_conn_on(client->conn, on_event, client);
     if (client->temper == ENDS_SLOWLY || pick(4) == 0) {
-        gy_sim_read_slowly(client->conn, 1 + (uint32_t)pick(4000), 1 + pick(5 * GY_MS));
-        gy_sim_write_slowly(client->conn, 1 + (uint32_t)pick(4000), 1 + pick(5 * GY_MS));
+        /* One draw per statement: compilers differ in the order of arguments. */
+        uint32_t bytes = 1 + (uint32_t)pick(4000);
+        gy_sim_read_slowly(client->conn, bytes, 1 + pick(5 * GY_MS));
+        bytes = 1 + (uint32_t)pick(4000);
+        gy_sim_write_slowly(client->conn, bytes, 1 + pick(5 * GY_MS));
     }
 }
 

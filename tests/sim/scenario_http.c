@@ -442,11 +442,14 @@ static void client_begin(void *arg)
     client->slow = slow_world;
     if (pick(4) == 0) {
         client->slow = true;
-        gy_sim_write_slowly(client->conn, 1 + (uint32_t)pick(200), 1 + pick(GY_MS));
+        /* One draw per statement: compilers differ in the order of arguments. */
+        uint32_t bytes = 1 + (uint32_t)pick(200);
+        gy_sim_write_slowly(client->conn, bytes, 1 + pick(GY_MS));
     }
     if (pick(8) == 0 && client->temper == HONEST) {
         client->slow = true; /* its 100 Continue may wait behind what it does not read */
-        gy_sim_read_slowly(client->conn, 1 + (uint32_t)pick(20000), 1 + pick(GY_MS));
+        uint32_t bytes = 1 + (uint32_t)pick(20000);
+        gy_sim_read_slowly(client->conn, bytes, 1 + pick(GY_MS));
     }
 }
 
