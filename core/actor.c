@@ -126,8 +126,15 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     gy__actor_ops(shard, actor, -1);
 }
 
-int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
-                 const struct gy_actor_type *type, const void *args)
+/* Who is to be told of the end of an actor that is being started. */
+struct watch {
+    struct gy_actor *self;
+    gy_exited_fn *run;
+    uint64_t ctx;
+};
+
+static int spawn(struct gy_shard *shard, uint32_t slot, gy_pid *out,
+                 const struct gy_actor_type *type, const void *args, const struct watch *watch)
 {
     unsigned class = size_class(type->size);
     struct gy__type_stats *stats = gy__type_stats(shard, type);
@@ -163,14 +170,31 @@ int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
     shard->context = (struct gy__context){ actor, 0 };
     int err = type->start(actor, args);
     shard->context = saved;
+    bool started = err >= 0;
+    /* Not earlier: whose start fails tells so by its error, and by nothing else. */
+    if (started && watch != NULL)
+        err = gy__links_watch(shard, watch->self, actor, watch->run, watch->ctx);
     if (err < 0)
-        finish(shard, actor, err, false);
+        finish(shard, actor, err, started);
     else if (actor->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED))
         finish(shard, actor, actor->gy__why, true);
     if (err < 0)
         return err;
     *out = pid;
     return 0;
+}
+
+int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
+                 const struct gy_actor_type *type, const void *args)
+{
+    return spawn(shard, slot, out, type, args, NULL);
+}
+
+int gy_spawn_monitored_raw(struct gy_actor *self, gy_pid *out, const struct gy_actor_type *type,
+                           const void *args, gy_exited_fn *run, uint64_t ctx)
+{
+    struct watch watch = { self, run, ctx };
+    return spawn(gy__self(), 0, out, type, args, &watch);
 }
 
 int gy_spawn_raw(gy_pid *out, const struct gy_actor_type *type, const void *args)

@@ -179,6 +179,24 @@ static int begin(struct gy_actor *self, uint64_t other, enum gy__link_kind kind,
     return 0;
 }
 
+int gy__links_watch(struct gy_shard *shard, struct gy_actor *self, struct gy_actor *actor,
+                    gy_exited_fn *run, uint64_t ctx)
+{
+    uint64_t from = self->pid.bits, to = actor->pid.bits;
+    uint32_t index = link_take(shard, self, to, GY__LINK_WATCH);
+    if (index != 0 && link_take(shard, actor, from, GY__LINK_WATCHED) == 0) {
+        link_free(shard, link_detach(shard, link_find(shard, from, to, GY__LINK_WATCH)));
+        index = 0;
+    }
+    if (index == 0) {
+        gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
+        return -EAGAIN;
+    }
+    shard->links[index].run = run;
+    shard->links[index].ctx = ctx;
+    return 0;
+}
+
 /* ---- the public side ---- */
 
 int gy_monitor_raw(struct gy_actor *self, gy_pid pid, gy_exited_fn *run, uint64_t ctx)

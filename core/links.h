@@ -32,6 +32,9 @@ struct gy__link {
 };
 
 int gy__links_open(struct gy_shard *shard);
+/* self monitors actor, both of this shard, from now on. -> 0; -EAGAIN no record. */
+GY_MUST_CHECK int gy__links_watch(struct gy_shard *shard, struct gy_actor *self,
+                                  struct gy_actor *actor, gy_exited_fn *run, uint64_t ctx);
 void gy__links_actor_died(struct gy_shard *shard, struct gy_actor *actor, int why);
 /* Control cells that arrived. */
 void gy__link_arrived(struct gy_shard *shard, struct gy_cell *cell);

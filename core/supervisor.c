@@ -1,9 +1,14 @@
-/* core/supervisor.c - supervision, built on what every actor has: links, trapped exits, stops.
+/* core/supervisor.c - supervision, built on what every actor has: monitors and an end.
  *
- * A supervisor is in one of two states. RUNNING: all children run, but for those that ended and are not to be started
- * again. STOPPING: some children were told to stop, and when the last of them has ended, those from
- * `from` on are started again in order (or, if it gives up, it fails). Exits of children that were told to stop are expected and
- * decide nothing. A child that fails to start again counts as a restart that ended at once. */
+ * A supervisor stops its children by ending them in place (all are on its shard), in order, so that a
+ * whole tree ends depth first and needs no room in any queue. Exits come later, by cells. Of each
+ * child exactly one is awaited while `lives`; a child is started anew only when it has come.
+ *
+ * Usually all children live but for those that are not to be started again. While `from` is less
+ * than their number a group restarts: everything from there on was stopped, or was found dead with
+ * its exit still on the way. Exits of stopped children decide nothing; those of children
+ * found dead decide only whether they start again with the group, since its restart is counted
+ * already. With the last of these exits the group is started. */
 #include "core/kernel.h"
 
 #include "gyre/link.h"
@@ -12,17 +17,17 @@
 #include <errno.h>
 
 struct child {
-    gy_pid pid;
+    gy_pid pid; /* {0} when its exit has come */
     uint32_t restarts;
-    bool stops; /* told to; its exit is expected */
+    bool lives;   /* its exit has not come */
+    bool stopped; /* by us: its exit decides nothing */
+    bool again;   /* to be started when the group has ended */
 };
 
 struct supervisor {
     struct gy_actor actor;
     struct gy_supervisor_args args;
-    uint32_t from;     /* first child to start again when all that stop have stopped */
-    uint32_t stopping; /* children whose expected exit has not come */
-    bool gives_up;
+    uint32_t from; /* first child of the group that restarts; args.count if none does */
     uint32_t restart_next, restart_count; /* of the ring below */
     uint64_t restarted_ns[GY_RESTARTS_MAX];
     struct child children[GY_CHILDREN_MAX];
@@ -33,9 +38,11 @@ static struct supervisor *of(struct gy_actor *actor)
     return (struct supervisor *)(void *)actor;
 }
 
-static void child_at(struct supervisor *self, uint32_t i, gy_pid pid)
+static void on_exited(struct gy_actor *actor, gy_pid pid, int why, uint64_t ctx);
+
+/* Tell where the child is to be found from now on. */
+static void tell(struct supervisor *self, uint32_t i, gy_pid pid)
 {
-    self->children[i].pid = pid;
     if (self->args.children[i].child != NULL)
         self->args.children[i].child->pid = pid;
 }
@@ -43,151 +50,140 @@ static void child_at(struct supervisor *self, uint32_t i, gy_pid pid)
 static int child_start(struct supervisor *self, uint32_t i)
 {
     const struct gy_child_spec *spec = &self->args.children[i];
-    gy_pid pid;
-    int err = gy_spawn_raw(&pid, spec->type, spec->args);
-    if (err < 0)
-        return err;
-    err = gy_link(&self->actor, pid);
+    struct child *child = &self->children[i];
+    int err = gy_spawn_monitored_raw(&self->actor, &child->pid, spec->type, spec->args, on_exited, i);
     if (err < 0) {
-        /* Unwatched it could end unseen. */
-        if (gy_actor_stop_now(pid, err) < 0)
-            gy_log("%s runs without a supervisor", spec->id);
+        gy_log("%s does not start: error %d", spec->id, -err);
         return err;
     }
-    child_at(self, i, pid);
-    self->children[i].stops = false;
+    child->lives = true;
+    child->stopped = false;
+    tell(self, i, child->pid);
     return 0;
 }
 
-/* Tell children [from, count) to stop, newest first; their exits come later. */
+/* End children from `from` on, newest first. One that is found dead tells by its exit what it was. */
 static void children_stop(struct supervisor *self, uint32_t from)
 {
+    struct gy_shard *shard = gy__self();
     for (uint32_t i = self->args.count; i-- > from;) {
         struct child *child = &self->children[i];
-        if (child->pid.bits == 0 || child->stops)
+        if (!child->lives || child->stopped)
             continue;
-        child->stops = true;
-        self->stopping++;
-        /* Without room to say so it ends with us, by its link, when we fail. */
-        if (gy_actor_stop_now(child->pid, -ECANCELED) < 0)
-            gy_fail(&self->actor, -EAGAIN);
+        tell(self, i, (gy_pid){ 0 });
+        struct gy_actor *actor = gy__actor_find(shard, child->pid.bits);
+        if (actor == NULL)
+            continue;
+        child->stopped = true;
+        child->again = self->args.children[i].restart != GY_RESTART_NEVER;
+        gy__actor_finish(shard, actor, -ECANCELED);
     }
 }
 
-/* One more restart: is that still within the limit? */
-static bool restart_allowed(struct supervisor *self)
+/* Restarts that count against the limit now. */
+static uint32_t restarts_counted(const struct supervisor *self)
 {
     uint64_t now_ns = gy_now();
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < self->restart_count; i++)
+        n += now_ns - self->restarted_ns[i] < self->args.within_ns;
+    return n;
+}
+
+/* One more restart: if that is beyond the limit, give up, and all ends when the handler returns. */
+static bool restart_allowed(struct supervisor *self, uint32_t i)
+{
     uint32_t max = self->args.restarts_max;
-    if (max == 0)
+    if (restarts_counted(self) >= max) {
+        gy_log("%s ended too often: its supervisor gives up", self->args.children[i].id);
+        gy_fail(&self->actor, -EOWNERDEAD);
         return false;
-    uint64_t *oldest = &self->restarted_ns[self->restart_next];
-    if (self->restart_count == max && now_ns - *oldest < self->args.within_ns)
-        return false;
-    *oldest = now_ns;
+    }
+    /* The oldest of the ring, if it is full, counts no more. */
+    self->restarted_ns[self->restart_next] = gy_now();
     self->restart_next = (self->restart_next + 1) % max;
     self->restart_count += self->restart_count < max;
     return true;
 }
 
-static void give_up(struct supervisor *self, uint32_t i)
+/* Start those that are to be. One that fails is tried again as long as the limit allows. */
+static void children_start(struct supervisor *self, uint32_t from)
 {
-    gy_log("%s ended too often: its supervisor gives up", self->args.children[i].id);
-    self->gives_up = true;
-    children_stop(self, 0);
-}
-
-static void settle(struct supervisor *self);
-
-/* Start children from `from` on that are not running; one that fails is dealt with like one that ended. */
-static void children_start(struct supervisor *self, uint32_t from, uint32_t to)
-{
-    for (uint32_t i = from; i < to; i++) {
-        if (self->children[i].pid.bits != 0)
+    for (uint32_t i = from; i < self->args.count; i++) {
+        if (!self->children[i].again)
             continue;
+        self->children[i].again = false;
         self->children[i].restarts++;
         while (child_start(self, i) < 0) {
-            if (!restart_allowed(self)) {
-                give_up(self, i);
-                settle(self);
+            if (!restart_allowed(self, i))
                 return;
-            }
+            self->children[i].restarts++;
         }
     }
 }
 
-/* Nothing is left to wait for? */
+/* Has the whole group ended? */
 static void settle(struct supervisor *self)
 {
-    if (self->stopping > 0)
-        return;
-    if (self->gives_up) {
-        gy_fail(&self->actor, -EOWNERDEAD);
-        return;
-    }
     uint32_t from = self->from;
+    for (uint32_t i = from; i < self->args.count; i++)
+        if (self->children[i].lives)
+            return;
     self->from = self->args.count;
-    children_start(self, from, self->args.count);
+    children_start(self, from);
 }
 
 static void child_ended(struct supervisor *self, uint32_t i, int why)
 {
     enum gy_restart restart = self->args.children[i].restart;
-    if (restart == GY_RESTART_NEVER || (restart == GY_RESTART_ON_FAILURE && why >= 0))
-        return;
-    if (self->gives_up)
-        return;
-    if (!restart_allowed(self)) {
-        give_up(self, i);
-        settle(self);
-        return;
+    bool again = restart == GY_RESTART_ALWAYS || (restart == GY_RESTART_ON_FAILURE && why < 0);
+    self->children[i].again = again;
+    if (i < self->from) {
+        if (!again || !restart_allowed(self, i))
+            return;
+        if (self->args.strategy == GY_ONE_FOR_ONE) {
+            children_start(self, i);
+            return;
+        }
+        self->from = self->args.strategy == GY_ONE_FOR_ALL ? 0 : i;
+        children_stop(self, self->from);
     }
-    switch (self->args.strategy) {
-    case GY_ONE_FOR_ONE:
-        if (self->stopping == 0)
-            children_start(self, i, i + 1);
-        else if (i < self->from)
-            self->from = i;
-        break;
-    case GY_ONE_FOR_ALL:
-        self->from = 0;
-        children_stop(self, 0);
-        settle(self);
-        break;
-    case GY_REST_FOR_ONE:
-        if (i < self->from)
-            self->from = i;
-        children_stop(self, i);
-        settle(self);
-        break;
-    }
+    settle(self);
 }
 
 static void on_exited(struct gy_actor *actor, gy_pid pid, int why, uint64_t ctx)
 {
     struct supervisor *self = of(actor);
-    (void)ctx;
-    for (uint32_t i = 0; i < self->args.count; i++) {
-        struct child *child = &self->children[i];
-        if (!gy_pid_equal(child->pid, pid))
-            continue;
-        bool expected = child->stops;
-        child->stops = false;
-        child_at(self, i, (gy_pid){ 0 });
-        if (expected) {
-            self->stopping--;
-            settle(self);
-        } else {
-            child_ended(self, i, why);
-        }
-        return;
-    }
+    uint32_t i = (uint32_t)ctx;
+    struct child *child = &self->children[i];
+    GY_ASSERT(child->lives);
+    GY_ASSERT(gy_pid_equal(child->pid, pid));
+    child->lives = false;
+    child->pid = (gy_pid){ 0 };
+    tell(self, i, child->pid);
+    if (child->stopped)
+        settle(self);
+    else
+        child_ended(self, i, why);
+}
+
+static void on_link_exited(struct gy_actor *actor, gy_pid pid, int why, uint64_t ctx)
+{
+    (void)actor, (void)pid, (void)why, (void)ctx;
 }
 
 static bool args_valid(const struct gy_supervisor_args *args)
 {
-    return args != NULL && args->children != NULL && args->count >= 1 &&
-           args->count <= GY_CHILDREN_MAX && args->restarts_max <= GY_RESTARTS_MAX;
+    if (args == NULL || args->children == NULL || args->count < 1 ||
+        args->count > GY_CHILDREN_MAX || args->restarts_max > GY_RESTARTS_MAX ||
+        (args->restarts_max > 0 && args->within_ns == 0) ||
+        (uint32_t)args->strategy > GY_REST_FOR_ONE)
+        return false;
+    for (uint32_t i = 0; i < args->count; i++)
+        if (args->children[i].id == NULL || args->children[i].type == NULL ||
+            (uint32_t)args->children[i].restart > GY_RESTART_NEVER)
+            return false;
+    return true;
 }
 
 static int start(struct gy_actor *actor, const void *args)
@@ -197,50 +193,53 @@ static int start(struct gy_actor *actor, const void *args)
         return -EINVAL;
     self->args = *(const struct gy_supervisor_args *)args;
     self->from = self->args.count;
-    int err = gy_trap_exits_raw(actor, on_exited, 0);
-    for (uint32_t i = 0; i < self->args.count && err == 0; i++) {
+    int err = gy_trap_exits_raw(actor, on_link_exited, 0);
+    for (uint32_t i = 0; i < self->args.count && err == 0; i++)
         err = child_start(self, i);
-        if (err < 0) {
-            gy_log("%s does not start: error %d", self->args.children[i].id, -err);
-            children_stop(self, 0);
-        }
-    }
+    if (err < 0)
+        children_stop(self, 0);
     return err;
 }
 
 static void stop(struct gy_actor *actor, int why)
 {
-    struct supervisor *self = of(actor);
     (void)why;
-    children_stop(self, 0);
-    for (uint32_t i = 0; i < self->args.count; i++)
-        child_at(self, i, (gy_pid){ 0 });
+    children_stop(of(actor), 0);
 }
 
 const struct gy_actor_type gy_supervisor_type = { "supervisor", sizeof(struct supervisor),
                                                   sizeof(struct gy_supervisor_args), start, stop };
 
+/* ---- the printed tree ---- */
+
+static const char *const strategies[] = { "one for one", "one for all", "rest for one" };
+
+/* Deeper trees are cut: a line has an end. */
 #define DEPTH_MAX 16
-static void print(struct gy_shard *shard, gy_pid pid, unsigned depth)
+
+static void print(const struct supervisor *self, unsigned depth)
 {
-    static const char indent[] = "                                ";
-    struct gy_actor *actor = gy__actor_find(shard, pid.bits);
-    if (actor == NULL || gy__stats_of(actor)->type != &gy_supervisor_type)
-        return;
-    const struct supervisor *self = of(actor);
+    static const char indent[2 * DEPTH_MAX + 1] = "                                ";
+    int width = (int)(2 * depth);
+    gy_log("%.*ssupervisor, %s, %u of %u restarts", width, indent,
+           strategies[self->args.strategy], restarts_counted(self), self->args.restarts_max);
     for (uint32_t i = 0; i < self->args.count; i++) {
         const struct gy_child_spec *spec = &self->args.children[i];
         const struct child *child = &self->children[i];
-        gy_log("%.*s%s (%s) %s, %u restarts", (int)(2 * depth), indent, spec->id, spec->type->name,
-               child->pid.bits == 0 ? "ended" : "runs", child->restarts);
-        if (child->pid.bits != 0 && depth < DEPTH_MAX)
-            print(shard, child->pid, depth + 1);
+        struct gy_actor *actor = gy__actor_find(gy__self(), child->pid.bits);
+        gy_log("%.*s- %s (%s) %s, restarted %u times", width, indent, spec->id, spec->type->name,
+               actor != NULL ? "runs" : "ended", child->restarts);
+        if (actor != NULL && spec->type == &gy_supervisor_type && depth < DEPTH_MAX)
+            print(of(actor), depth + 1);
     }
 }
 
 void gy_supervisor_print(gy_pid supervisor)
 {
     struct gy_shard *shard = gy__self();
+    struct gy_actor *actor = NULL;
     if (gy_pid_shard(supervisor) == shard->index)
-        print(shard, supervisor, 0);
+        actor = gy__actor_find(shard, supervisor.bits);
+    if (actor != NULL && gy__stats_of(actor)->type == &gy_supervisor_type)
+        print(of(actor), 0);
 }

@@ -24,6 +24,12 @@ GY_API GY_MUST_CHECK int gy_monitor_raw(struct gy_actor *self, gy_pid pid, gy_ex
 /* No exit of it will be delivered any more. Fine if there is no monitor. */
 GY_API void gy_demonitor(struct gy_actor *self, gy_pid pid);
 
+/* Start an actor on this shard and monitor it, in one: however soon it ends, its own why is told. What fails
+ * to start tells nothing else. self: an actor of this shard. -> as gy_spawn_raw; -EAGAIN also if no record is left. */
+GY_API GY_MUST_CHECK int gy_spawn_monitored_raw(struct gy_actor *self, gy_pid *out,
+                                                const struct gy_actor_type *type, const void *args,
+                                                gy_exited_fn *run, uint64_t ctx);
+
 /* Link with pid; with a dead one: as if it had ended with -ESRCH. -> as gy_monitor_raw. */
 GY_API GY_MUST_CHECK int gy_link(struct gy_actor *self, gy_pid pid);
 GY_API void gy_unlink(struct gy_actor *self, gy_pid pid);
