@@ -22,6 +22,9 @@
 /* Remembering a head costs as much as four requests that are known. */
 #define MEMO_INTERVAL 8u
 #define LINGER_BYTES_MAX (4u << 20)
+/* Closing resets a peer that sends afterwards, and with that goes what is still in the socket: only
+ * a connection that never sent more than one round trip carries is simply closed. */
+#define CLOSE_BYTES_MAX (8u << 10)
 /* A peer that reads slower than this while much waits for it is given up. */
 #define READ_RATE_MIN (64u << 10)
 
@@ -234,8 +237,11 @@ static void flush(struct gy_actor *self, struct gy_stream *s)
             gy_stream_mark(s);
         break;
     case GY__FINISH_CLOSE:
-        gy_stream_close(s);
-        break;
+        if (link->given <= CLOSE_BYTES_MAX) {
+            gy_stream_close(s);
+            break;
+        }
+        /* fall through */
     case GY__FINISH_LINGER:
         gy_stream_linger(s, server->env.config.linger_ns, LINGER_BYTES_MAX);
         break;

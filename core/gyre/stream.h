@@ -82,7 +82,8 @@ GY_API void gy_stream_mark(struct gy_stream *s);
 GY_API void gy_stream_pause(struct gy_stream *s);
 GY_API void gy_stream_resume(struct gy_stream *s);
 
-/* Send all that is queued, then close. */
+/* Send all that is queued, then close. A peer that sends after that is reset, and may lose what is
+ * still on its way to it: end with gy_stream_linger() unless the answer is small. */
 GY_API void gy_stream_close(struct gy_stream *s);
 /* Send all that is queued, half-close, read and drop until the peer's FIN, max_ns or max_bytes, then
  * close: the peer gets to read the answer although it is still sending. */

@@ -172,6 +172,34 @@ static void test_refusal_lingers(void **state)
     assert_true(c->closed);
 }
 
+/* Nor does one more byte reset an answer that is still on its way: what is large is not just closed. */
+static void test_large_answers_linger(void **state)
+{
+    static const char *const last[] = {
+        "GET /app/big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        "GET /app/hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    };
+
+    (void)state;
+    world_open(&world, 1, boot);
+    for (unsigned i = 0; i < 2; i++) {
+        struct peer_conn *c = world_connect(&world, 0);
+        if (i == 1)
+            world_text(&world, c, GET("/app/big"));
+        c->stuck = true;
+        world_text(&world, c, last[i]);
+        world_text(&world, c, "\r\n"); /* fails if nobody reads */
+        c->stuck = false;
+        world_settle(&world);
+        for (unsigned answers = 0; answers <= i; answers++)
+            world_expect(&world, c, 200, NULL);
+        assert_true(c->half_closed);
+        assert_false(c->closed);
+        world_fin(&world, c);
+        assert_true(c->closed);
+    }
+}
+
 /* ---- deadlines ---- */
 
 static void test_deadlines(void **state)
@@ -461,6 +489,7 @@ int main(void)
         T(test_other_shard),
         T(test_connection_per_request),
         T(test_refusal_lingers),
+        T(test_large_answers_linger),
         T(test_deadlines),
         T(test_busy_is_not_idle),
         T(test_stuck_reader),
