@@ -111,6 +111,7 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
         gy__stats_of(actor)->type->stop(actor, why);
         shard->context = outer;
     }
+    gy__timers_actor_died(shard, actor);
     /* Releasing what it held may run code of others: not in its name. */
     struct gy__context saved = shard->context;
     shard->context = (struct gy__context){ &shard->nobody, 0 };

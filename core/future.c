@@ -242,6 +242,10 @@ void gy__future_continue(struct gy_shard *shard, struct gy_cell *cell)
     struct gy__future *future = &shard->futures[gy__fut_slot(cell->target)];
     GY_ASSERT((cell->target & GY__FUT_GENERATION_MASK) == future->generation);
     future->pins &= (uint8_t)~GY__PIN_CONTINUES;
+    if (future->callee == GY__FUTURE_DELAY) {
+        gy__delay_continue(shard, future);
+        return;
+    }
     if (future->state == GY__FUTURE_DONE && future->run != NULL) {
         uint64_t value[GY_MSG_INLINE / 8];
         memcpy(value, future->value.word, sizeof(value));

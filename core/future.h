@@ -9,6 +9,7 @@
 enum gy__future_kind {
     GY__FUTURE_TIMER, /* ready in time */
     GY__FUTURE_PAIR,  /* its own actor answers */
+    GY__FUTURE_DELAY, /* no future: a cast later (core/delay.c) */
     GY__FUTURE_ALL,
     GY__FUTURE_ANY,
     GY__FUTURE_SETTLE,
@@ -42,6 +43,11 @@ void gy__future_gone(struct gy_shard *shard, struct gy__future *future);
 void gy__future_gone_later(struct gy_shard *shard, struct gy__future *future);
 void gy__future_discard_up(struct gy_shard *shard, uint64_t bits);
 void gy__future_try_free(struct gy_shard *shard, struct gy__future *future);
+
+/* ---- core/delay.c ---- */
+
+/* The cell of a delay that was due has come. */
+void gy__delay_continue(struct gy_shard *shard, struct gy__future *future);
 
 /* ---- core/combine.c ---- */
 

@@ -323,6 +323,9 @@ void gy__answer(struct gy_shard *shard, uint64_t promise, int res, const void *v
 void gy__kept_discard(struct gy_shard *shard, uint64_t callee, uint64_t promise);
 void gy__kept_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 
+/* ---- core/timer.c ---- */
+void gy__timers_actor_died(struct gy_shard *shard, struct gy_actor *actor);
+
 /* ---- core/room.c ---- */
 void gy__room_scan(struct gy_shard *shard);
 /* Before sleeping: tell the peers whose rings are waited for. After: is there room already? */

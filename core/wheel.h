@@ -6,15 +6,10 @@
 #ifndef GYRE_CORE_WHEEL_H
 #define GYRE_CORE_WHEEL_H
 
+#include "gyre/timer.h" /* struct gy__timer */
+
 #include <stdbool.h>
 #include <stdint.h>
-
-struct gy__timer {
-    struct gy__timer *next, **prevp; /* prevp NULL: not armed */
-    uint64_t deadline_ns;
-    void (*fire)(struct gy__timer *timer); /* may arm it again, or free it */
-    uint32_t gy__list; /* the wheel's: which of its lists it is in */
-};
 
 struct gy__wheel;
 

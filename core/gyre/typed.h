@@ -2,8 +2,8 @@
  *   you write   struct A, struct A_args, struct A_V_msg, (calls) struct A_V_reply, and the handler
  *               void A_on_V(struct A *self, const struct A_V_msg *msg)                       cast
  *               void A_on_V(struct A *self, const struct A_V_msg *msg, A_V_promise reply)    call
- *   you get     A_spawn(), the sender A_V(), and for calls A_V_fut, A_V_promise, A_V_resolve(),
- *               A_V_reject(), A_V_keep()
+ *   you get     A_spawn(), the sender A_V(), for casts A_V_later() and A_V_post(), and for calls
+ *               A_V_fut, A_V_promise, A_V_resolve(), A_V_reject(), A_V_keep()
  * In the header: GY_ACTOR(A), then GY_CAST(A, V) or GY_CALL(A, V). In the one .c: GY_ACTOR_TYPE(A,
  * start, stop), then GY_VERB(A, V) for each verb. Nothing here allocates; every function is a
  * one-line inline over gyre/core.h. */
@@ -11,6 +11,7 @@
 #define GYRE_TYPED_H
 
 #include "gyre/core.h"
+#include "gyre/timer.h"
 
 #include <string.h>
 
@@ -56,6 +57,12 @@
     {                                                                                              \
         GY_WORDS(w, msg);                                                                          \
         return gy_cast_words(to.pid, &A##_##V##_verb, w[0], w[1], w[2], w[3]);                     \
+    }                                                                                              \
+    GY_MUST_CHECK GY_INLINE int A##_##V##_later(gy_delay *out, A##_pid to, uint64_t after_ns,      \
+                                                struct A##_##V##_msg msg)                          \
+    {                                                                                              \
+        GY_WORDS(w, msg);                                                                          \
+        return gy_delay_words(out, to.pid, &A##_##V##_verb, after_ns, w[0], w[1], w[2], w[3]);     \
     }                                                                                              \
     GY_MUST_CHECK GY_INLINE int A##_##V##_post(struct gy_runtime *rt, A##_pid to,                  \
                                                struct A##_##V##_msg msg)                           \
