@@ -17,6 +17,11 @@
 
 #include <string.h>
 
+/* After a pause: by when bytes that waited in the socket have been received. */
+#define HEARD_NS (100 * GY_MS)
+/* More than waits in any socket: what comes behind it has come since the drain began. */
+#define LATE_BYTES_MAX (8u << 20)
+
 static void count(struct gy__http_conn *conn, enum gy__http_counter which, uint64_t add)
 {
     gy__http_count(&conn->env->stats, which, add);
@@ -308,6 +313,8 @@ static void read_on(struct gy__http_conn *conn)
 void gy__http_conn_receive(struct gy__http_conn *conn, struct gy_buf *buf)
 {
     count(conn, GY__HTTP_RECEIVED_BYTES, buf->len);
+    if (conn->env->draining)
+        conn->late_bytes += buf->len;
     if (conn->stopped || conn->finish != GY__FINISH_NOT) {
         conn->linger = true;
         gy_buf_release(buf);
@@ -348,10 +355,13 @@ void gy__http_conn_refuse(struct gy__http_slot *slot, int status, const char *te
     slot->text = text;
 }
 
-/* Is nothing known to come behind the last request in hand? */
+/* Is nothing known to come behind the last request in hand? While reading is paused, requests may
+ * have arrived that nobody has seen. */
 static bool nothing_behind(const struct gy__http_conn *conn)
 {
-    return conn->unread == NULL && conn->parser.phase == GY__HTTP_BETWEEN;
+    return conn->unread == NULL && conn->parser.phase == GY__HTTP_BETWEEN &&
+           (conn->ended || conn->heard_ns <= conn->env->now_ns ||
+            conn->late_bytes > LATE_BYTES_MAX);
 }
 
 static enum gy__http_connection connection_of(struct gy__http_conn *conn,
@@ -364,6 +374,11 @@ static enum gy__http_connection connection_of(struct gy__http_conn *conn,
     if (slot->next == NULL && conn->stopped)
         return GY__CONNECTION_CLOSE;
     return slot->flags & GY__SLOT_PERSIST10 ? GY__CONNECTION_KEEP_ALIVE : GY__CONNECTION_PLAIN;
+}
+
+static uint64_t idle_time(const struct gy__http_env *env)
+{
+    return env->draining ? env->config.linger_ns : env->config.idle_timeout_ns;
 }
 
 #ifdef GY_BUGS
@@ -422,8 +437,7 @@ static void emit(struct gy__http_conn *conn)
         gy__http_slot_give(&env->slots, slot);
     }
     if (conn->first == NULL)
-        conn->idle_deadline_ns =
-            env->now_ns + (env->draining ? env->config.linger_ns : env->config.idle_timeout_ns);
+        conn->idle_deadline_ns = env->now_ns + idle_time(env);
 }
 
 /* ---- the end of a turn ------------------------------------------------------------------- */
@@ -527,6 +541,11 @@ bool gy__http_conn_reads(const struct gy__http_conn *conn)
            (conn->unread == NULL && may_begin(conn));
 }
 
+void gy__http_conn_paused(struct gy__http_conn *conn, bool paused)
+{
+    conn->heard_ns = paused ? UINT64_MAX : conn->env->now_ns + HEARD_NS;
+}
+
 /* ---- deadlines --------------------------------------------------------------------------- */
 
 uint64_t gy__http_conn_deadline(const struct gy__http_conn *conn)
@@ -564,7 +583,7 @@ void gy__http_conn_expire(struct gy__http_conn *conn, bool sending)
         stop_with(conn, 408, "The request took too long");
     } else if (conn->first == NULL && !conn->stopped && conn->idle_deadline_ns <= env->now_ns) {
         if (sending) {
-            conn->idle_deadline_ns = env->now_ns + env->config.idle_timeout_ns;
+            conn->idle_deadline_ns = env->now_ns + idle_time(env);
             return;
         }
         if (!env->draining)

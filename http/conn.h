@@ -58,6 +58,8 @@ struct gy__http_conn {
     uint64_t held_bytes;                 /* of private memory, by the requests in hand */
     uint64_t message_deadline_ns;        /* of the phase below */
     uint64_t idle_deadline_ns;
+    uint64_t heard_ns;   /* from when on all that had arrived unread will have been received */
+    uint64_t late_bytes; /* received since the drain began */
     struct gy__http_memo_mark memo;
     uint32_t requests; /* read so far */
     uint32_t in_hand;
@@ -94,6 +96,8 @@ void gy__http_conn_flush(struct gy__http_conn *conn);
 bool gy__http_conn_again(const struct gy__http_conn *conn);
 /* Should the server read on? */
 bool gy__http_conn_reads(const struct gy__http_conn *conn);
+/* The server has stopped reading, or begun again. */
+void gy__http_conn_paused(struct gy__http_conn *conn, bool paused);
 
 /* When expire must be called; UINT64_MAX: not at all. May be called early. */
 uint64_t gy__http_conn_deadline(const struct gy__http_conn *conn);

@@ -210,6 +210,7 @@ static void pause_or_resume(struct gy__http_link *link)
     if (reads != link->paused)
         return;
     link->paused = !reads;
+    gy__http_conn_paused(&link->conn, !reads);
     if (reads) {
         gy_stream_resume(link->stream);
     } else {

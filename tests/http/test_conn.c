@@ -683,6 +683,21 @@ static void test_drain_idle(void **state)
     expect_story("linger");
 }
 
+/* Who reads slowly is not idle, but that does not make the drain wait for the idle time. */
+static void test_drain_slow_reader(void **state)
+{
+    (void)state;
+    peer_send(&peer, GET("/"));
+    expect_reply(200, "/ ");
+    drain();
+    peer.env.now_ns += peer.env.config.linger_ns;
+    gy__http_conn_expire(&peer.conn, true);
+    peer_flush(&peer);
+    expect_story("keep");
+    advance(peer.env.config.linger_ns);
+    expect_story("linger");
+}
+
 static void test_drain_busy(void **state)
 {
     struct peer_reply reply;
@@ -778,6 +793,7 @@ int main(void)
         T(test_answer_deadline),
         T(test_deadlines_are_apart),
         T(test_drain_idle),
+        T(test_drain_slow_reader),
         T(test_drain_busy),
         T(test_no_memory),
 #undef T
@@ -809,6 +825,7 @@ int main(void)
         T(test_answer_deadline),
         T(test_deadlines_are_apart),
         T(test_drain_idle),
+        T(test_drain_slow_reader),
         T(test_drain_busy),
         T(test_no_memory),
 #undef T

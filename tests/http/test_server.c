@@ -405,6 +405,33 @@ static void test_drain(void **state)
     assert_int_equal(gy__shard_phase(world.fake.runtime, 0), GY__PHASE_DRAINED);
 }
 
+/* Requests that arrived before the drain, but waited in the socket because reading was paused, are
+ * answered: no answer before them says close. */
+static void test_drain_while_paused(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world.http.pipeline_max = 2;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    world_text(&world, c, GET("/app/keep") GET("/app/keep"));
+    assert_false(world_give(&world, c, "", 0));
+    gy__runtime_drain(world.fake.runtime, 0);
+    world_settle(&world);
+    release(0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_null(strstr(world_expect(&world, c, 200, "0 late"), "Connection: close"));
+    world_text(&world, c, GET("/app/hello"));
+    assert_null(strstr(world_expect(&world, c, 200, NULL), "Connection: close"));
+    /* What comes later has not been waiting. */
+    world_advance(&world, world.http.linger_ns / 2);
+    world_text(&world, c, GET("/app/hello"));
+    assert_non_null(strstr(world_expect(&world, c, 200, NULL), "Connection: close"));
+    world_fin(&world, c);
+    assert_true(c->closed);
+}
+
 /* Stop in the middle of everything: world_close in teardown finds the leaks. */
 static void test_stop(void **state)
 {
@@ -497,6 +524,7 @@ int main(void)
         T(test_client_leaves),
         T(test_leaves_before_entered),
         T(test_drain),
+        T(test_drain_while_paused),
         T(test_stop),
         T(test_no_memory_is_taken),
         T(test_idle_size),
