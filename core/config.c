@@ -58,6 +58,13 @@ static const struct gy_option options[] = {
     {"recv-buffer-size", "GYRE_RECV_BUFFER_SIZE", GY_OPTION_U32, ADVANCED,
      NUMBER(recv_buffer_size, 256, 1u << 20), .help = "bytes each", .group = "Sizes per shard"},
 
+    {"blocking-threads", "GYRE_BLOCKING_THREADS", GY_OPTION_U32, ADVANCED,
+     NUMBER(blocking_threads, 1, 1024), .help = "threads for work that blocks",
+     .group = "Sizes of all shards together"},
+    {"blocking-queue", "GYRE_BLOCKING_QUEUE", GY_OPTION_U32, ADVANCED,
+     NUMBER(blocking_queue, 1, 65536), .help = "such work waiting",
+     .group = "Sizes of all shards together"},
+
     {"no-multishot", "GYRE_NO_MULTISHOT", GY_OPTION_SWITCH, ADVANCED, FIELD(no_multishot),
      .help = "re-arm each time", .group = "For comparison"},
     {"seed", "GYRE_SEED", GY_OPTION_U64, ADVANCED, FIELD(seed), .zero = "any", .value = "N",
@@ -95,6 +102,8 @@ void gy_config_init_sized(struct gy_config *cfg, size_t size)
         .cq_entries = 4096,
         .recv_buffers = 512,
         .recv_buffer_size = 4096,
+        .blocking_threads = 4,
+        .blocking_queue = 256,
     };
     memcpy(cfg, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
 }

@@ -8,6 +8,7 @@
  * A consumer never runs inside the call that completes a future: an answer runs it from the cell
  * that brought it; a discard, or then() on a future already done, queues a cell that continues. */
 #include "core/future.h"
+#include "core/work.h"
 
 #include <errno.h>
 #include <string.h>
@@ -121,6 +122,10 @@ void gy__future_tell(struct gy_shard *shard, struct gy__future *future)
     }
     if (!(future->pins & GY__PIN_ANSWER_DUE))
         return;
+    if (future->callee == GY__FUTURE_WORK) {
+        gy__work_discard(shard, future);
+        return;
+    }
     uint32_t peer = (uint32_t)(future->callee >> GY__SHARD_SHIFT);
     if (peer == shard->index || future->callee < GY__FUTURE_KINDS)
         gy__kept_discard(shard, future->callee, gy__future_bits(shard, future));

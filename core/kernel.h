@@ -48,6 +48,7 @@ static inline void gy__count(gy__counter *counter, uint64_t add)
 struct gy__foreign; /* core/foreign.h */
 struct gy__streams; /* core/streams.h */
 struct gy__bufs;    /* core/bufs.h */
+struct gy__work;    /* core/work.h */
 
 /* The current shard of this thread, NULL on other threads. */
 extern _Thread_local struct gy_shard *gy__current_shard;
@@ -231,6 +232,10 @@ struct gy_shard {
     struct gy__link *links;
     uint32_t links_free, links_used, links_count, links_live, link_mask;
     uint32_t *link_buckets;
+    struct gy__work *works;
+    uint32_t works_free, works_used, works_count;
+    gy__counter works_submitted, works_ended, works_refused;
+    _Atomic uint64_t works_running; /* threads of the pool write it */
     uint32_t granules, granules_used;
     struct gy_actor nobody;  /* whose code runs when no actor's does: boot, completions of nobody */
     uint32_t free_slots[23]; /* by log2 of granules; 0 = none (granule 0 is never used) */

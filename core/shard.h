@@ -97,5 +97,7 @@ enum gy__driver_counter {
     GY__DRIVER_COUNTERS
 };
 void gy__shard_count(struct gy_shard *shard, enum gy__driver_counter which, uint64_t add);
+/* Work of this shard begins to run, or has run. Any thread, before its operation completes. */
+void gy__shard_work_running(struct gy_shard *shard, bool begins);
 
 #endif

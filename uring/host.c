@@ -78,6 +78,7 @@ static void uring_init(struct gy__uring *u, struct gy__host *host, unsigned inde
     u->index = index;
     u->complete = gy__shard_complete;
     u->counted = gy__shard_count;
+    u->work_running = gy__shard_work_running;
     u->event_fd = -1;
 }
 
@@ -87,6 +88,9 @@ static int open_parts(struct gy__host *host)
     if (host->notice_fd < 0)
         return -errno;
     host->shards = host->plan.shards;
+    host->pool.threads_max = host->config.blocking_threads;
+    host->pool.queue_max = host->config.blocking_queue;
+    host->pool.cpus = &host->plan.cpus;
     host->spin_ns = gy__config_spin_ns(&host->config, host->plan.crowded);
     host->threads = calloc(host->shards, sizeof(host->threads[0]));
     host->uring = aligned_alloc(_Alignof(struct gy__uring), host->shards * sizeof(host->uring[0]));
@@ -117,6 +121,7 @@ int gy__host_open(struct gy__host **out, const struct gy_config *config, gy_boot
     uring_init(&host->control, host, GY_SHARDS_MAX);
     gy__driver_init(&host->driver);
     gy__ports_init(&host->ports);
+    gy__pool_init(&host->pool);
     pthread_mutex_init(&host->gate, NULL);
     pthread_cond_init(&host->gate_moved, NULL);
     copy_config(&host->config, config);
@@ -136,6 +141,8 @@ int gy__host_open(struct gy__host **out, const struct gy_config *config, gy_boot
 
 void gy__host_close(struct gy__host *host)
 {
+    /* Its threads may still be about to wake a shard: they go before what they would touch. */
+    gy__pool_close(&host->pool);
     if (host->runtime)
         gy__runtime_close(host->runtime);
     for (unsigned shard = 0; host->uring && shard < host->shards; shard++)

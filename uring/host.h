@@ -9,6 +9,7 @@
 #include "gyre/config.h"
 #include "gyre/run.h"
 #include "uring/plan.h"
+#include "uring/pool.h"
 #include "uring/ports.h"
 #include "uring/uring.h"
 
@@ -48,8 +49,9 @@ struct gy__host {
     int failed;          /* the first error of the start-up */
     uint64_t drain_at_ns, stop_at_ns; /* when each was first asked for, 0: not yet */
 
-    /* Behind its own lock; used when listeners open and close. */
+    /* Each behind its own lock: used when listeners open and close; by work that blocks. */
     struct gy__ports ports;
+    struct gy__pool pool;
 };
 
 /* host.c */

@@ -22,7 +22,7 @@ static bool look(const struct gy__uring *u)
 {
     for (unsigned i = 0; i < LOOKS_PER_CLOCK; i++) {
         if (gy__shard_inbound(u->shard) || io_uring_cq_ready(&u->ring.io) > 0 ||
-            gy__io_asks(&u->ring))
+            gy__io_asks(&u->ring) || gy__work_is_back(u))
             return true;
         relax();
     }

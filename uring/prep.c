@@ -34,6 +34,7 @@ static const struct kind kinds[] = {
     [GY_OP_HALF_CLOSE] = {"half_close", gy__half_close_start, NULL, NULL, true},
     [GY_OP_CLOSE] = {"close", gy__close_start, gy__close_reaped, NULL, true},
     [GY_OP_UNLISTEN] = {"unlisten", gy__unlisten_start, NULL, NULL, true},
+    [GY_OP_WORK] = {"work", gy__work_start, NULL, NULL, false},
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == GY_OP_KINDS, "a row for each kind");
 _Static_assert(sizeof(((struct gy_op *)0)->gy__driver[0]) >= sizeof(struct gy_op *), "a link fits");
@@ -175,6 +176,8 @@ void gy__uring_cancel(void *ctx, struct gy_op *op)
     gy__op_set(op, GY__OP_CANCELED);
     if (state == GY__OP_KERNEL)
         ask_kernel_to_cancel(u, op);
+    else if (state == GY__OP_POOL)
+        gy__work_cancel(u, op);
     else
         u->lists_dirty = true;
 }

@@ -113,7 +113,7 @@ static void retry_due(struct gy__uring *u)
 
 static bool is_pending(const struct gy__uring *u)
 {
-    return u->done.first || u->unsent.first || u->lists_dirty || u->bufs.queued > 0 ||
+    return u->done.first || gy__work_is_back(u) || u->unsent.first || u->lists_dirty || u->bufs.queued > 0 ||
            gy__wake_wants_arming(u) ||
            (u->starved.first && gy__recv_bufs_may_arm(&u->bufs, 0) > 0) ||
            io_uring_cq_ready(&u->ring.io) > 0 || io_uring_sq_ready(&u->ring.io) > 0 ||
@@ -124,6 +124,8 @@ static void prepare(struct gy__uring *u)
 {
     if (u->done.first)
         tell_done(u);
+    if (gy__work_is_back(u))
+        gy__work_reap(u);
     if (u->lists_dirty)
         gy__uring_sweep(u);
     retry_due(u);

@@ -1,6 +1,6 @@
 /* uring/uring.h - a shard's driver context and what the files of uring/ offer each other.
  *
- * Reading order: ring.h, bufs.h, this file, prep.c, recv.c, send.c, close.c, listen.c, wake.c,
+ * Reading order: ring.h, bufs.h, this file, prep.c, recv.c, send.c, close.c, listen.c, pool.c, wake.c,
  * reap.c, loop.c, host.h, run.c.
  *
  * Where an operation is: with the kernel (it has an entry there whose last completion is to come),
@@ -38,6 +38,7 @@ enum gy__op_state {
     GY__OP_RETRY = 4,   /* waits for time to pass */
     GY__OP_DONE = 5,    /* ended while it was submitted; told at the next poll */
     GY__OP_AWAITS = 6,  /* an UNLISTEN whose accept has not ended */
+    GY__OP_POOL = 7,    /* waits for a thread of the pool, or is run by one */
     GY__OP_STATES = 7,
 };
 /* ... and what is known of it: the other bits. */
@@ -112,9 +113,10 @@ struct gy__uring {
     struct gy_shard *shard;
     unsigned index;
 
-    /* Where completions and counts go: gy__shard_complete and gy__shard_count, or a test. */
+    /* Where completions and counts go: gy__shard_complete and the like, or a test. */
     void (*complete)(struct gy_shard *shard, const struct gy_completion *completion);
     void (*counted)(struct gy_shard *shard, enum gy__driver_counter which, uint64_t add);
+    void (*work_running)(struct gy_shard *shard, bool begins); /* any thread */
     uint64_t counts[GY__DRIVER_COUNTERS]; /* since the last time they were handed over */
 
     uint32_t in_kernel;  /* completions without MORE that are still to come */
@@ -134,6 +136,8 @@ struct gy__uring {
 
     struct gy__send_slot *slots;
     uint32_t slots_free; /* first + 1 */
+
+    _Atomic(struct gy_op *) worked; /* what threads of the pool have run, newest first */
 
     int event_fd;     /* foreign threads wake by it; -1: none */
     bool event_armed; /* its poll is in flight */
@@ -209,6 +213,17 @@ void gy__accept_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint3
 void gy__accept_swept(struct gy__uring *u, struct gy_op *op);
 /* If the handle listens, it does no longer: its port is no longer shared with it. */
 bool gy__listener_forget(struct gy__uring *u, int32_t handle);
+
+/* ---- pool.c ---- */
+bool gy__work_start(struct gy__uring *u, struct gy_op *op);
+void gy__work_cancel(struct gy__uring *u, struct gy_op *op);
+/* Has a thread of the pool run something of ours? */
+static inline bool gy__work_is_back(const struct gy__uring *u)
+{
+    return atomic_load_explicit(&u->worked, memory_order_relaxed) != NULL;
+}
+/* Tell the core what they have run. */
+void gy__work_reap(struct gy__uring *u);
 
 /* ---- wake.c ---- */
 GY_MUST_CHECK int gy__wake_open(struct gy__uring *u);

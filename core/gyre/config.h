@@ -74,6 +74,10 @@ struct gy_config {
     uint32_t recv_buffer_size; /* of each, in bytes */
     bool no_multishot;         /* one operation per accept and receive, for comparison */
 
+    /* Work that blocks (gyre/work.h), of the runtime as a whole. */
+    uint32_t blocking_threads; /* threads, started when they are first needed */
+    uint32_t blocking_queue;   /* work waiting for one of them */
+
     bool handle_signals; /* SIGTERM and SIGINT drain; only the program sets this, no option does */
     uint64_t seed;       /* of the runtime's random numbers; 0: the driver chooses one */
 

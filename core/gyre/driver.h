@@ -29,6 +29,8 @@ enum gy_op_kind {
     GY_OP_CLOSE,      /* the handle is gone when it completes; armed receives of it must have ended */
     GY_OP_UNLISTEN,   /* a listening handle: accept what the kernel has queued (completions of `peer`
                        * op, with MORE), then close it; completes last */
+    GY_OP_WORK,       /* run(arg) on a thread that is no shard: res = what it returned; -EAGAIN the pool of
+                       * such threads and its queue are full; -ECANCELED before it was begun */
     GY_OP_KINDS
 };
 
@@ -74,6 +76,11 @@ struct gy_op {
         struct {
             struct gy_op *accept; /* the accept operation that gets what was queued */
         } unlisten;
+        struct {
+            int (*run)(void *arg);
+            void *arg;     /* pinned */
+            uint8_t begun; /* out: run was called */
+        } work;
     } u;
     uint64_t gy__driver[2]; /* the driver's */
 };

@@ -26,6 +26,7 @@ static const char *const names[GY_OP_KINDS] = {
     [GY_OP_HALF_CLOSE] = "half-close",
     [GY_OP_CLOSE] = "close",
     [GY_OP_UNLISTEN] = "unlisten",
+    [GY_OP_WORK] = "work",
 };
 
 const char *gy__flight_name(unsigned kind)
@@ -85,6 +86,7 @@ static void flight_free(struct gy__flight *flight)
     struct gy__place *place = flight->place;
 
     gy__event_drop(place->sim, &flight->event);
+    gy__event_drop(place->sim, &flight->work);
     if (flight->prev != NULL)
         flight->prev->next = flight->next;
     else
@@ -118,6 +120,7 @@ void gy__flight_drop_all(struct gy__place *place)
     place->submitted = place->submitted_last = NULL;
     place->starved = place->starved_last = NULL;
     place->queue_first = place->queue_count = 0;
+    gy__blocking_forget(place->host);
 }
 
 /* ---- submit, start ---- */
@@ -153,6 +156,9 @@ static void start(struct gy__flight *flight)
         break;
     case GY_OP_UNLISTEN:
         gy__listening_unlisten(flight);
+        break;
+    case GY_OP_WORK:
+        gy__blocking_start(flight);
         break;
     default:
         gy__socket_start(flight);
@@ -403,6 +409,12 @@ void gy__flight_later(struct gy_sim *sim, struct gy__event *event)
         if (flight->state == GY__FLIGHT_ACTIVE)
             gy__listening_hurry(flight);
         return;
+    case GY_OP_WORK:
+        if (flight->state == GY__FLIGHT_ACTIVE) {
+            gy__blocking_cancel(flight);
+            return;
+        }
+        break;
     case GY_OP_ACCEPT:
         if (flight->state == GY__FLIGHT_ACTIVE) {
             gy__listening_cancel(flight);

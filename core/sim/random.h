@@ -31,6 +31,7 @@ enum gy__concern {
     GY__RANDOM_CONTROL,  /* when the control thread and signals come */
     GY__RANDOM_PROGRAMS, /* the driver's random() */
     GY__RANDOM_TEST,     /* gy_sim_random() */
+    GY__RANDOM_WORK,     /* how long blocking work takes */
     GY__CONCERNS
 };
 

@@ -1,7 +1,7 @@
 /* core/sim/sim.h - the simulated world as its own files see it.
  *
  * Reading order: random.h, event.h, this file, world.c (time), machine.c (hosts), place.c (shards),
- * driver.c (the seam), flight.c (operations), tcp.c, socket.c, listening.c, client.c (the network),
+ * driver.c (the seam), flight.c (operations), blocking.c, tcp.c, socket.c, listening.c, client.c (the network),
  * trace.c, check.c, dump.c, config.c, memory.c.
  *
  * Ownership: struct gy_sim owns all memory (memory.c knows every block). Hosts own shards and
@@ -35,11 +35,16 @@ enum gy__flight_state {
 };
 
 /* What the driver knows of a gy_op from submit to its last completion. */
+enum gy__work_state {
+    GY__WORK_QUEUED,
+    GY__WORK_BEGUN, /* a thread has it, its function will be called */
+    GY__WORK_RAN,
+};
 struct gy__flight {
     struct gy_op *op;
     struct gy__place *place;
     struct gy__flight *next, *prev; /* of the same shard, in the order submitted; or free */
-    struct gy__flight *list_next;   /* submitted or starved */
+    struct gy__flight *list_next;   /* submitted, starved, or blocking and not begun */
     struct gy__event event;         /* a cancel or a pause of accept that takes effect later */
     uint64_t number;
     uint64_t sent;    /* of a send: bytes that the socket has accepted */
@@ -50,6 +55,9 @@ struct gy__flight {
     uint8_t kind;
     uint8_t state; /* enum gy__flight_state */
     bool canceled;
+    uint8_t work_state; /* of blocking work: enum gy__work_state */
+    int32_t work_result;
+    struct gy__event work; /* its function is called, or has returned */
 };
 
 struct gy__completed { /* in the completion queue */
@@ -164,6 +172,8 @@ struct gy__machine {
     struct gy__handle *handles;
     uint32_t handles_room, handles_used; /* those behind were never used */
     struct gy__listening *listenings;    /* list */
+    struct gy__flight *blocking_first;   /* work that waits for a thread of the pool */
+    uint32_t blocking_queued, blocking_busy;
     uint64_t in_use; /* when it had started: what gy_sim_leaks() does not count */
 };
 
@@ -282,6 +292,7 @@ enum gy__trace {
     GY__TRACE_HOST,      /* a: state, b: cut */
     GY__TRACE_REQUEST,   /* a: bits */
     GY__TRACE_HEAL,
+    GY__TRACE_WORK,      /* a: operation, b: what its function returned */
     GY__TRACES
 };
 
@@ -414,6 +425,12 @@ void gy__flight_drop_all(struct gy__place *place);
 void gy__flight_later(struct gy_sim *sim, struct gy__event *event);
 const char *gy__flight_name(unsigned kind);
 uint64_t gy__flight_digest(const struct gy_op *op, uint64_t *bytes);
+
+/* ---- blocking.c ---- */
+void gy__blocking_start(struct gy__flight *flight);
+void gy__blocking_cancel(struct gy__flight *flight);
+/* The host is gone, and its threads. */
+void gy__blocking_forget(struct gy__machine *host);
 
 /* ---- socket.c ---- */
 int32_t gy__handle_take(struct gy__machine *host);

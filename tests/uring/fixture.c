@@ -60,6 +60,11 @@ static void counted(struct gy_shard *shard, enum gy__driver_counter which, uint6
     of_shard(shard)->counts[which] += add;
 }
 
+static void work_running(struct gy_shard *shard, bool begins)
+{
+    of_shard(shard)->running += begins ? 1 : -1;
+}
+
 struct fixture *fixture_open(const struct gy__uring_want *want)
 {
     const char *step = NULL;
@@ -73,10 +78,12 @@ struct fixture *fixture_open(const struct gy__uring_want *want)
     f->host.shards = 1;
     f->host.uring = f->u;
     gy__ports_init(&f->host.ports);
+    gy__pool_init(&f->host.pool);
     f->u->host = &f->host;
     f->u->shard = (struct gy_shard *)(void *)f;
     f->u->complete = complete;
     f->u->counted = counted;
+    f->u->work_running = work_running;
     assert_int_equal(gy__wake_open(f->u), 0);
     assert_int_equal(gy__uring_open(f->u, want, &step), 0);
     return f;
@@ -84,6 +91,7 @@ struct fixture *fixture_open(const struct gy__uring_want *want)
 
 void fixture_close(struct fixture *f)
 {
+    gy__pool_close(&f->host.pool);
     assert_int_equal(gy__uring_close(f->u, UINT64_C(5000000000)), 0);
     assert_int_equal(f->u->in_kernel, 0);
     gy__wake_close(f->u);

@@ -24,6 +24,7 @@ struct fixture {
         uint8_t first; /* byte of the data */
     } told[FIXTURE_TOLD_MAX];
     unsigned told_n;
+    _Atomic int running; /* threads of the pool at work */
     bool keeps_buffers; /* otherwise each is given back as it comes */
 };
 
