@@ -141,7 +141,7 @@ void gy__bufs_stats(const struct gy_shard *shard,
         {"gyre_buffers", "Buffers with an owner, but for receive buffers", NULL, true, 1, 0},
         {"gyre_buffers_taken_total", "Buffers taken", NULL, false, 1, 0},
         {"gyre_buffer_growths_total", "Times that a pool grew", NULL, false, 1, 0},
-        {"gyre_buffers_exhausted_total", "Buffers refused", NULL, false, 1,
+        {"gyre_buffers_exhausted_total", "Times that a pool had no buffer left", NULL, false, 1,
          load(&bufs->large_failed)},
         {"gyre_buffer_large_bytes", "In buffers above 64 KiB", NULL, true, 1,
          load(&bufs->large_bytes)},
@@ -195,9 +195,14 @@ struct gy_buf *gy_buf_take(size_t size)
     struct gy_shard *shard = gy__self();
 
     GY_ASSERT(shard != NULL);
-    for (unsigned class = 0; class < GY__BUF_CLASSES; class++)
-        if (size <= classes[class].size)
-            return pool_take(shard, class);
+    /* A pool that is used up is helped out by the next, so that whoever empties one stops nobody
+     * who wants a buffer of that size. */
+    for (unsigned class = 0; class < GY__BUF_CLASSES; class++) {
+        struct gy_buf *buf = size <= classes[class].size ? pool_take(shard, class) : NULL;
+
+        if (buf != NULL)
+            return buf;
+    }
     return large_take(shard, size);
 }
 

@@ -20,7 +20,6 @@
 #define VERSION_LEN 9            /* " HTTP/1.1" */
 #define HEAD_BUF_MIN 1024        /* of a cut head */
 #define FRAMING_MAX (16u << 10)  /* of a chunked body: extensions, trailers, zeros */
-#define BODY_BUF_MAX (64u << 10) /* taken at once for a body of which little has come */
 #define BLANK_MAX 8
 
 static int refuse(struct gy__http_parser *parser, int status, const char *why)
@@ -165,7 +164,7 @@ static bool collect(struct gy__http_parser *parser, const char *at, size_t len)
     size_t have = slot->req.body.len, want = have + len;
 
     if (slot->body == NULL || slot->body->capacity < want) {
-        size_t size = parser->body_total < BODY_BUF_MAX ? (size_t)parser->body_total : 2 * want;
+        size_t size = 2 * want;
         struct gy_buf *body;
 
         if (size > parser->body_total)

@@ -30,7 +30,8 @@ struct gy_buf {
 
 /* A buffer of this shard with room for at least size bytes, len 0, data at its base. Sizes up to 64 KiB come from the
  * shard's pools without a system call; larger ones (to 1 GiB) are memory of their own, counted.
- * -> the buffer (given: gy_buf_release), or NULL when the pool and its growth are used up. */
+ * -> the buffer (given: gy_buf_release), or NULL when its pool, those of larger ones and the memory
+ * of the large ones are all used up. */
 GY_API GY_MUST_CHECK struct gy_buf *gy_buf_take(size_t size);
 /* A buffer that shows memory of the caller's: data stays borrowed until free_fn(arg, data) is called,
  * on this shard, once, when the buffer is released (NULL: memory that lives for ever). */

@@ -108,18 +108,26 @@ static void test_growth_and_its_end(void **state)
     uint64_t n = 0, calls = fake.memory_calls;
 
     (void)state;
-    while ((buf = gy_buf_take(65536)) != NULL) {
+    for (; n < max; n++) {
+        assert_non_null(buf = gy_buf_take(65536));
         memcpy(buf->data, &n, sizeof(n));
         memcpy(buf->data + buf->capacity - sizeof(n), &n, sizeof(n));
         buf->next = first;
         first = buf;
-        n++;
     }
-    assert_int_equal(n, max);
     assert_int_equal(pool->in_use, max);
-    assert_int_equal(pool->exhausted, 1);
+    assert_int_equal(pool->exhausted, 0);
     assert_int_equal(pool->growths, 8); /* 4 at boot, doubled to 1024 */
     assert_int_equal(fake.memory_calls - calls, 8);
+    /* Its end is that of large memory, not before. */
+    assert_non_null(buf = gy_buf_take(65536));
+    assert_int_equal(pool->exhausted, 1);
+    assert_int_equal(bufs(0)->large_bytes, 65536);
+    gy_buf_release(buf);
+    fake.memory_left = 0;
+    assert_null(gy_buf_take(65536));
+    fake.memory_left = UINT64_MAX;
+    calls = fake.memory_calls;
     while (first != NULL) {
         uint64_t head, tail;
         buf = first;
@@ -138,7 +146,32 @@ static void test_growth_and_its_end(void **state)
         buf->next = first;
         first = buf;
     }
-    assert_int_equal(fake.memory_calls - calls, 8);
+    assert_int_equal(fake.memory_calls, calls);
+    while ((buf = first) != NULL) {
+        first = buf->next;
+        gy_buf_release(buf);
+    }
+}
+
+/* A pool that is used up is helped out by the next larger one. */
+static void test_the_next_pool_helps_out(void **state)
+{
+    struct gy__pool *pool = &bufs(0)->pools[1];
+    struct gy_buf *first = NULL, *buf;
+
+    (void)state;
+    pool->total_max = pool->total;
+    for (uint32_t n = 0; n < pool->total; n++) {
+        assert_non_null(buf = gy_buf_take(4096));
+        assert_int_equal(buf->capacity, 4096);
+        buf->next = first;
+        first = buf;
+    }
+    assert_non_null(buf = gy_buf_take(4096));
+    assert_int_equal(buf->capacity, 16384);
+    assert_int_equal(bufs(0)->pools[2].in_use, 1);
+    gy_buf_release(buf);
+    assert_int_equal(bufs(0)->pools[2].in_use, 0);
     while ((buf = first) != NULL) {
         first = buf->next;
         gy_buf_release(buf);
@@ -217,7 +250,7 @@ static void test_no_memory_for_growth(void **state)
         assert_non_null(taken[i] = gy_buf_take(65536));
     assert_null(gy_buf_take(65536));
     assert_null(gy_buf_take(65537));
-    assert_int_equal(bufs(0)->large_failed, 1);
+    assert_int_equal(bufs(0)->large_failed, 2);
     fake.memory_left = UINT64_MAX;
     assert_non_null(taken[4] = gy_buf_take(65536));
     for (unsigned i = 0; i < 5; i++)
@@ -448,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sizes, open_one, close_shards),
         cmocka_unit_test_setup_teardown(test_last_in_first_out_and_reset, open_one, close_shards),
         cmocka_unit_test_setup_teardown(test_growth_and_its_end, open_one, close_shards),
+        cmocka_unit_test_setup_teardown(test_the_next_pool_helps_out, open_one, close_shards),
         cmocka_unit_test_setup_teardown(test_no_memory_for_growth, open_one, close_shards),
         cmocka_unit_test_setup_teardown(test_large_are_counted_and_bounded, open_one, close_shards),
         cmocka_unit_test_setup_teardown(test_wrap, open_one, close_shards),

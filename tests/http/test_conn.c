@@ -433,6 +433,24 @@ static void test_held_max(void **state)
     assert_int_equal(peer.conn.held_bytes, 0);
 }
 
+/* What is announced is not yet memory: a body's buffer grows with what came of it. */
+static void test_announced_body(void **state)
+{
+    static char body[60000];
+    uint64_t before;
+
+    (void)state;
+    peer_send(&peer, GET("/warm"));
+    expect_reply(200, "/warm ");
+    before = fake_bufs.bytes;
+    peer_send(&peer, POST_HEAD("/") "Content-Length: 60000\r\n\r\nx");
+    assert_true(fake_bufs.bytes - before < 2048); /* the head, and a body of one byte */
+    memset(body, 'x', sizeof(body));
+    peer_give(&peer, body, sizeof(body) - 1);
+    peer_flush(&peer);
+    assert_int_equal(peer_read(&peer, false).body_len, 2 + sizeof(body));
+}
+
 static void test_slow_reader(void **state)
 {
     (void)state;
@@ -782,6 +800,7 @@ int main(void)
         T(test_not_admitted),
         T(test_pipeline_max),
         T(test_held_max),
+        T(test_announced_body),
         T(test_slow_reader),
         T(test_late_handlers),
         T(test_entered),
@@ -814,6 +833,7 @@ int main(void)
         T(test_not_admitted),
         T(test_pipeline_max),
         T(test_held_max),
+        T(test_announced_body),
         T(test_slow_reader),
         T(test_late_handlers),
         T(test_entered),
