@@ -442,9 +442,11 @@ static void emit(struct gy__http_conn *conn)
 
 /* ---- the end of a turn ------------------------------------------------------------------- */
 
-/* What a handler has still to read moves out of the receive buffers. */
-static void secure(struct gy__http_conn *conn)
+/* What a handler has still to read moves out of the receive buffers. -> was a request refused? */
+static bool secure(struct gy__http_conn *conn)
 {
+    bool refused = false;
+
     for (struct gy__http_slot *slot = conn->first; slot != NULL; slot = slot->next) {
         if (!(slot->flags & (GY__SLOT_BORROWED | GY__SLOT_BORROWED_BODY)))
             continue;
@@ -455,11 +457,13 @@ static void secure(struct gy__http_conn *conn)
                 conn->env->calls->discard(conn, slot);
                 count(conn, GY__HTTP_BUSY_MEMORY, 1);
                 gy__http_conn_refuse(slot, 503, "No memory is left");
+                refused = true;
             }
             conn->held_bytes += gy__http_slot_held(slot);
         }
         slot->flags &= (uint16_t)~(GY__SLOT_BORROWED | GY__SLOT_BORROWED_BODY);
     }
+    return refused;
 }
 
 /* Bytes that wait until there is room for requests are copied: receive buffers are few, and shared
@@ -521,9 +525,14 @@ void gy__http_conn_flush(struct gy__http_conn *conn)
     }
     say_continue(conn);
     if (conn->held != NULL || conn->unread != NULL) {
-        secure(conn);
+        bool refused = secure(conn);
+
         secure_unread(conn);
         release_list(&conn->held);
+        if (refused) {
+            emit(conn);
+            say_continue(conn);
+        }
     }
     if (conn->stopped && conn->first == NULL && conn->finish == GY__FINISH_NOT)
         conn->finish = conn->linger && !conn->ended ? GY__FINISH_LINGER : GY__FINISH_CLOSE;

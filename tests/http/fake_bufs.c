@@ -1,9 +1,10 @@
 #include "tests/http/fake_bufs.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct fake_bufs fake_bufs = { 0, 0, UINT64_MAX, 0, 0 };
+struct fake_bufs fake_bufs = { .left = UINT64_MAX };
 
 struct gy_buf *__wrap_gy_buf_take(size_t size);
 struct gy_buf *__wrap_gy_buf_wrap(const void *data, size_t len,
@@ -26,13 +27,24 @@ static struct gy_buf *count(struct gy_buf *buf)
     return buf;
 }
 
+static bool may_take(void)
+{
+    if (fake_bufs.failing > 0) {
+        fake_bufs.failing--;
+        return false;
+    }
+    if (fake_bufs.left == 0)
+        return false;
+    fake_bufs.left--;
+    return true;
+}
+
 struct gy_buf *__wrap_gy_buf_take(size_t size)
 {
     struct gy_buf *buf;
 
-    if (fake_bufs.left == 0)
+    if (!may_take())
         return NULL;
-    fake_bufs.left--;
     buf = calloc(1, sizeof(*buf));
     if (buf == NULL)
         abort();
@@ -49,9 +61,8 @@ struct gy_buf *__wrap_gy_buf_wrap(const void *data, size_t len,
 {
     struct gy_buf *buf;
 
-    if (fake_bufs.left == 0)
+    if (!may_take())
         return NULL;
-    fake_bufs.left--;
     buf = calloc(1, sizeof(*buf));
     if (buf == NULL)
         abort();

@@ -14,6 +14,7 @@ struct fake_bufs {
     uint64_t taken;      /* ever */
     uint64_t left;       /* how many more can be taken; UINT64_MAX by default */
     uint64_t bytes, peak; /* of those that are out */
+    uint64_t failing;     /* how many of the next cannot be taken */
 };
 extern struct fake_bufs fake_bufs;
 

@@ -780,6 +780,24 @@ static int setup_known(void **state)
     return 0;
 }
 
+/* A request that cannot be kept for its handler is refused in the same turn. */
+static void test_not_secured(void **state)
+{
+    (void)state;
+    peer_send(&peer, GET("/warm"));
+    expect_reply(200, "/warm ");
+    peer.at_once = false;
+    peer_give(&peer, GET("/1"), strlen(GET("/1")));
+    fake_bufs.failing = 1;
+    peer_flush(&peer);
+    expect_reply(503, "No memory is left\n");
+    peer_give(&peer, GET("/1") EXPECTING, strlen(GET("/1") EXPECTING));
+    fake_bufs.failing = 1;
+    peer_flush(&peer);
+    expect_reply(503, "No memory is left\n");
+    expect_story("100 keep");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -815,6 +833,7 @@ int main(void)
         T(test_drain_slow_reader),
         T(test_drain_busy),
         T(test_no_memory),
+        T(test_not_secured),
 #undef T
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_known, teardown)
         T(test_bytes),
@@ -848,6 +867,7 @@ int main(void)
         T(test_drain_slow_reader),
         T(test_drain_busy),
         T(test_no_memory),
+        T(test_not_secured),
 #undef T
     };
 
