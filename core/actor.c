@@ -195,12 +195,12 @@ int gy_spawn_monitored_raw(struct gy_actor *self, gy_pid *out, const struct gy_a
                            const void *args, gy_exited_fn *run, uint64_t ctx)
 {
     struct watch watch = { self, run, ctx };
-    return spawn(gy__self(), 0, out, type, args, &watch);
+    return spawn(gy__here(__func__), 0, out, type, args, &watch);
 }
 
 int gy_spawn_raw(gy_pid *out, const struct gy_actor_type *type, const void *args)
 {
-    return gy__spawn_at(gy__self(), 0, out, type, args);
+    return gy__spawn_at(gy__here(__func__), 0, out, type, args);
 }
 
 struct gy_actor *gy__actor_find(const struct gy_shard *shard, uint64_t pid)
@@ -254,5 +254,5 @@ void gy_fail(struct gy_actor *self, int why)
 
 gy_pid gy_self(void)
 {
-    return gy__self()->context.actor->pid;
+    return gy__here(__func__)->context.actor->pid;
 }

@@ -192,9 +192,8 @@ static struct gy_buf *large_take(struct gy_shard *shard, size_t size)
 
 struct gy_buf *gy_buf_take(size_t size)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
 
-    GY_ASSERT(shard != NULL);
     /* A pool that is used up is helped out by the next, so that whoever empties one stops nobody
      * who wants a buffer of that size. */
     for (unsigned class = 0; class < GY__BUF_CLASSES; class++) {
@@ -209,10 +208,9 @@ struct gy_buf *gy_buf_take(size_t size)
 struct gy_buf *gy_buf_wrap(const void *data, size_t len,
                            void (*free_fn)(void *arg, const void *data), void *arg)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     struct gy_buf *buf;
 
-    GY_ASSERT(shard != NULL);
     if (len > UINT32_MAX)
         return NULL;
     buf = pool_take(shard, GY__BUF_BARE);
@@ -251,11 +249,11 @@ struct gy_buf *gy__bufs_received(struct gy_shard *shard, const struct gy_complet
 
 void gy_buf_release(struct gy_buf *buf)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard;
 
     if (buf == NULL)
         return;
-    GY_ASSERT(shard != NULL);
+    shard = gy__here(__func__);
     GY_ASSERT(buf->gy__kind != GY__BUF_FREE);
     if (buf->gy__home == shard->index)
         gy__bufs_home(shard, buf);

@@ -129,7 +129,7 @@ static void discard_all(const gy_fut *futs, unsigned n)
 
 static gy_fut group_make(const gy_fut *futs, unsigned n, enum gy__future_kind kind)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here("gy_all, gy_any or gy_settle");
     struct gy__future *group = gy__future_take(shard, shard->context.actor, kind);
     if (group == NULL) {
         discard_all(futs, n);
@@ -181,7 +181,7 @@ gy_fut gy_settle(const gy_fut *futs, unsigned n)
 int gy_value_raw(gy_fut fut, void *out, size_t size)
 {
     int refused = gy_refused(fut);
-    struct gy__future *future = gy__future_find(gy__self(), fut);
+    struct gy__future *future = gy__future_find(gy__here(__func__), fut);
     if (refused < 0)
         return refused;
     if (future == NULL)
@@ -200,7 +200,7 @@ int gy_value_raw(gy_fut fut, void *out, size_t size)
 
 gy_fut gy_pair(struct gy_actor *self, gy_promise *out)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     struct gy__future *future = gy__future_take(shard, self, GY__FUTURE_PAIR);
     if (future == NULL) {
         *out = (gy_promise){ 0 };
@@ -252,7 +252,7 @@ gy_fut gy_chain_raw(struct gy_actor *self, gy_fut fut, enum gy_chain_when when,
                     void (*run)(struct gy_actor *self, const struct gy_done *done, gy_promise out),
                     uint64_t ctx)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     struct gy__future *chain = chain_take(shard, self, fut, GY__FUTURE_CHAIN);
     if (chain == NULL)
         return gy__fut_refused(-EAGAIN);
@@ -265,7 +265,7 @@ gy_fut gy_chain_raw(struct gy_actor *self, gy_fut fut, enum gy_chain_when when,
 
 gy_fut gy_undiscardable(struct gy_actor *self, gy_fut fut)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     struct gy__future *chain = chain_take(shard, self, fut, GY__FUTURE_SHIELD);
     if (chain == NULL)
         return gy__fut_refused(-EAGAIN);
@@ -277,7 +277,7 @@ gy_fut gy_loop_raw(struct gy_actor *self, gy_fut (*next)(struct gy_actor *self, 
                    int (*body)(struct gy_actor *self, uint64_t ctx, const struct gy_done *done),
                    uint64_t ctx)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     struct gy__future *chain = chain_take(shard, self, (gy_fut){ 0 }, GY__FUTURE_LOOP);
     if (chain == NULL)
         return gy__fut_refused(-EAGAIN);

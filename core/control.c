@@ -96,7 +96,7 @@ static void stop_arrived(struct gy_shard *shard, struct gy_cell *cell, bool now)
 
 static int stop(gy_pid pid, int why, bool now)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(now ? "gy_actor_stop_now" : "gy_actor_stop");
     uint32_t peer = (uint32_t)(pid.bits >> GY__SHARD_SHIFT);
     if (peer != shard->index) {
         if (peer >= shard->runtime->shard_count)

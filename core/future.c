@@ -287,7 +287,7 @@ static void on_deadline(struct gy__timer *timer)
 
 int gy_deadline(gy_fut fut, uint64_t after_ns)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here_hot(__func__);
     struct gy__future *future = gy__future_find(shard, fut);
     if (future == NULL || future->state != GY__FUTURE_PENDING)
         return -EINVAL;
@@ -301,7 +301,7 @@ int gy_deadline(gy_fut fut, uint64_t after_ns)
 
 gy_fut gy_after(uint64_t after_ns)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     struct gy__future *future = gy__future_take(shard, shard->context.actor, GY__FUTURE_TIMER);
     if (future == NULL) {
         gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
@@ -349,7 +349,7 @@ void gy__future_refused(struct gy_shard *shard, struct gy_cell *cell)
 int gy_then_raw(struct gy_actor *self, gy_fut fut,
                 void (*run)(struct gy_actor *self, const struct gy_done *done), uint64_t ctx)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here_hot(__func__);
     int refused = gy_refused(fut);
     struct gy__future *future = gy__future_find(shard, fut);
     if (__builtin_expect(future == NULL, 0))
@@ -392,12 +392,12 @@ void gy__future_discard_up(struct gy_shard *shard, uint64_t bits)
 
 void gy_discard(gy_fut fut)
 {
-    gy__future_discard_up(gy__self(), fut.bits);
+    gy__future_discard_up(gy__here(__func__), fut.bits);
 }
 
 void gy_forget(gy_fut fut)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     struct gy__future *future = gy__future_find(shard, fut);
     if (future == NULL)
         return;

@@ -57,6 +57,26 @@ static inline struct gy_shard *gy__self(void)
     return gy__current_shard;
 }
 
+/* The same for a function that programs call, and may call from a thread that is no shard: there a
+ * line that names the function ends the process. What every message passes looks only in GY_DEBUG. */
+_Noreturn void gy__no_shard(const char *function);
+static inline struct gy_shard *gy__here(const char *function)
+{
+    struct gy_shard *shard = gy__current_shard;
+    if (__builtin_expect(shard == NULL, 0))
+        gy__no_shard(function);
+    return shard;
+}
+static inline struct gy_shard *gy__here_hot(const char *function)
+{
+#ifdef GY_DEBUG
+    return gy__here(function);
+#else
+    (void)function;
+    return gy__current_shard;
+#endif
+}
+
 /* What an actor's slot needs at each send, dense: generation first, then the room of its mailbox. */
 struct gy__slot {
     uint32_t generation; /* odd while an actor lives in it, even while it is free */

@@ -159,7 +159,7 @@ static int request(struct gy_shard *shard, struct gy_actor *self, uint64_t other
 static int begin(struct gy_actor *self, uint64_t other, enum gy__link_kind kind,
                  const struct gy_verb *verb, uint32_t *out)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here("gy_monitor or gy_link");
     if (other >> GY__SHARD_SHIFT >= shard->runtime->shard_count || (other & 1) == 0 ||
         other == self->pid.bits || self->gy__state != GY__ACTOR_LIVE)
         return -EINVAL;
@@ -219,7 +219,7 @@ int gy_link(struct gy_actor *self, gy_pid pid)
 static void undo(struct gy_actor *self, uint64_t other, enum gy__link_kind kind,
                  enum gy__link_notice notice)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here("gy_demonitor or gy_unlink");
     uint32_t *at = link_find(shard, self->pid.bits, other, kind);
     if (*at != 0)
         notify(shard, link_detach(shard, at), notice, 0);
@@ -237,7 +237,7 @@ void gy_unlink(struct gy_actor *self, gy_pid pid)
 
 int gy_trap_exits_raw(struct gy_actor *self, gy_exited_fn *run, uint64_t ctx)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     uint32_t *at = link_find(shard, self->pid.bits, 0, GY__LINK_TRAP);
     uint32_t index = *at;
     if (run == NULL) {

@@ -351,7 +351,7 @@ static void options_fill(struct gy_listen_options *out, const struct gy_listen_o
 int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_stream_events *events,
                   const struct gy_listen_options *options)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     struct gy__streams *streams = shard->streams;
     struct gy__listener *listener = streams->listeners;
 
@@ -384,7 +384,7 @@ int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_strea
 
 void gy_unlisten(struct gy_actor *self)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
 
     for (uint32_t i = 0; i < shard->streams->listeners_used; i++)
         if (shard->streams->listeners[i].owner == self)
@@ -393,7 +393,7 @@ void gy_unlisten(struct gy_actor *self)
 
 unsigned gy_listen_port(const struct gy_actor *self)
 {
-    const struct gy__streams *streams = gy__self()->streams;
+    const struct gy__streams *streams = gy__here(__func__)->streams;
 
     for (uint32_t i = 0; i < streams->listeners_used; i++)
         if (streams->listeners[i].owner == self && streams->listeners[i].handle >= 0)

@@ -1,4 +1,7 @@
-/* core/log.c - lines for the log, and the end when an invariant is broken. */
+/* core/log.c - lines for the log, and the end when an invariant is broken.
+ *
+ * A shard's lines go to its driver. On a thread that is no shard there is none: the two weak
+ * functions here are what remains, unless a driver that is linked too defines better ones. */
 #include "core/kernel.h"
 #include "core/text.h"
 
@@ -6,11 +9,20 @@
 
 #define LINE_MAX_BYTES 1024
 
+__attribute__((weak)) void gy__shardless_log(const char *text, size_t len)
+{
+    (void)text, (void)len;
+}
+
+__attribute__((weak)) _Noreturn void gy__shardless_panic(const char *text)
+{
+    (void)text;
+    __builtin_trap();
+}
+
 void gy_log(const char *format, ...)
 {
     struct gy_shard *shard = gy__self();
-    if (shard == NULL)
-        return;
     char line[LINE_MAX_BYTES];
     struct gy__text text;
     va_list args;
@@ -18,17 +30,36 @@ void gy_log(const char *format, ...)
     va_start(args, format);
     gy__text_vprintf(&text, format, args);
     va_end(args);
-    shard->driver->log(shard->ctx, 0, line, text.len);
+    if (shard == NULL)
+        gy__shardless_log(line, text.len);
+    else
+        shard->driver->log(shard->ctx, 0, line, text.len);
+}
+
+static _Noreturn void end(const char *message)
+{
+    struct gy_shard *shard = gy__self();
+    if (shard == NULL)
+        gy__shardless_panic(message);
+    shard->driver->panic(shard->ctx, message);
+    __builtin_trap();
 }
 
 _Noreturn void gy__panic(const char *file, int line, const char *condition)
 {
-    struct gy_shard *shard = gy__self();
     char message[LINE_MAX_BYTES];
     struct gy__text text;
     gy__text_init(&text, message, sizeof(message));
     gy__text_printf(&text, "broken invariant at %s:%d: %s", file, line, condition);
-    if (shard != NULL)
-        shard->driver->panic(shard->ctx, message);
-    __builtin_trap();
+    end(message);
+}
+
+_Noreturn void gy__no_shard(const char *function)
+{
+    char message[LINE_MAX_BYTES];
+    struct gy__text text;
+    gy__text_init(&text, message, sizeof(message));
+    gy__text_printf(&text, "%s called on a thread that is no shard; from other threads use A_V_post()",
+                    function);
+    end(message);
 }

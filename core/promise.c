@@ -79,7 +79,7 @@ int gy__keep(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise)
 
 int gy_keep(gy_promise promise)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here_hot(__func__);
     if (promise.bits == 0 || promise.bits != shard->context.promise)
         return -ESRCH;
     int err = gy__keep(shard, shard->context.actor, promise.bits);
@@ -94,7 +94,7 @@ int gy_keep(gy_promise promise)
 
 int gy_discarded(gy_promise promise)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here_hot(__func__);
     return promise.bits != shard->context.promise && *kept_link(shard, promise.bits) == 0;
 }
 
@@ -135,7 +135,7 @@ static inline bool promise_use(struct gy_shard *shard, uint64_t promise)
 int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, uint64_t w2,
                      uint64_t w3)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here_hot(__func__);
     GY_ASSERT(size <= GY_MSG_INLINE);
     if (__builtin_expect(!promise_use(shard, promise.bits), 0))
         return -ESRCH;
@@ -160,7 +160,7 @@ int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, 
 
 int gy_resolve_raw(gy_promise promise, int res, const void *value, size_t size, struct gy_buf *buf)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here_hot(__func__);
     GY_ASSERT(size <= (buf == NULL ? GY_MSG_INLINE : GY_MSG_INLINE_WITH_BUF));
     GY_ASSERT(res >= 0 || (size == 0 && buf == NULL));
     if (!promise_use(shard, promise.bits)) {

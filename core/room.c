@@ -14,7 +14,7 @@
 int gy_room_again_raw(struct gy_actor *self, gy_pid to,
                       void (*run)(struct gy_actor *self, uint64_t ctx), uint64_t ctx)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     if (self->pid.bits == 0)
         return -EINVAL;
     if (self->gy__flags & GY__ACTOR_WAITS)

@@ -132,7 +132,7 @@ static __attribute__((noinline)) int cast_slow(gy_pid to, const struct gy_verb *
 int gy_cast_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1, uint64_t w2,
                   uint64_t w3)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here_hot(__func__);
     struct gy_cell *cell = local_take_fast(shard, to.bits);
     if (__builtin_expect(cell == NULL, 0))
         return cast_slow(to, verb, w0, w1, w2, w3);
@@ -201,7 +201,7 @@ static __attribute__((noinline)) gy_fut call_slow(gy_pid to, const struct gy_ver
 gy_fut gy_call_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1, uint64_t w2,
                      uint64_t w3)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here_hot(__func__);
     struct gy_actor *self = shard->context.actor;
     struct gy_cell *cell = NULL;
     if (__builtin_expect(shard->futures_free != 0, 1))
@@ -241,7 +241,7 @@ gy_fut gy_call_raw(gy_pid to, const struct gy_verb *verb, const uint64_t *words,
 /* The runtime of a shard answers these itself: no actor, no mailbox. */
 gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uint64_t *words)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here("gy_spawn_on_raw");
     if (runtime_of.bits >> GY__SHARD_SHIFT != shard->index)
         return call_remote(shard, runtime_of.bits, verb, words[0], words[1], words[2], words[3]);
     struct gy_actor *self = shard->context.actor;

@@ -92,7 +92,7 @@ static void random_open(struct gy_shard *shard)
 uint64_t gy_random(void)
 {
     /* splitmix64: passes statistical tests, needs one word of state. */
-    uint64_t z = gy__self()->random += UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t z = gy__here(__func__)->random += UINT64_C(0x9E3779B97F4A7C15);
     z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
     z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
     return z ^ z >> 31;
@@ -364,7 +364,7 @@ void gy__shard_awake(struct gy_shard *shard)
 
 unsigned gy_shard(void)
 {
-    return gy__self()->index;
+    return gy__here(__func__)->index;
 }
 
 struct gy_runtime *gy_runtime_of_shard(void)
@@ -375,17 +375,17 @@ struct gy_runtime *gy_runtime_of_shard(void)
 
 unsigned gy_shards(void)
 {
-    return gy__self()->runtime->shard_count;
+    return gy__here(__func__)->runtime->shard_count;
 }
 
 uint64_t gy_now(void)
 {
-    return gy__self()->now_ns;
+    return gy__here(__func__)->now_ns;
 }
 
 uint64_t gy_wall(void)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     if (shard->wall_ns == 0)
         shard->wall_ns = shard->driver->wall(shard->ctx);
     return shard->wall_ns;

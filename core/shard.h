@@ -100,4 +100,11 @@ void gy__shard_count(struct gy_shard *shard, enum gy__driver_counter which, uint
 /* Work of this shard begins to run, or has run. Any thread, before its operation completes. */
 void gy__shard_work_running(struct gy_shard *shard, bool begins);
 
+/* ---- without a shard ---- */
+
+/* Lines of threads that have no shard, and so no driver to ask: core/log.c drops them, and traps;
+ * a driver that has somewhere to write them defines both anew. */
+void gy__shardless_log(const char *text, size_t len);
+_Noreturn void gy__shardless_panic(const char *text);
+
 #endif

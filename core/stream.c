@@ -188,7 +188,7 @@ void gy__stream_abort(struct gy_shard *shard, struct gy_stream *s, int why)
 
 static struct gy_shard *shard_of(const struct gy_stream *s)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here_hot("a function of streams");
 
     GY_ASSERT(s->state != GY__STREAM_FREE && s->state != GY__STREAM_GONE);
     GY_ASSERT_SLOW(s > shard->streams->pool &&

@@ -236,7 +236,7 @@ static void print(const struct supervisor *self, unsigned depth)
 
 void gy_supervisor_print(gy_pid supervisor)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     struct gy_actor *actor = NULL;
     if (gy_pid_shard(supervisor) == shard->index)
         actor = gy__actor_find(shard, supervisor.bits);

@@ -8,7 +8,7 @@
 
 struct gy__http_server *gy__http_here(void)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here("gy_http_listen, gy_http_route or gy_http_port");
     gy_pid pid = gy__http_pid(shard->index);
 
     return (struct gy__http_server *)(void *)gy__actor_find(shard, pid.bits);

@@ -69,6 +69,17 @@ void gy__uring_logf(struct gy__uring *u, int level, const char *format, ...)
     gy__uring_log(u, level, text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
 }
 
+/* Of threads that are no shard: core/log.c names them weakly. */
+void gy__shardless_log(const char *text, size_t len)
+{
+    gy__uring_log(NULL, 0, text, len);
+}
+
+_Noreturn void gy__shardless_panic(const char *text)
+{
+    gy__uring_panic(NULL, text);
+}
+
 _Noreturn void gy__uring_panic(void *ctx, const char *text)
 {
     gy__uring_logf(ctx, 2, "panic: %s", text);

@@ -1,8 +1,10 @@
 /* gyre/core.h - actors, messages and futures: the untyped floor under gyre/typed.h.
  *
  * Who may call: unless a function says otherwise, only code that runs on a shard: handlers, start
- * and stop functions, continuations, and the boot function of gy_run(). All pointers are borrowed
- * for the call unless they say otherwise. Nothing here blocks, locks or allocates after boot.
+ * and stop functions, continuations, and the boot function of gy_run(). On another thread they end
+ * the process with a line that names the function; the few that each message passes (sending,
+ * answering, gy_then, gy_deadline, gy_keep) look only in builds with GY_DEBUG. All pointers are
+ * borrowed for the call unless they say otherwise. Nothing here blocks, locks or allocates after boot.
  *
  * Errors are negative errno values, everywhere the same:
  *   -EAGAIN     full: mailbox, queue, ring, quota, future table, credit. Nothing was sent; try again
@@ -106,7 +108,7 @@ GY_API uint64_t gy_now(void);
 GY_API uint64_t gy_wall(void);
 /* A random number from the runtime's seed. Not for secrets. */
 GY_API uint64_t gy_random(void);
-/* One line for the log, without a line end. Formats: %s %.*s %c %d %i %u %x %p with h l ll z, %%. */
+/* One line for the log, without a line end. Any thread. Formats: %s %.*s %c %d %i %u %x %p with h l ll z, %%. */
 GY_API void gy_log(const char *format, ...) GY_PRINTF(1, 2);
 
 /* ---- life cycle -------------------------------------------------------------------------- */

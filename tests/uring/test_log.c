@@ -1,5 +1,8 @@
 /* Lines for standard error, in a child whose standard error is read. */
 #include "child.h"
+#include "gyre/buf.h"
+#include "gyre/core.h"
+#include "gyre/http.h"
 #include "uring/uring.h"
 
 #include <setjmp.h>
@@ -116,6 +119,126 @@ static void a_panic_says_why_and_aborts(void **state)
     assert_non_null(strstr(child.err, "error: panic: the sky fell\n"));
 }
 
+/* ---- functions of shards on a thread that is none ---- */
+
+static const struct gy_verb some_verb = {.name = "some.verb"};
+static const gy_pid some_pid = {UINT64_C(1) << 42 | 1};
+
+static int call_spawn(void *arg)
+{
+    static const struct gy_actor_type type = {.name = "none"};
+    gy_pid pid;
+    (void)arg;
+    return gy_spawn_raw(&pid, &type, NULL);
+}
+
+static int call_now(void *arg)
+{
+    (void)arg;
+    return gy_now() == 0;
+}
+
+static int call_shard(void *arg)
+{
+    (void)arg;
+    return (int)gy_shard();
+}
+
+static int call_buf_take(void *arg)
+{
+    (void)arg;
+    return gy_buf_take(1) == NULL;
+}
+
+static int call_http_listen(void *arg)
+{
+    const struct gy_http_config http = GY_HTTP_CONFIG_INIT("127.0.0.1:0");
+    (void)arg;
+    return gy_http_listen(&http);
+}
+
+static int call_after(void *arg)
+{
+    (void)arg;
+    return gy_after(1).bits == 0;
+}
+
+static int call_stop(void *arg)
+{
+    (void)arg;
+    return gy_actor_stop(some_pid, 0);
+}
+
+#ifdef GY_DEBUG
+static int call_cast(void *arg)
+{
+    (void)arg;
+    return gy_cast_words(some_pid, &some_verb, 0, 0, 0, 0);
+}
+
+static int call_call(void *arg)
+{
+    (void)arg;
+    return gy_call_words(some_pid, &some_verb, 0, 0, 0, 0).bits == 0;
+}
+
+static int call_resolve(void *arg)
+{
+    (void)arg;
+    return gy_resolve_words((gy_promise){1}, 0, 0, 0, 0, 0);
+}
+
+static int call_then(void *arg)
+{
+    (void)arg;
+    return gy_then_raw(NULL, (gy_fut){1}, NULL, 0);
+}
+#endif
+
+static void functions_of_shards_say_that_they_are_elsewhere(void **state)
+{
+    static const struct {
+        const char *name;
+        int (*run)(void *arg);
+    } all[] = {
+        {"gy_spawn_raw", call_spawn},   {"gy_now", call_now},
+        {"gy_shard", call_shard},       {"gy_buf_take", call_buf_take},
+        {"gy_http_listen", call_http_listen}, {"gy_after", call_after},
+        {"gy_actor_stop", call_stop},
+#ifdef GY_DEBUG
+        {"gy_cast_words", call_cast},   {"gy_call_words", call_call},
+        {"gy_resolve_words", call_resolve}, {"gy_then_raw", call_then},
+#endif
+    };
+    (void)state;
+    (void)some_verb;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        char start[64];
+        (void)snprintf(start, sizeof(start), "gyre: error: panic: %s", all[i].name);
+        child_run(&child, all[i].run, NULL);
+        print_message("%s", child.err);
+        assert_int_equal(child.status, 256 + SIGABRT);
+        assert_non_null(strstr(child.err, start));
+        assert_non_null(strstr(child.err, " called on a thread that is no shard; "
+                                          "from other threads use A_V_post()\n"));
+    }
+}
+
+static int log_here(void *arg)
+{
+    (void)arg;
+    gy_log("from %s", "anywhere");
+    return 0;
+}
+
+static void any_thread_may_log(void **state)
+{
+    (void)state;
+    child_run(&child, log_here, NULL);
+    assert_int_equal(child.status, 0);
+    assert_non_null(strstr(child.err, "gyre: from anywhere\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +246,8 @@ int main(void)
         cmocka_unit_test(long_lines_are_cut),
         cmocka_unit_test(a_reader_that_is_gone_does_not_kill),
         cmocka_unit_test(a_panic_says_why_and_aborts),
+        cmocka_unit_test(functions_of_shards_say_that_they_are_elsewhere),
+        cmocka_unit_test(any_thread_may_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
