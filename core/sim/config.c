@@ -46,14 +46,15 @@ void gy_sim_config_swarm(struct gy_sim_config *config, uint64_t seed)
     struct gy__random random;
 
     gy__random_seed(&random, seed, 1000);
-    config->runtime.ring_cells = power(&random, 3, 7);
-    config->runtime.mailbox = power(&random, 3, 10);
-    config->runtime.fifo_cells = power(&random, 8, 12);
-    config->runtime.futures = power(&random, 5, 9);
+    /* As small as a program may make them (core/config.c). */
+    config->runtime.ring_cells = power(&random, 4, 7);
+    config->runtime.mailbox = power(&random, 2, 10);
+    config->runtime.fifo_cells = power(&random, 10, 12);
+    config->runtime.futures = power(&random, 6, 9);
     config->runtime.streams_max = power(&random, 2, 7);
     config->runtime.recv_buffers = power(&random, 3, 6);
     config->runtime.recv_buffer_size = power(&random, 8, 12);
-    config->runtime.actors_max = 4096;
+    config->runtime.actors_max = power(&random, 12, 13);
     config->send_buffer = power(&random, 7, 14);
     config->receive_buffer = power(&random, 7, 14);
     config->link.latency_ns = gy__random_spread(&random, 20 * MS);

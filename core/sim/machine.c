@@ -6,6 +6,7 @@
  * each shard, bounded by the configuration's time; when all are drained, or at once for a stop, a
  * stop is asked of each; when all have stopped their memory goes. */
 #include "core/sim/sim.h"
+#include "gyre/options.h"
 
 #include <errno.h>
 #include <string.h>
@@ -334,8 +335,15 @@ int gy_sim_add_host(struct gy_sim *sim, const struct gy_config *config, uint32_t
     struct gy__machine *host;
     int err;
 
+    char text[256];
+
     if (sim->host_count == GY__SIM_HOSTS_MAX || shards == 0 || shards > GY_SHARDS_MAX)
         return -EINVAL;
+    /* As gy_start() does. */
+    if (gy_config_check(config != NULL ? config : &sim->config.runtime, text, sizeof(text)) < 0) {
+        sim->config.puts_fn(text);
+        return -EINVAL;
+    }
     host = gy__sim_take(sim, sizeof(*host));
     host->sim = sim;
     host->number = sim->host_count;

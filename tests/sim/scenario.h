@@ -14,7 +14,8 @@ struct scenario {
     uint64_t (*run)(struct gy_sim_config *config);
 };
 
-extern const struct scenario scenario_mesh, scenario_lifecycle, scenario_echo, scenario_http, scenario_limiter;
+extern const struct scenario scenario_mesh, scenario_lifecycle, scenario_futures, scenario_echo,
+    scenario_http, scenario_limiter, scenario_hosts;
 
 /* The simulation under way, for gy_sim_fail from actors; there is one at a time. */
 extern struct gy_sim *scenario_sim;

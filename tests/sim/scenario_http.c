@@ -505,7 +505,8 @@ static void client_check(const struct client *client)
         hostile_status(client);
         return;
     }
-    if (harsh || (!connected && draining))
+    /* Who takes longer than the server waits may not even be told so: it lingers for a second only. */
+    if (harsh || (!connected && draining) || (broke && client->slow))
         return;
     scenario_check(connected, "client %ld was not let in", number_of(client));
     scenario_check(client->answered == client->sent || may_stop(client),

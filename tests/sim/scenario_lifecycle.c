@@ -1,11 +1,13 @@
 /* A storm of lives: actors are spawned here and there, called, stopped and killed with calls pending,
- * hold and go on, answer at once, later, twice or never; callers set deadlines, discard, forget and
- * die. Whatever happens: a call ends exactly once, with its own answer or a reason that can be; what
- * one actor sends to another is handled in order and at most once; every cast that was accepted is
- * handled or counted as lost; a mailbox never holds more than its bound. */
+ * hold and go on, answer at once, later, twice or never, link with each other; callers set deadlines,
+ * discard, forget, monitor and die. Whatever happens: a call ends exactly once, with its own answer or
+ * a reason that can be; what one actor sends to another is handled in order and at most once; every
+ * cast that was accepted is handled or counted as lost; a mailbox never holds more than its bound; a
+ * monitor hears of one end, after all answers; nobody outlives the failure of who it is linked to. */
 #include "tests/sim/scenario.h"
 #include "core/kernel.h"
 #include "gyre/buf.h"
+#include "gyre/link.h"
 #include "gyre/typed.h"
 
 #include <errno.h>
@@ -17,6 +19,9 @@
 #define LIVES_MAX 256
 #define OPEN_MAX 12 /* calls of one caller that it may still discard */
 #define KEPT_MAX 16
+#define MONITORS_MAX 2048
+#define LINKS_MAX 512
+#define DEAD_MAX 8192
 
 /* ---- what is known from outside ---- */
 
@@ -25,6 +30,7 @@ static struct {
     uint8_t state;
     uint8_t handled;
     uint16_t life; /* of its caller */
+    gy_pid to;
 } calls[CALLS_MAX];
 static uint32_t call_count, calls_open;
 
@@ -32,6 +38,21 @@ static struct {
     gy_pid pid;
     uint32_t waiting; /* local messages accepted and not handled */
 } nodes[NODES_MAX];
+static struct {
+    gy_pid pid;
+    uint16_t life;
+    bool open;
+} monitors[MONITORS_MAX];
+static uint32_t monitor_count, monitors_open;
+static struct {
+    gy_pid of[2];
+} links[LINKS_MAX];
+static uint32_t link_count;
+static struct {
+    gy_pid pid;
+    int why;
+} dead[DEAD_MAX];
+static uint32_t dead_count;
 static uint32_t life_count;
 static uint64_t casts_accepted, casts_handled;
 static uint32_t actions_left, mailbox;
@@ -58,6 +79,7 @@ enum how {
     ABANDON,
     FAIL,
     STOP,
+    LINK, /* itself with some other node */
     HOWS
 };
 
@@ -104,8 +126,45 @@ static int node_start(struct node *self, const struct node_args *args)
 }
 static void node_stop(struct node *self, int why)
 {
-    (void)self;
     scenario_check(why <= 0, "stopped with %d", why);
+    if (dead_count < DEAD_MAX) {
+        dead[dead_count].pid = self->actor.pid;
+        dead[dead_count++].why = why;
+    }
+}
+/* -> whether it has ended; *why: with what. */
+static bool is_dead(gy_pid pid, int *why)
+{
+    for (uint32_t i = 0; i < dead_count; i++)
+        if (gy_pid_equal(dead[i].pid, pid)) {
+            *why = dead[i].why;
+            return true;
+        }
+    return false;
+}
+
+static void link_somebody(struct node *self)
+{
+    gy_pid to = nodes[pick(NODES_MAX)].pid;
+
+    if (to.bits == 0 || pick(3) != 0 || link_count == LINKS_MAX ||
+        gy_pid_equal(to, self->actor.pid) || gy_link(&self->actor, to) < 0)
+        return;
+    links[link_count].of[0] = self->actor.pid;
+    links[link_count++].of[1] = to;
+}
+
+/* When nothing is under way: has every failure ended who was linked? An end without failure only
+ * takes the link away, so both ends of such a link may be as they are. */
+static void links_check(void)
+{
+    for (uint32_t i = 0; i < link_count; i++) {
+        int why[2] = {0, 0};
+        bool ended[2] = {is_dead(links[i].of[0], &why[0]), is_dead(links[i].of[1], &why[1])};
+        for (unsigned side = 0; side < 2; side++)
+            scenario_check(!ended[side] || why[side] >= 0 || ended[!side],
+                           "link %u: one end failed with %d, the other lives", i, why[side]);
+    }
 }
 
 static void in_order(struct node *self, uint32_t life, uint32_t sequence)
@@ -181,6 +240,10 @@ void node_on_work(struct node *self, const struct node_work_msg *msg, node_work_
     case REJECT:
         (void)node_work_reject(reply, -ENOTSUP);
         break;
+    case LINK:
+        link_somebody(self);
+        (void)node_work_resolve(reply, (struct node_work_reply){msg->id});
+        break;
     case FAIL:
         gy_fail(&self->actor, -EIO);
         break;
@@ -220,9 +283,12 @@ struct caller_step_msg {
     uint32_t unused;
 };
 GY_CAST(caller, step);
+#define EXITS_MAX 64
 struct caller {
     struct gy_actor actor;
     uint32_t life, sequence;
+    gy_pid exited[EXITS_MAX]; /* of whom it was told the end, the last ones */
+    uint32_t exit_count;
     node_work_fut open[OPEN_MAX];
 };
 GY_ACTOR_TYPE(caller, caller_start, caller_stop);
@@ -253,6 +319,11 @@ static void caller_stop(struct caller *self, int why)
             calls[id].state = CALL_VANISHED;
             calls_open--;
         }
+    for (uint32_t i = 0; i < monitor_count; i++)
+        if (monitors[i].open && monitors[i].life == self->life) {
+            monitors[i].open = false;
+            monitors_open--;
+        }
 }
 
 static void call_ends(uint32_t id)
@@ -272,6 +343,9 @@ static void caller_on_done(struct gy_actor *a, const struct gy_done *done)
     scenario_check(calls[id].life == self->life, "call %u of life %u ends in life %u", id,
                    calls[id].life, self->life);
     call_ends(id);
+    for (uint32_t i = 0; done->res >= 0 && i < EXITS_MAX; i++)
+        scenario_check(!gy_pid_equal(self->exited[i], calls[id].to),
+                       "call %u is answered after its callee's end was told", id);
     if (done->res >= 0)
         scenario_check(value->id == id, "call %u got the answer of call %llu", id,
                        (unsigned long long)value->id);
@@ -297,6 +371,7 @@ static void act_call(struct caller *self)
         return;
     call_count++;
     calls[id].life = (uint16_t)self->life;
+    calls[id].to = to;
     calls[id].state = CALL_OPEN;
     calls_open++;
     fut = node_work((node_pid){to}, (struct node_work_msg){id, (uint32_t)pick(HOWS), self->life,
@@ -314,6 +389,53 @@ static void act_call(struct caller *self)
     if (pick(3) == 0)
         (void)gy_deadline(fut.fut, UINT64_C(1) << pick(26));
     self->open[pick(OPEN_MAX)] = fut;
+}
+
+GY_EXITED(caller, caller_on_exit)
+{
+    scenario_check(monitors[ctx].open && monitors[ctx].life == self->life &&
+                       gy_pid_equal(monitors[ctx].pid, pid),
+                   "monitor %llu is told of an end that is not its own, or twice",
+                   (unsigned long long)ctx);
+    scenario_check(why <= 0, "an end with %d", why);
+    monitors[ctx].open = false;
+    monitors_open--;
+    self->exited[self->exit_count++ % EXITS_MAX] = pid;
+}
+
+static bool monitors_already(const struct caller *self, gy_pid pid)
+{
+    for (uint32_t i = 0; i < monitor_count; i++)
+        if (monitors[i].open && monitors[i].life == self->life && gy_pid_equal(monitors[i].pid, pid))
+            return true;
+    return false;
+}
+
+static void act_monitor(struct caller *self)
+{
+    gy_pid to = nodes[pick(NODES_MAX)].pid;
+    uint32_t id = monitor_count;
+
+    if (to.bits == 0 || id == MONITORS_MAX || monitors_already(self, to))
+        return;
+    if (gy_monitor(self, to, caller_on_exit, id) < 0)
+        return;
+    monitors[id].pid = to;
+    monitors[id].life = (uint16_t)self->life;
+    monitors[id].open = true;
+    monitor_count++;
+    monitors_open++;
+}
+
+static void act_demonitor(struct caller *self)
+{
+    uint32_t id = monitor_count > 0 ? (uint32_t)pick(monitor_count) : 0;
+
+    if (!monitors[id].open || monitors[id].life != self->life)
+        return;
+    gy_demonitor(&self->actor, monitors[id].pid);
+    monitors[id].open = false;
+    monitors_open--;
 }
 
 static void act_discard(struct caller *self)
@@ -415,6 +537,10 @@ void caller_on_step(struct caller *self, const struct caller_step_msg *msg)
             act_call(self);
         else if (what < 17)
             act_discard(self);
+        else if (what < 19)
+            act_monitor(self);
+        else if (what < 20)
+            act_demonitor(self);
         else if (what < 24)
             act_poke(self);
         else if (what < 28)
@@ -533,7 +659,7 @@ static bool is_spent(void *arg)
 static bool is_done(void *arg)
 {
     (void)arg;
-    return calls_open == 0;
+    return calls_open == 0 && monitors_open == 0;
 }
 
 static uint64_t casts_lost(void)
@@ -564,6 +690,8 @@ static uint64_t run(struct gy_sim_config *config)
 {
     memset(calls, 0, sizeof(calls));
     memset(nodes, 0, sizeof(nodes));
+    memset(monitors, 0, sizeof(monitors));
+    monitor_count = monitors_open = link_count = dead_count = 0;
     call_count = calls_open = life_count = 0;
     casts_accepted = casts_handled = 0;
     actions_left = 2000;
@@ -577,9 +705,12 @@ static uint64_t run(struct gy_sim_config *config)
         return end_early(config->seed / 7);
     scenario_check(gy_sim_until(scenario_sim, is_spent, NULL, 10000 * GY_S), "the storm stands still");
     actions_left = 0;
+    gy_sim_advance(scenario_sim, 100 * GY_MS); /* who holds hears of an end when it goes on */
+    gy_sim_settle(scenario_sim);
+    links_check();
     finishing = true;
-    scenario_check(gy_sim_until(scenario_sim, is_done, NULL, 10000 * GY_S), "%u calls do not end",
-                   calls_open);
+    scenario_check(gy_sim_until(scenario_sim, is_done, NULL, 10000 * GY_S), "%u calls and %u monitors do not end",
+                   calls_open, monitors_open);
     gy_sim_advance(scenario_sim, 100 * GY_MS);
     gy_sim_settle(scenario_sim);
     scenario_check(casts_accepted == casts_handled + casts_lost(),

@@ -29,9 +29,11 @@
 static const struct scenario *const scenarios[] = {
     &scenario_mesh,
     &scenario_lifecycle,
+    &scenario_futures,
     &scenario_echo,
     &scenario_http,
     &scenario_limiter,
+    &scenario_hosts,
 };
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
