@@ -35,6 +35,8 @@ _Static_assert(sizeof(struct gy_cell) == 64, "one cell is one cache line");
 
 #define GY__SHARD_SHIFT 54
 #define GY__SHARDS_MAX 1024
+/* In a promise: no shard, but a thread outside waits for it (core/ask.c). */
+#define GY__SHARD_OUTSIDE UINT64_C(1023)
 #define GY__REST_MASK ((UINT64_C(1) << GY__SHARD_SHIFT) - 1)
 
 #endif

@@ -3,6 +3,7 @@
  *
  * Local control cells always have room: the queue was sized at boot for every future's answer and
  * continuation on top of what casts and calls may fill. */
+#include "core/ask.h"
 #include "core/kernel.h"
 #include "core/links.h"
 
@@ -35,6 +36,7 @@ CONTROL(demonitor, 0);
 CONTROL(link, 0);
 CONTROL(unlink, 0);
 CONTROL(exited, 0);
+CONTROL(ask_end, GY_VERB_CALL);
 
 struct gy_cell *gy__control_local(struct gy_shard *shard, const struct gy_verb *verb,
                                   uint64_t target)
@@ -180,6 +182,8 @@ void gy__control_run(struct gy_shard *shard, struct gy_cell *cell)
         gy__kept_discard(shard, cell->target, cell->payload.word[0]);
     else if (verb == &gy__verb_buf_home)
         gy__bufs_home(shard, cell->payload.with.buf);
+    else if (verb == &gy__verb_ask_end)
+        gy__ask_end_arrived(shard, cell);
     else if (verb != &gy__verb_nothing)
         gy__link_arrived(shard, cell);
 }

@@ -310,7 +310,7 @@ void gy__stash_continue(struct gy_shard *shard, struct gy_cell *cell);
 extern const struct gy_verb gy__verb_answer, gy__verb_answer_buf, gy__verb_continue, gy__verb_refused, gy__verb_stop,
     gy__verb_stop_now, gy__verb_spawn, gy__verb_discard, gy__verb_buf_home, gy__verb_unstash,
     gy__verb_stop_queued, gy__verb_monitor, gy__verb_demonitor, gy__verb_link, gy__verb_unlink,
-    gy__verb_exited, gy__verb_nothing;
+    gy__verb_exited, gy__verb_nothing, gy__verb_ask_end;
 /* A call to the runtime of a shard, which answers it. */
 gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uint64_t *words);
 void gy__control_run(struct gy_shard *shard, struct gy_cell *cell);
@@ -483,6 +483,7 @@ struct gy_runtime {
     struct gy__foreign *lanes;          /* one per shard, for threads that are none */
     void *lane_slots;                   /* their cells */
     _Atomic(struct gy__ring *) *rings;  /* [to * shard_count + from], written once by `from` */
+    struct gy__asks *asks;              /* calls of threads outside (core/ask.c) */
     _Atomic int32_t error;              /* first failure of any shard */
     _Atomic int32_t pending;            /* listeners asked for, not open yet */
     _Atomic uint64_t listening_said[16]; /* hashes of addresses that the log has named */

@@ -4,6 +4,7 @@
  * kept one has a record in a pool of the callee's shard, in the list of its actor, found by hash of the
  * bits. Each call is answered exactly once: by the handler, by the record's end (answered, discarded, actor died), or
  * by the runtime when the handler did neither. */
+#include "core/ask.h"
 #include "core/kernel.h"
 
 #include <errno.h>
@@ -102,6 +103,10 @@ void gy__answer(struct gy_shard *shard, uint64_t promise, int res, const void *v
                 struct gy_buf *buf)
 {
     uint32_t peer = (uint32_t)(promise >> GY__SHARD_SHIFT);
+    if (__builtin_expect(peer == GY__SHARD_OUTSIDE, 0)) {
+        gy__ask_answer(shard, promise, res, value, size, buf);
+        return;
+    }
     struct gy_cell *cell = peer == shard->index ? gy__fifo_push(&shard->fifo) :
                                                   gy__mesh_reserve_answer(shard, peer);
     GY_ASSERT(cell != NULL);
@@ -141,6 +146,11 @@ int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, 
         return -ESRCH;
     uint32_t peer = (uint32_t)(promise.bits >> GY__SHARD_SHIFT);
     bool local = peer == shard->index;
+    if (__builtin_expect(peer == GY__SHARD_OUTSIDE, 0)) {
+        const uint64_t words[] = { w0, w1, w2, w3 };
+        gy__ask_answer(shard, promise.bits, 0, words, size, NULL);
+        return 0;
+    }
     struct gy_cell *cell = local ? gy__fifo_push(&shard->fifo) :
                                    gy__mesh_reserve_answer(shard, peer);
     GY_ASSERT(cell != NULL);

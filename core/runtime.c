@@ -2,6 +2,7 @@
  *
  * The runtime is made before and freed after all its shards, by the control thread. Everything in it
  * hangs on the struct, so any number of runtimes can live in one process. */
+#include "core/ask.h"
 #include "core/foreign.h"
 #include "core/kernel.h"
 
@@ -26,7 +27,7 @@ static bool power_of_two(uint32_t n)
 
 static bool config_valid(const struct gy_config *config, unsigned shards)
 {
-    return shards >= 1 && shards <= GY__SHARDS_MAX && power_of_two(config->ring_cells) &&
+    return shards >= 1 && shards <= GY_SHARDS_MAX && power_of_two(config->ring_cells) &&
            config->ring_cells >= 8 && config->futures >= 1 && config->futures < 1u << 20 &&
            config->fifo_cells >= 64 && config->mailbox >= 1 && config->mailbox <= INT32_MAX;
 }
@@ -49,7 +50,7 @@ int gy__runtime_open(struct gy_runtime **out, const struct gy_config *config, un
     runtime->lanes = control_memory(runtime, shards * sizeof(struct gy__foreign));
     runtime->lane_slots = control_memory(runtime, shards * gy__foreign_bytes(GY__LANE_CELLS));
     if (runtime->doors == NULL || runtime->shards == NULL || runtime->rings == NULL ||
-        runtime->lanes == NULL || runtime->lane_slots == NULL) {
+        runtime->lanes == NULL || runtime->lane_slots == NULL || gy__asks_open(runtime) < 0) {
         gy__runtime_close(runtime);
         return -ENOMEM;
     }
@@ -60,6 +61,7 @@ int gy__runtime_open(struct gy_runtime **out, const struct gy_config *config, un
 void gy__runtime_close(struct gy_runtime *runtime)
 {
     unsigned shards = runtime->shard_count;
+    gy__asks_close(runtime);
     control_free(runtime, runtime->doors, shards * sizeof(struct gy__door));
     control_free(runtime, runtime->shards, shards * sizeof(struct gy_shard *));
     control_free(runtime, (void *)runtime->rings,

@@ -4,10 +4,14 @@
 #include "uring/host.h"
 #include "uring/uring.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 static uint64_t driver_now(void *ctx)
 {
@@ -69,6 +73,27 @@ static void driver_wake(void *ctx, unsigned shard)
     gy__wake(u->host, u, shard);
 }
 
+static long futex(const void *word, int what, uint32_t value, const struct timespec *until)
+{
+    /* Absolute monotonic time; any waker. */
+    return syscall(SYS_futex, word, what | FUTEX_PRIVATE_FLAG, value, until, NULL,
+                   FUTEX_BITSET_MATCH_ANY);
+}
+
+static void driver_wait(void *ctx, const void *word, uint32_t value, uint64_t until_ns)
+{
+    struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
+    (void)ctx;
+    /* Whether it was changed, late or interrupted: the caller looks. */
+    (void)futex(word, FUTEX_WAIT_BITSET, value, &until);
+}
+
+static void driver_rang(void *ctx, const void *word)
+{
+    (void)ctx;
+    (void)futex(word, FUTEX_WAKE_BITSET, INT_MAX, NULL);
+}
+
 static void driver_end(void *ctx, bool now)
 {
     gy__host_end(((struct gy__uring *)ctx)->host, now);
@@ -94,6 +119,8 @@ void gy__driver_init(struct gy_driver *driver)
         .peer_name = driver_peer_name,
         .wake = driver_wake,
         .log = gy__uring_log,
+        .wait = driver_wait,
+        .rang = driver_rang,
         .end = driver_end,
         .panic = driver_panic,
     };

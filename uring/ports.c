@@ -113,7 +113,7 @@ static bool listens(const struct gy__port *port, unsigned shard)
 static bool is_free(const struct gy__port *port)
 {
     uint64_t any = 0;
-    for (size_t i = 0; i < GY_SHARDS_MAX / 64; i++)
+    for (size_t i = 0; i < GY__PORT_WORDS; i++)
         any |= port->shards[i];
     return any == 0;
 }

@@ -23,12 +23,13 @@ struct gy__address {
     socklen_t len;
 };
 
+#define GY__PORT_WORDS ((GY_SHARDS_MAX + 63) / 64)
 struct gy__ports {
     pthread_mutex_t lock;
     struct gy__port {
         char text[GY__ADDR_TEXT_MAX];
         struct gy__address bound;
-        uint64_t shards[GY_SHARDS_MAX / 64]; /* who listens; none: the entry is free */
+        uint64_t shards[GY__PORT_WORDS]; /* who listens; none: the entry is free */
     } ports[GY__PORTS_MAX];
 };
 

@@ -4,7 +4,7 @@
  * cannot be simulated, so nothing does. Applications never need this header.
  *
  * The driver owns the loop and calls the shard in steps (core/shard.h); the shard calls back through
- * this struct. All functions but end() are called on the shard's own thread, with the shard's own context. */
+ * this struct. All functions but wait(), rang() and end() are called on the shard's own thread, with the shard's own context. */
 #ifndef GYRE_DRIVER_H
 #define GYRE_DRIVER_H
 
@@ -107,6 +107,10 @@ struct gy_driver {
     void (*wake)(void *ctx, unsigned shard);
     /* A line for the log, len bytes, no line end. level: 0 info, 1 warning, 2 error. */
     void (*log)(void *ctx, int level, const char *text, size_t len);
+    /* Threads outside that wait for an answer. ctx is the control thread's; any thread. wait: until the 32
+     * bits at word are no longer `value`, or the monotonic time, or earlier. rang: they have changed. */
+    void (*wait)(void *ctx, const void *word, uint32_t value, uint64_t until_ns);
+    void (*rang)(void *ctx, const void *word);
     /* gy_drain() was called (now: gy_stop() was). Any thread; ctx is the control thread's. */
     void (*end)(void *ctx, bool now);
     /* A broken invariant: does not return. */

@@ -10,6 +10,7 @@
 #ifndef GYRE_TYPED_H
 #define GYRE_TYPED_H
 
+#include "gyre/ask.h"
 #include "gyre/core.h"
 #include "gyre/timer.h"
 
@@ -98,6 +99,13 @@
         GY_WORDS(w, msg);                                                                          \
         f.fut = gy_call_words(to.pid, &A##_##V##_verb, w[0], w[1], w[2], w[3]);                    \
         return f;                                                                                  \
+    }                                                                                              \
+    GY_MUST_CHECK GY_INLINE int A##_##V##_ask(struct gy_runtime *rt, A##_pid to,                   \
+                                              struct A##_##V##_msg msg,                            \
+                                              struct A##_##V##_reply *reply, uint64_t timeout_ns)  \
+    {                                                                                              \
+        GY_WORDS(w, msg);                                                                          \
+        return gy_ask_raw(rt, to.pid, &A##_##V##_verb, w, reply, sizeof(*reply), timeout_ns);      \
     }                                                                                              \
     GY_INLINE int A##_##V##_resolve(A##_##V##_promise p, struct A##_##V##_reply value)             \
     {                                                                                              \

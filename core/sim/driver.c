@@ -128,6 +128,30 @@ static void on_log(void *ctx, int level, const char *text, size_t len)
     gy__trace(sim, place, GY__TRACE_LOG, gy__digest((uint64_t)level, text, len), 0, 0);
 }
 
+/* The test's thread waits: the world goes on, one event at a time, since what it waits for may be the
+ * end of the host as well. */
+static void on_wait(void *ctx, const void *word, uint32_t value, uint64_t until_ns)
+{
+    struct gy__machine *host = place_of(ctx)->host;
+    struct gy_sim *sim = host->sim;
+    const _Atomic uint32_t *at = word;
+    const struct gy__event *next = gy__events_first(&sim->events);
+    uint64_t until = gy__machine_when(host, until_ns);
+
+    GY__SIM_CHECK(sim, sim->stepping == NULL, "code of a shard waits for another");
+    if (atomic_load_explicit(at, memory_order_relaxed) != value)
+        return;
+    if (next != NULL && next->at_ns <= until)
+        gy__sim_step_once(sim);
+    else if (until > sim->now_ns)
+        sim->now_ns = until;
+}
+
+static void on_rang(void *ctx, const void *word)
+{
+    (void)ctx, (void)word;
+}
+
 static void on_end(void *ctx, bool now)
 {
     gy__machine_asked(place_of(ctx)->host, now);
@@ -153,6 +177,8 @@ void gy__sim_driver_init(struct gy_driver *driver)
         .peer_name = on_peer_name,
         .wake = on_wake,
         .log = on_log,
+        .wait = on_wait,
+        .rang = on_rang,
         .end = on_end,
         .panic = on_panic,
     };

@@ -7,6 +7,7 @@
  * stop is asked of each; when all have stopped their memory goes. */
 #include "core/sim/sim.h"
 #include "gyre/options.h"
+#include "core/ask.h"
 
 #include <errno.h>
 #include <string.h>
@@ -236,6 +237,8 @@ void gy__machine_end(struct gy__machine *host, enum gy_sim_host_state state)
     handles_end(host, state);
     for (uint32_t i = 0; i < host->shards; i++)
         place_close(&host->places[i]);
+    GY__SIM_CHECK(sim, host->runtime->asks == NULL || gy__asks_inside(host->runtime) == 0,
+                  "a host is gone while the test waits for its answer");
     gy__runtime_close(host->runtime);
     host->runtime = NULL;
     host->state = state;

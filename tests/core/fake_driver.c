@@ -127,6 +127,26 @@ static void on_log(void *ctx, int level, const char *text, size_t len)
         fake->log_len += (size_t)n;
 }
 
+/* Somebody waits: turns, and if they change nothing, time. */
+static void on_wait(void *ctx, const void *word, uint32_t value, uint64_t until_ns)
+{
+    struct fake_driver *fake = self_of(ctx)->fake;
+    const _Atomic uint32_t *at = word;
+
+    if (*at == value) {
+        fake_settle(fake);
+        fake_leave();
+    }
+    if (*at == value && until_ns > fake->now_ns)
+        fake->now_ns = until_ns;
+}
+
+static void on_rang(void *ctx, const void *word)
+{
+    (void)word;
+    self_of(ctx)->fake->rings++;
+}
+
 static void on_panic(void *ctx, const char *text)
 {
     struct fake_driver *fake = self_of(ctx)->fake;
@@ -156,6 +176,8 @@ void fake_init(struct fake_driver *fake)
         .peer_name = on_peer_name,
         .wake = on_wake,
         .log = on_log,
+        .wait = on_wait,
+        .rang = on_rang,
         .panic = on_panic,
     };
     fake->now_ns = 1000000;

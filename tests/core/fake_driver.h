@@ -53,6 +53,7 @@ struct fake_driver {
     struct gy_driver driver;
     struct gy_runtime *runtime;
     unsigned shards;
+    unsigned rings; /* how often threads that wait were told to look */
     struct fake_shard control, shard[FAKE_SHARDS_MAX];
 
     uint64_t now_ns, wall_ns; /* the test moves them */

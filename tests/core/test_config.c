@@ -97,7 +97,7 @@ static void by_environment(struct gy_config *cfg)
 static void names_what_is_not_allowed(void **state)
 {
     (void)state;
-    refuse(too_many_shards, "shards=1025: allowed is 1 to 1024, or auto");
+    refuse(too_many_shards, "shards=1025: allowed is 1 to 1023, or auto");
     refuse(odd_ring, "ring-cells=500: allowed are powers of two from 16 to 65536");
     refuse(no_ring, "ring-cells=0: allowed are powers of two from 16 to 65536");
     refuse(long_spin, "idle-spin=1000000001ns: allowed is 0 to 1s");

@@ -174,9 +174,9 @@ static void works_without_arguments_or_environment(void **state)
 static void refuses_bad_values(void **state)
 {
     (void)state;
-    assert_refused(false, "--shards=0", "--shards=0: allowed is 1 to 1024, or auto");
+    assert_refused(false, "--shards=0", "--shards=0: allowed is 1 to 1023, or auto");
     assert_refused(false, "--shards two",
-                   "--shards=two: not a number; allowed is 1 to 1024, or auto");
+                   "--shards=two: not a number; allowed is 1 to 1023, or auto");
     assert_refused(false, "--shards", "--shards: needs a value: --shards=N|auto");
     assert_refused(false, "--shards --pin=on", "--shards: needs a value: --shards=N|auto");
     assert_refused(false, "--poll", "--poll: needs a value: --poll=adaptive|always|never");

@@ -194,7 +194,7 @@ static void as_many_shards_as_can_be_named(void **state)
     cfg.shards = GY_SHARDS_MAX;
     cfg.overprovisioned = true;
     assert_int_equal(make(), 0);
-    assert_int_equal(plan.at[GY_SHARDS_MAX - 1].cpu, 7);
+    assert_int_equal(plan.at[GY_SHARDS_MAX - 1].cpu, 6);
 }
 
 int main(void)
