@@ -21,8 +21,10 @@ static void drain_tell(struct gy_shard *shard, struct gy__listener *listener)
     struct gy__streams *streams = shard->streams;
     struct gy_actor *owner = listener->owner;
 
-    listener->holds = false;
     if (owner != NULL && listener->events->drain != NULL) {
+        if (listener->told)
+            return;
+        listener->told = true;
         struct gy__context saved = gy__actor_enter(shard, owner);
         listener->events->drain(owner);
         gy__actor_leave(shard, saved);
@@ -33,6 +35,12 @@ static void drain_tell(struct gy_shard *shard, struct gy__listener *listener)
                 gy__stream_close(shard, s);
         }
     }
+}
+
+static void drain_end(struct gy_shard *shard, struct gy__listener *listener)
+{
+    listener->holds = false;
+    drain_tell(shard, listener);
     gy__drain_release(shard);
 }
 
@@ -44,7 +52,7 @@ static void closed(struct gy_shard *shard, struct gy__listener *listener)
     listener->handle = -1;
     gy__timer_cancel(&shard->wheel, &listener->retry);
     if (listener->holds)
-        drain_tell(shard, listener);
+        drain_end(shard, listener);
     gy__listener_step(shard, listener);
 }
 
@@ -233,6 +241,8 @@ static void accept_done(struct gy_op *op, const struct gy_completion *completion
         gy__stream_count(shard, GY__COUNT_ACCEPT_FAILED, 1);
     if ((completion->flags & GY_COMPLETION_MORE) == 0)
         accept_ended(shard, listener, completion->res);
+    else if (completion->res < 0 && listener->holds)
+        drain_tell(shard, listener); /* what is queued waits until connections end: they must know */
     gy__listener_step(shard, listener);
 }
 
@@ -288,7 +298,7 @@ void gy__listener_drain(struct gy_shard *shard, struct gy__listener *listener)
     listener->holds = true;
     gy__drain_hold(shard);
     if (listener->state == GY__LISTENER_CLOSED)
-        drain_tell(shard, listener);
+        drain_end(shard, listener);
     else
         gy__listener_unlisten(shard, listener);
 }

@@ -107,7 +107,8 @@ struct gy__listener {
     uint32_t streams; /* open now */
     uint16_t port;
     uint8_t state; /* enum gy__listener_state */
-    bool holds;    /* holds the drain until its owner has been told of it */
+    bool holds;    /* holds the drain until its socket has closed and its owner knows of it */
+    bool told;     /* the owner's drain() has run */
     char
         addr[GY__LISTEN_ADDR_MAX]; /* for the LISTEN operation, which outlives an owner that dies */
 };

@@ -8,7 +8,8 @@
  * UNLISTEN loses no connection whose handshake is complete: it keeps new ones from beginning (a
  * filter drops their first packet, and the client's next one is refused), ends the accept, accepts
  * what is queued, gives handshakes under way a moment, accepts again, and only then closes, because
- * closing resets whatever still waits in the queue. */
+ * closing resets whatever still waits in the queue. While the system has no descriptor for those, it
+ * tells so and tries again, until it is cancelled. */
 #include "uring/host.h"
 #include "uring/uring.h"
 
@@ -34,6 +35,22 @@ static void retry_in(struct gy__uring *u, struct gy_op *op, uint64_t delay_ns)
     if (at_ns < u->retry_at_ns)
         u->retry_at_ns = at_ns;
     gy__uring_put(&u->retry, op, GY__OP_RETRY);
+}
+
+/* The system has no descriptor or no memory, which passes. */
+static bool is_shortage(int err)
+{
+    return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
+}
+
+static void complain(struct gy__uring *u, int err)
+{
+    uint64_t now_ns = gy__uring_now();
+    u->counts[GY__COUNT_ACCEPT_FULL]++;
+    if (u->complained_ns != 0 && now_ns - u->complained_ns < COMPLAIN_NS)
+        return;
+    u->complained_ns = now_ns;
+    gy__uring_logf(u, 1, "accept: %s; connections wait", strerror(-err));
 }
 
 /* ---- LISTEN ---- */
@@ -127,7 +144,17 @@ static struct gy_op *take_unlisten_of(struct gy__uring *u, const struct gy_op *a
     return found;
 }
 
-static void accept_queued(struct gy__uring *u, struct gy_op *op)
+static struct gy_op *unlisten_of(struct gy__uring *u, const struct gy_op *accept_op)
+{
+    struct gy_op *op = u->unlistens.first;
+    while (op && op->u.unlisten.accept != accept_op)
+        op = (struct gy_op *)(uintptr_t)op->gy__driver[0];
+    GY__URING_ASSERT(u, op);
+    return op;
+}
+
+/* -> why it ended; -EAGAIN: nobody is left. */
+static int accept_queued(struct gy__uring *u, struct gy_op *op)
 {
     (void)fcntl(op->handle, F_SETFL, O_NONBLOCK);
     for (;;) {
@@ -135,28 +162,41 @@ static void accept_queued(struct gy__uring *u, struct gy_op *op)
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
             continue;
         if (fd < 0)
-            return;
+            return -errno;
         struct gy_completion completion = {.op = op, .res = fd};
         gy__uring_tell_more(u, &completion);
     }
 }
 
 /* The accept has no entry any more, and is cancelled, so that sweeps find it. The first time,
- * handshakes under way get their moment; the second time both operations end, the accept first. */
+ * handshakes under way get their moment; the last time both operations end, the accept first. */
 static void unlisten_step(struct gy__uring *u, struct gy_op *op)
 {
     uint64_t now_ns = gy__uring_now();
-    accept_queued(u, op);
+    int err = accept_queued(u, op);
     if (op->gy__driver[1] == 0)
         op->gy__driver[1] = now_ns + HANDSHAKE_NS;
-    if (now_ns < op->gy__driver[1]) {
-        retry_in(u, op, op->gy__driver[1] - now_ns);
+    uint64_t wait_ns = now_ns < op->gy__driver[1] ? op->gy__driver[1] - now_ns : 0;
+    if (is_shortage(err)) {
+        struct gy_completion completion = {.op = op, .res = err};
+        complain(u, err);
+        gy__uring_tell_more(u, &completion);
+        wait_ns = ACCEPT_PAUSE_LEAST_NS;
+    }
+    if (wait_ns > 0 && !gy__op_is(unlisten_of(u, op), GY__OP_CANCELED)) {
+        retry_in(u, op, wait_ns);
         return;
     }
     struct gy_op *unlisten = take_unlisten_of(u, op);
     close_listener(u, op->handle);
     gy__uring_end(u, op, -ECANCELED);
     gy__uring_end(u, unlisten, 0);
+}
+
+/* Cancelled while it awaits the accept's end, which the next sweep brings about; or before. */
+void gy__unlisten_swept(struct gy__uring *u, struct gy_op *op)
+{
+    (void)gy__unlisten_start(u, op);
 }
 
 /* ---- ACCEPT ---- */
@@ -187,27 +227,20 @@ void gy__accept_swept(struct gy__uring *u, struct gy_op *op)
 
 static void pause_accept(struct gy__uring *u, struct gy_op *op, int res)
 {
-    uint64_t now_ns = gy__uring_now();
     uint64_t pause_ns = u->retry_delay_ns ? u->retry_delay_ns : ACCEPT_PAUSE_LEAST_NS;
     u->retry_delay_ns =
         (uint32_t)(pause_ns * 2 > ACCEPT_PAUSE_MOST_NS ? ACCEPT_PAUSE_MOST_NS : pause_ns * 2);
-    u->counts[GY__COUNT_ACCEPT_FULL]++;
-    if (u->complained_ns == 0 || now_ns - u->complained_ns >= COMPLAIN_NS) {
-        u->complained_ns = now_ns;
-        gy__uring_logf(u, 1, "accept: %s; connections wait", strerror(-res));
-    }
+    complain(u, res);
     retry_in(u, op, pause_ns);
 }
 
 static void after_error(struct gy__uring *u, struct gy_op *op, int res)
 {
-    switch (res) {
-    case -EMFILE:
-    case -ENFILE:
-    case -ENOBUFS:
-    case -ENOMEM:
+    if (is_shortage(res)) {
         pause_accept(u, op, res);
         return;
+    }
+    switch (res) {
     /* A connection broke before it was accepted; see accept(2), "Error handling". */
     case -ECONNABORTED:
     case -EINTR:

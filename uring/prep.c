@@ -33,7 +33,7 @@ static const struct kind kinds[] = {
     [GY_OP_SEND_CLOSE] = {"send_close", gy__send_start, gy__send_reaped, gy__send_swept, false},
     [GY_OP_HALF_CLOSE] = {"half_close", gy__half_close_start, NULL, NULL, true},
     [GY_OP_CLOSE] = {"close", gy__close_start, gy__close_reaped, NULL, true},
-    [GY_OP_UNLISTEN] = {"unlisten", gy__unlisten_start, NULL, NULL, true},
+    [GY_OP_UNLISTEN] = {"unlisten", gy__unlisten_start, NULL, gy__unlisten_swept, false},
     [GY_OP_WORK] = {"work", gy__work_start, NULL, NULL, false},
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == GY_OP_KINDS, "a row for each kind");

@@ -208,6 +208,7 @@ void gy__close_half_reaped(struct gy__uring *u, struct gy_op *op, int32_t res);
 /* ---- listen.c ---- */
 bool gy__listen_start(struct gy__uring *u, struct gy_op *op);
 bool gy__unlisten_start(struct gy__uring *u, struct gy_op *op);
+void gy__unlisten_swept(struct gy__uring *u, struct gy_op *op);
 bool gy__accept_start(struct gy__uring *u, struct gy_op *op);
 void gy__accept_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
 void gy__accept_swept(struct gy__uring *u, struct gy_op *op);

@@ -28,7 +28,8 @@ enum gy_op_kind {
     GY_OP_HALF_CLOSE, /* shutdown of the sending side; res 0 */
     GY_OP_CLOSE,      /* the handle is gone when it completes; armed receives of it must have ended */
     GY_OP_UNLISTEN,   /* a listening handle: accept what the kernel has queued (completions of `peer`
-                       * op, with MORE), then close it; completes last */
+                       * op, with MORE), then close it; completes last. An error with MORE: what is
+                       * queued waits for descriptors or memory. Cancelled, it waits no longer */
     GY_OP_WORK,       /* run(arg) on a thread that is no shard: res = what it returned; -EAGAIN the pool of
                        * such threads and its queue are full; -ECANCELED before it was begun */
     GY_OP_KINDS

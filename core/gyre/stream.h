@@ -32,8 +32,8 @@ struct gy_stream_events {
     /* The end, exactly once for each opened stream. why: 0 closed by us or FIN by the peer,
      * -ECONNRESET, -ETIMEDOUT, -EPIPE, ... */
     void (*closed)(struct gy_actor *self, struct gy_stream *s, int why);
-    /* The runtime drains and no connection will be accepted after this: end your streams when what
-     * was begun is done. The drain waits for them. If NULL, each is closed when all that was queued
+    /* The runtime drains and no connection will be accepted after this, unless some waited for a
+     * descriptor that the system did not have: end your streams when what was begun is done. The drain waits for them. If NULL, each is closed when all that was queued
      * is sent. */
     void (*drain)(struct gy_actor *self);
 };

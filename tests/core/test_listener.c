@@ -508,6 +508,42 @@ static void drain_without_a_function_closes(void **state)
     assert_int_equal(phase(), GY__PHASE_DRAINED);
 }
 
+/* What is queued waits for descriptors: connections are told to end before it is accepted. */
+static void drain_without_descriptors(void **state)
+{
+    (void)state;
+    for (unsigned with = 0; with < 2; with++) {
+        if (with == 0)
+            fx.events.drain = NULL;
+        fx_open(&fx);
+        struct gy_stream *s = fx_accept(&fx, 100);
+        drain();
+        fx_told(&fx, " opened");
+        complete(GY_OP_ACCEPT, -EMFILE, true);
+        complete(GY_OP_ACCEPT, -EMFILE, true); /* told once */
+        fx_told(&fx, with ? " drain" : "");
+        fx_turn(&fx);
+        if (with == 0)
+            assert_true(s->in.canceled);
+        end(s);
+        fx.told[0] = 0;
+        struct gy_stream *late = fx_accept(&fx, 101);
+        assert_int_equal(phase(), GY__PHASE_DRAIN);
+        complete(GY_OP_ACCEPT, -ECANCELED, false);
+        complete(GY_OP_UNLISTEN, 0, false);
+        fx_turn(&fx);
+        fx_told(&fx, " opened");
+        if (with == 0)
+            assert_true(late->in.canceled);
+        end(late);
+        assert_int_equal(phase(), GY__PHASE_DRAINED);
+        if (with == 0) {
+            fx_close(&fx);
+            fx_init(&fx);
+        }
+    }
+}
+
 /* At drain a listener may be opening, closed with streams left, or its owner may be dead. */
 static void drain_from_other_states(void **state)
 {
@@ -596,6 +632,7 @@ int main(void)
         TEST(start_fails_after_listen),
         TEST(drain_tells_when_nothing_more_will_come),
         TEST(drain_without_a_function_closes),
+        TEST(drain_without_descriptors),
         TEST(drain_from_other_states),
         TEST(stop_ends_everything_silently),
     };

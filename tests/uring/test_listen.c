@@ -279,6 +279,57 @@ static void unlisten_while_accept_pauses(void **state)
     listener_close(&l);
 }
 
+/* Nobody who waits in the queue is reset because all descriptors are taken: it is told, and tried
+ * until some are free; or until it is cancelled. */
+static void unlisten_without_descriptors(void **state)
+{
+    (void)state;
+    for (unsigned cancel = 0; cancel < 2; cancel++) {
+        struct listener l;
+        struct rlimit old, tight;
+        int clients[3], fillers[64];
+        unsigned n = 0;
+        listener_open(&l, &want);
+        for (unsigned i = 0; i < 3; i++)
+            clients[i] = client_start(&l);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        tight = (struct rlimit){(rlim_t)l.accept.handle + 32, old.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+        while (n < 64 && (fillers[n] = dup(0)) >= 0)
+            n++;
+        fixture_submit(l.f, &l.accept);
+        fixture_submit(l.f, &l.unlisten);
+        fixture_until(l.f, l.begin + 3); /* three tries */
+        bool open = l.unlisten.in_flight;
+        if (cancel) {
+            fixture_cancel(l.f, &l.unlisten);
+            (void)fixture_finish(l.f, &l.unlisten);
+        }
+        while (n > 0)
+            close(fillers[--n]);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        assert_true(open);
+        for (unsigned i = 0; i < 3; i++) {
+            assert_int_equal(l.f->told[l.begin + i].res, -EMFILE);
+            assert_int_equal(l.f->told[l.begin + i].flags, GY_COMPLETION_MORE);
+        }
+        assert_int_equal(fixture_finish(l.f, &l.unlisten), 0);
+        assert_false(l.accept.in_flight);
+        unsigned accepted = 0;
+        for (unsigned i = l.begin; i < l.f->told_n; i++) {
+            if (l.f->told[i].op != &l.accept || l.f->told[i].res < 0)
+                continue;
+            accepted++;
+            close(l.f->told[i].res);
+        }
+        assert_int_equal(accepted, cancel ? 0 : 3);
+        for (unsigned i = 0; i < 3; i++)
+            close(clients[i]);
+        l.unlisten.kind = GY_OP_NONE;
+        listener_close(&l);
+    }
+}
+
 static void unlisten_without_an_accept(void **state)
 {
     (void)state;
@@ -395,6 +446,7 @@ int main(void)
         cmocka_unit_test(unlisten_with_an_armed_accept),
         cmocka_unit_test(unlisten_with_a_fresh_accept),
         cmocka_unit_test(unlisten_while_accept_pauses),
+        cmocka_unit_test(unlisten_without_descriptors),
         cmocka_unit_test(unlisten_without_an_accept),
         cmocka_unit_test(a_listener_can_simply_be_closed),
         cmocka_unit_test(nobody_new_gets_in_while_it_closes),
