@@ -10,6 +10,7 @@
  * generation would wrap is retired: it is never put on a free list again. */
 #include "core/kernel.h"
 #include "core/links.h"
+#include "core/names.h"
 
 #include <errno.h>
 #include <string.h>
@@ -112,6 +113,8 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
         shard->context = outer;
     }
     gy__timers_actor_died(shard, actor);
+    /* Before anybody can learn of its end, by an answer or an exit. */
+    gy__names_actor_died(shard, actor);
     /* Releasing what it held may run code of others: not in its name. */
     struct gy__context saved = shard->context;
     shard->context = (struct gy__context){ &shard->nobody, 0 };

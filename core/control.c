@@ -6,6 +6,7 @@
 #include "core/ask.h"
 #include "core/kernel.h"
 #include "core/links.h"
+#include "core/names.h"
 
 #include <errno.h>
 #include <string.h>
@@ -37,6 +38,11 @@ CONTROL(link, 0);
 CONTROL(unlink, 0);
 CONTROL(exited, 0);
 CONTROL(ask_end, GY_VERB_CALL);
+CONTROL(name_low, 0);
+CONTROL(name_high, 0);
+CONTROL(name_register, GY_VERB_CALL);
+CONTROL(name_named, 0);
+CONTROL(name_gone, 0);
 
 struct gy_cell *gy__control_local(struct gy_shard *shard, const struct gy_verb *verb,
                                   uint64_t target)
@@ -184,6 +190,6 @@ void gy__control_run(struct gy_shard *shard, struct gy_cell *cell)
         gy__bufs_home(shard, cell->payload.with.buf);
     else if (verb == &gy__verb_ask_end)
         gy__ask_end_arrived(shard, cell);
-    else if (verb != &gy__verb_nothing)
+    else if (verb != &gy__verb_nothing && !gy__names_arrived(shard, cell))
         gy__link_arrived(shard, cell);
 }

@@ -256,6 +256,7 @@ struct gy_shard {
     uint32_t works_free, works_used, works_count;
     gy__counter works_submitted, works_ended, works_refused;
     _Atomic uint64_t works_running; /* threads of the pool write it */
+    struct gy__names *names;
     uint32_t granules, granules_used;
     struct gy_actor nobody;  /* whose code runs when no actor's does: boot, completions of nobody */
     uint32_t free_slots[23]; /* by log2 of granules; 0 = none (granule 0 is never used) */
@@ -310,7 +311,8 @@ void gy__stash_continue(struct gy_shard *shard, struct gy_cell *cell);
 extern const struct gy_verb gy__verb_answer, gy__verb_answer_buf, gy__verb_continue, gy__verb_refused, gy__verb_stop,
     gy__verb_stop_now, gy__verb_spawn, gy__verb_discard, gy__verb_buf_home, gy__verb_unstash,
     gy__verb_stop_queued, gy__verb_monitor, gy__verb_demonitor, gy__verb_link, gy__verb_unlink,
-    gy__verb_exited, gy__verb_nothing, gy__verb_ask_end;
+    gy__verb_exited, gy__verb_nothing, gy__verb_ask_end, gy__verb_name_low, gy__verb_name_high,
+    gy__verb_name_register, gy__verb_name_named, gy__verb_name_gone;
 /* A call to the runtime of a shard, which answers it. */
 gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uint64_t *words);
 void gy__control_run(struct gy_shard *shard, struct gy_cell *cell);

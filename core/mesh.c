@@ -7,6 +7,7 @@
  * whatever its outbound ones do. */
 #include "core/kernel.h"
 #include "core/links.h"
+#include "core/names.h"
 
 #include <errno.h>
 
@@ -129,7 +130,8 @@ static void send_discard(struct gy_shard *shard, uint32_t peer, struct gy_cell *
 
 static bool has_backlog(const struct gy__out *out)
 {
-    return out->discards_first != 0 || out->notices_first != 0 || out->bufs != NULL;
+    return out->discards_first != 0 || out->notices_first != 0 || out->bufs != NULL ||
+           out->names != 0;
 }
 
 static void backlog_add(struct gy__mesh *mesh, const struct gy__out *out)
@@ -168,8 +170,9 @@ static void send_notice(struct gy_shard *shard, uint32_t peer, struct gy_cell *c
 void gy__mesh_notice(struct gy_shard *shard, uint32_t peer, uint32_t record)
 {
     struct gy__out *out = &shard->mesh.out[peer];
-    if (out->notices_first == 0 && (out->ring != NULL || ring_create(shard, peer)) &&
-        gy__ring_has_room(out, out->count / 2)) {
+    /* Names end before their actor does. */
+    if (out->notices_first == 0 && out->names == 0 &&
+        (out->ring != NULL || ring_create(shard, peer)) && gy__ring_has_room(out, out->count / 2)) {
         send_notice(shard, peer, gy__ring_reserve(out), record);
         return;
     }
@@ -180,6 +183,29 @@ void gy__mesh_notice(struct gy_shard *shard, uint32_t peer, uint32_t record)
     else
         shard->links[out->notices_last].hash_next = record;
     out->notices_last = record;
+}
+
+/* News about a name is several cells, which must follow each other. */
+static bool name_has_room(struct gy__out *out)
+{
+    return gy__ring_has_room(out, out->count / 2 - (GY__NAME_CELLS - 1));
+}
+
+bool gy__mesh_name_room(struct gy_shard *shard, uint32_t peer)
+{
+    struct gy__out *out = &shard->mesh.out[peer];
+    return out->names == 0 && (out->ring != NULL || ring_create(shard, peer)) && name_has_room(out);
+}
+
+void gy__mesh_name(struct gy_shard *shard, uint32_t peer, uint32_t index)
+{
+    struct gy__out *out = &shard->mesh.out[peer];
+    if (gy__mesh_name_room(shard, peer)) {
+        gy__names_write(shard, peer, index);
+        return;
+    }
+    backlog_add(&shard->mesh, out);
+    out->names += gy__names_wait(shard, peer, index);
 }
 
 static void send_buf_home(struct gy_shard *shard, uint32_t peer, struct gy_cell *cell,
@@ -220,7 +246,12 @@ static void backlog_send(struct gy_shard *shard)
                 send_discard(shard, peer, gy__ring_reserve(out), future);
             (void)gy__future_discard_left(shard, future);
         }
-        while (out->notices_first != 0 && gy__ring_has_room(out, out->count / 2)) {
+        while (out->names != 0 && name_has_room(out)) {
+            out->names--;
+            gy__names_write(shard, peer, gy__names_next(shard, peer));
+        }
+        while (out->notices_first != 0 && out->names == 0 &&
+               gy__ring_has_room(out, out->count / 2)) {
             uint32_t record = out->notices_first;
             out->notices_first = shard->links[record].hash_next;
             send_notice(shard, peer, gy__ring_reserve(out), record);
@@ -245,7 +276,10 @@ bool gy__mesh_backlog_ready(struct gy_shard *shard)
 {
     for (uint32_t peer = 0; shard->mesh.backlog > 0 && peer < shard->runtime->shard_count; peer++) {
         struct gy__out *out = &shard->mesh.out[peer];
-        if (has_backlog(out) && gy__ring_has_room(out, out->count / 2))
+        if (!has_backlog(out))
+            continue;
+        bool names_only = out->discards_first == 0 && out->bufs == NULL && out->names != 0;
+        if (names_only ? name_has_room(out) : gy__ring_has_room(out, out->count / 2))
             return true;
     }
     return false;

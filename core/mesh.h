@@ -62,5 +62,8 @@ void gy__mesh_announce(struct gy_shard *shard);
 bool gy__mesh_backlog_ready(struct gy_shard *shard);
 void gy__mesh_discard(struct gy_shard *shard, uint32_t peer, uint32_t future_slot);
 void gy__mesh_notice(struct gy_shard *shard, uint32_t peer, uint32_t link_record);
+void gy__mesh_name(struct gy_shard *shard, uint32_t peer, uint32_t index);
+/* Would gy__mesh_name find room now? */
+bool gy__mesh_name_room(struct gy_shard *shard, uint32_t peer);
 
 #endif

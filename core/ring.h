@@ -52,6 +52,7 @@ struct gy__out {
     /* What found no room waits in its own record. */
     uint32_t discards_first, discards_last; /* future slots, 0 = none */
     uint32_t notices_first, notices_last;   /* link records, 0 = none */
+    uint32_t names;                         /* how many names (core/names.c) */
     struct gy_buf *bufs;
 };
 

@@ -7,6 +7,7 @@
 #include "core/kernel.h"
 #include "core/foreign.h"
 #include "core/links.h"
+#include "core/names.h"
 #include "core/work.h"
 
 #include <errno.h>
@@ -102,6 +103,7 @@ int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned i
 {
     static int (*const parts[])(struct gy_shard *) = {
         fifo_open,     gy__actors_open, gy__futures_open, gy__kept_open, gy__links_open,
+        gy__names_open,
         gy__mesh_open, foreign_open,    waiters_open,     gy__bufs_open, gy__streams_open,
         gy__works_open,
     };

@@ -13,6 +13,7 @@
 #include "gyre/buf.h"
 #include "gyre/core.h"
 #include "gyre/http.h"
+#include "gyre/name.h"
 
 #include <errno.h>
 #include <string.h>
@@ -38,6 +39,17 @@ struct part {
     uint32_t count;
 };
 
+/* Its name, if it has one; otherwise one is made of its type and pid. */
+static void text_id(struct gy__http_text *text, gy_pid pid, const char *type)
+{
+    const char *name = gy_name_of(pid);
+
+    gy__http_text_quoted(text, name != NULL ? name : type);
+    if (name == NULL)
+        gy__http_text_f(text, "(%u.%u.%u)", gy_pid_shard(pid), (unsigned)(pid.bits >> 32) & 0x3FFFFF,
+                        (unsigned)pid.bits);
+}
+
 static bool list_actor(void *arg, gy_pid pid, const char *type, uint32_t waiting)
 {
     struct part *part = arg;
@@ -48,9 +60,8 @@ static bool list_actor(void *arg, gy_pid pid, const char *type, uint32_t waiting
         return false;
     }
     gy__http_text_str(&part->text, part->count++ > 0 ? ",\n{\"id\":\"" : "{\"id\":\"");
-    gy__http_text_quoted(&part->text, type);
-    gy__http_text_f(&part->text, "(%u.%u.%u)\",\"type\":\"", gy_pid_shard(pid),
-                    (unsigned)(pid.bits >> 32) & 0x3FFFFF, (unsigned)pid.bits);
+    text_id(&part->text, pid, type);
+    gy__http_text_str(&part->text, "\",\"type\":\"");
     gy__http_text_quoted(&part->text, type);
     gy__http_text_f(&part->text, "\",\"shard\":%u,\"mailbox\":%u}", gy_shard(), waiting);
     return true;

@@ -65,6 +65,7 @@ struct gy_config {
     uint32_t futures;          /* calls under way */
     uint32_t actors_max;       /* granules of memory for actors */
     uint32_t streams_max;      /* connections, accepted and made */
+    uint32_t names;            /* ids of actors, of all shards together */
     uint64_t drain_timeout_ns; /* how long gy_drain() waits for work under way */
 
     /* The ring. */

@@ -62,6 +62,7 @@ struct gy_actor {
     uint32_t gy__ops;     /* operations in flight that point into it */
     int32_t gy__why;      /* why it stops */
     uint32_t gy__links;   /* first of its monitors and links */
+    uint32_t gy__names;   /* first of its names */
     uint8_t gy__state;
     uint8_t gy__flags;
 };

@@ -32,6 +32,7 @@ void gy_sim_config_init(struct gy_sim_config *config, uint64_t seed,
     config->runtime.fifo_cells = 8192;
     config->runtime.futures = 2048;
     config->runtime.streams_max = 1024;
+    config->runtime.names = 256;
     config->runtime.recv_buffers = 64;
 }
 

@@ -1,5 +1,6 @@
 /* GET /__processes__: all actors, and the shards that do not say. */
 #include "core/kernel.h"
+#include "gyre/name.h"
 #include "tests/http/app.h"
 #include "tests/http/world.h"
 
@@ -71,6 +72,27 @@ static void test_mailbox(void **state)
     world_text(&world, c, ASK);
     body = world_body(&world, c, &len);
     assert_non_null(memmem(body, len, "\"type\":\"app\",\"shard\":0,\"mailbox\":3}", 35));
+}
+
+static void test_name(void **state)
+{
+    struct peer_conn *c;
+    const char *body;
+    size_t len;
+
+    (void)state;
+    world_open(&world, 1, boot);
+    fake_enter(&world.fake, 0);
+    struct gy_shard *shard = world.fake.shard[0].shard;
+    struct gy_actor *actor = gy__actor_find(shard, apps[0].pid.bits);
+    struct gy__context saved = gy__actor_enter(shard, actor);
+    gy_forget(gy_register(actor, "the \"app\""));
+    gy__actor_leave(shard, saved);
+    fake_leave();
+    c = world_connect(&world, 0);
+    world_text(&world, c, ASK);
+    body = world_body(&world, c, &len);
+    assert_non_null(memmem(body, len, "{\"id\":\"the \\\"app\\\"\",\"type\":\"app\",", 33));
 }
 
 /* The second shard takes no turns: the answer comes without it, and says so. */
@@ -149,6 +171,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_list),        T(test_mailbox),
+        T(test_name),
         T(test_stuck_shard), T(test_shard_without_server),
         T(test_many_at_once),
 #undef T
