@@ -1,6 +1,7 @@
 /* http/head.c - checks a complete request head. Pure: reads the slot's slices, writes the slot.
  *
  * llhttp has split the head into tokens and refused bytes that may stand nowhere. It checks no Host,
+ * takes Proxy-Connection for Connection and knows no tabs in it,
  * accepts versions and codings that are not HTTP/1.1's, and tolerates extra spaces in the request
  * line; all that is refused here, because two servers that read one request differently are how
  * requests are smuggled. */
@@ -198,7 +199,30 @@ static bool host_known(const struct gy_slice *host, struct gy__http_host *known)
 struct seen {
     const struct gy_slice *host, *coding, *expect;
     unsigned hosts, codings, expects;
+    bool close, keep_alive; /* in any Connection */
 };
+
+/* A list of tokens, with spaces and tabs around them. */
+static void look_at_connection(struct seen *seen, struct gy_slice value)
+{
+    const char *at = value.ptr, *end = value.ptr + value.len;
+
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at)), *stop;
+        struct gy_slice token;
+
+        if (comma == NULL)
+            comma = end;
+        for (stop = comma; at < stop && (*at == ' ' || *at == '\t');)
+            at++;
+        while (at < stop && (stop[-1] == ' ' || stop[-1] == '\t'))
+            stop--;
+        token = (struct gy_slice){ at, (size_t)(stop - at) };
+        seen->close |= gy__http_name_is(token, "close", 5);
+        seen->keep_alive |= gy__http_name_is(token, "keep-alive", 10);
+        at = comma + 1;
+    }
+}
 
 static void look_at(struct seen *seen, const struct gy_http_header *header)
 {
@@ -214,6 +238,10 @@ static void look_at(struct seen *seen, const struct gy_http_header *header)
             seen->expect = &header->value;
             seen->expects++;
         }
+        break;
+    case 10:
+        if (gy__http_name_is(header->name, "connection", 10))
+            look_at_connection(seen, header->value);
         break;
     case 17:
         if (gy__http_name_is(header->name, "transfer-encoding", 17)) {
@@ -258,7 +286,7 @@ static int check_expect(struct gy__http_slot *slot, const struct seen *seen, con
 int gy__http_head_check(struct gy__http_slot *slot, const char *end, struct gy__http_host *known,
                         const char **why)
 {
-    struct seen seen = { NULL, NULL, NULL, 0, 0, 0 };
+    struct seen seen = { .host = NULL };
     struct gy_http_header *header = slot->headers;
     int status;
 
@@ -279,6 +307,7 @@ int gy__http_head_check(struct gy__http_slot *slot, const char *end, struct gy__
         return refuse(why, 400, "There must be one Host");
     if (seen.hosts == 1 && !host_known(seen.host, known))
         return refuse(why, 400, "Host is not valid");
+    slot->req.keep_alive = !seen.close && (slot->req.minor == 1 || seen.keep_alive);
     if (seen.codings != 0)
         status = check_coding(slot, &seen, why);
     if (status == 0 && seen.expects != 0)

@@ -14,7 +14,7 @@ struct gy__http_host {
 };
 
 /* slot->method, req.headers, req.path (the whole request target) and start are as parsed; end: no
- * byte at or behind it is read. Sets req.method, path, query, minor, body framing flags; trims the
+ * byte at or behind it is read. Sets req.method, path, query, minor, keep_alive, flags; trims the
  * header values.
  * -> 0, or the status to refuse the request with, and *why: a constant line for the client. */
 int gy__http_head_check(struct gy__http_slot *slot, const char *end, struct gy__http_host *known,

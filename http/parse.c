@@ -135,10 +135,10 @@ static int on_headers_complete(llhttp_t *ll)
     /* No protocol but HTTP/1 is spoken here, so an Upgrade is passed over; left set, llhttp would
      * stop behind this request. */
     ll->upgrade = 0;
-    parser->keep_alive = slot->req.minor == 1 ? !(ll->flags & F_CONNECTION_CLOSE)
-                                              : (ll->flags & F_CONNECTION_KEEP_ALIVE) &&
-                                                    !(ll->flags & F_CONNECTION_CLOSE);
-    slot->req.keep_alive = parser->keep_alive;
+    /* What was found here is what counts: llhttp reads nothing behind a message that closes. */
+    parser->keep_alive = slot->req.keep_alive;
+    ll->flags &= (uint16_t)~(F_CONNECTION_CLOSE | F_CONNECTION_KEEP_ALIVE);
+    ll->flags |= parser->keep_alive ? F_CONNECTION_KEEP_ALIVE : F_CONNECTION_CLOSE;
     slot->req.headers = slot->headers;
     parser->phase = GY__HTTP_BODY;
     if (ll->flags & F_CHUNKED) {
@@ -420,7 +420,10 @@ enum gy__http_parsed gy__http_parser_feed(struct gy__http_parser *parser, const 
         if (!within_limits(parser))
             return GY__HTTP_REFUSED;
         if (err == HPE_PAUSED) {
-            llhttp_resume(&parser->ll);
+            if (parser->body_total == UINT64_MAX)
+                llhttp_reset(&parser->ll); /* it takes trailers for header lines */
+            else
+                llhttp_resume(&parser->ll);
             complete(slot, read);
             parser->phase = GY__HTTP_BETWEEN;
             return GY__HTTP_REQUEST;

@@ -226,6 +226,41 @@ static void test_bodies(void **state)
            "POST /p 1.0 close|Content-Length=0|E=\n");
 }
 
+/* Connection is a list of tokens with spaces and tabs around them, whatever llhttp makes of it. */
+static void test_connection(void **state)
+{
+    (void)state;
+#define CLOSES(value, more)                                                                        \
+    EXPECT("GET / HTTP/1.1\r\n" HOST "Connection: " value more "\r\n\r\n",                          \
+           "GET / 1.1 close|Host=h|Connection=" value "\n")
+    CLOSES("close", "");
+    CLOSES("Close", "\t");
+    CLOSES("close", "\t \t");
+    CLOSES("close\t,x", "");
+    CLOSES("x,\tclose", "");
+    CLOSES(",, x \t,close", "\t");
+    CLOSES("keep-alive, close", "");
+#undef CLOSES
+#define STAYS(lines, shown)                                                                        \
+    EXPECT("GET / HTTP/1.1\r\n" HOST lines "\r\nGET / HTTP/1.1\r\n" HOST "\r\n",                    \
+           "GET / 1.1|Host=h" shown "\nGET / 1.1|Host=h\n")
+    STAYS("Connection: close x\r\n", "|Connection=close x");
+    STAYS("Connection: closed\r\n", "|Connection=closed");
+    STAYS("Connection: \r\n", "|Connection=");
+    STAYS("Proxy-Connection: close\r\n", "|Proxy-Connection=close");
+#undef STAYS
+    EXPECT("GET / HTTP/1.0\r\nConnection: Keep-Alive\t\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+           "GET / 1.0|Connection=Keep-Alive\nGET / 1.0 close\n");
+    EXPECT("GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n",
+           "GET / 1.0 close|Proxy-Connection=keep-alive\n");
+    EXPECT("GET / HTTP/1.0\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n",
+           "GET / 1.0 close|Connection=close|Connection=keep-alive\n");
+    /* In a trailer it means nothing. */
+    EXPECT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+           "1\r\nx\r\n0\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n",
+           "POST / 1.1|Host=h|Transfer-Encoding=chunked||x\nGET / 1.1|Host=h\n");
+}
+
 static void test_targets(void **state)
 {
     (void)state;
@@ -566,6 +601,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_requests),     T(test_bodies),      T(test_targets),     T(test_request_lines),
+        T(test_connection),
         T(test_header_lines), T(test_hosts),       T(test_framing),     T(test_chunks),
         T(test_expect),       T(test_limits),      T(test_header_count), T(test_body_limits),
         T(test_tiny_chunks),  T(test_in_place),    T(test_no_memory),
