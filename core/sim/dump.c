@@ -7,6 +7,7 @@
 #define ACTORS_MAX 64
 #define FUTURES_MAX 64
 #define FLIGHTS_MAX 64
+#define TIMERS_MAX 64
 
 static const char *const phases[] = {"boot", "run", "drain", "drained", "stop", "stopped"};
 
@@ -45,6 +46,22 @@ static void dump_futures(struct gy_sim *sim, const struct gy_shard *shard)
                   future->pins, future->timed ? ", timed" : "");
         shown++;
     }
+}
+
+/* In the order in which the wheel would come to them. */
+static void dump_timers(struct gy_sim *sim, const struct gy__place *place)
+{
+    const struct gy__wheel *wheel = &place->shard->wheel;
+    uint64_t now_ns = gy__machine_mono(place->host, sim->now_ns);
+    uint32_t shown = 0;
+
+    for (uint32_t i = 0; i < sizeof(wheel->lists) / sizeof(wheel->lists[0]); i++)
+        for (const struct gy__timer *timer = wheel->lists[i].first;
+             timer != NULL && shown < TIMERS_MAX; timer = timer->next, shown++)
+            gy__print(sim, "    timer in list %u: %lld ns from now", i,
+                      (long long)(timer->deadline_ns - now_ns));
+    if (wheel->armed > shown)
+        gy__print(sim, "    ... %llu timers in all", (unsigned long long)wheel->armed);
 }
 
 static void dump_flights(struct gy_sim *sim, const struct gy__place *place)
@@ -89,10 +106,6 @@ static void dump_place(struct gy_sim *sim, const struct gy__place *place)
               shard->kept_live, (unsigned long long)shard->wheel.armed,
               (unsigned long long)gy__bufs_out(shard), place->buffers_free_count,
               shard->drain_holds);
-    if (gy__wheel_next_ns(&shard->wheel) != UINT64_MAX)
-        gy__print(sim, "    next timer %lld ns from now",
-                  (long long)(gy__wheel_next_ns(&shard->wheel) -
-                              gy__machine_mono(place->host, sim->now_ns)));
     for (uint32_t to = 0; to < shard->runtime->shard_count; to++) {
         const struct gy__out *out = &shard->mesh.out[to];
         if (out->ring != NULL && (out->tail != out->head || out->calls > 0))
@@ -104,6 +117,7 @@ static void dump_place(struct gy_sim *sim, const struct gy__place *place)
     }
     dump_actors(sim, shard);
     dump_futures(sim, shard);
+    dump_timers(sim, place);
     dump_streams(sim, shard);
     dump_flights(sim, place);
 }
