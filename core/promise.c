@@ -181,6 +181,13 @@ int gy_resolve_raw(gy_promise promise, int res, const void *value, size_t size, 
     return 0;
 }
 
+int gy_reject(gy_promise promise, int err)
+{
+    /* The caller must not take a mistake here for success. */
+    int rc = gy_resolve_raw(promise, err < 0 ? err : -EINVAL, NULL, 0, NULL);
+    return rc == 0 && err >= 0 ? -EINVAL : rc;
+}
+
 void gy__kept_discard(struct gy_shard *shard, uint64_t callee, uint64_t promise)
 {
     uint32_t *link = kept_link(shard, promise);

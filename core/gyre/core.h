@@ -170,6 +170,9 @@ GY_API int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64
  * -> 0; -ESRCH the promise was answered before, or discarded and gone. Never full. */
 GY_API int gy_resolve_raw(gy_promise promise, int res, const void *value, size_t size,
                           struct gy_buf *buf);
+/* Answer a call with an error: a negative errno. -> as gy_resolve_raw; -EINVAL err is none, and the
+ * caller gets -EINVAL. */
+GY_API int gy_reject(gy_promise promise, int err);
 /* Keep the promise of the call being handled, to answer it after the handler has returned.
  * A promise neither answered nor kept when its handler returns completes -EOWNERDEAD.
  * -> 0; -EAGAIN no record left (answer now); -ESRCH not the promise of this handler. */

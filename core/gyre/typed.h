@@ -114,7 +114,7 @@
     }                                                                                              \
     GY_INLINE int A##_##V##_reject(A##_##V##_promise p, int err)                                   \
     {                                                                                              \
-        return gy_resolve_raw(p.promise, err, NULL, 0, NULL);                                      \
+        return gy_reject(p.promise, err);                                                          \
     }                                                                                              \
     GY_MUST_CHECK GY_INLINE int A##_##V##_keep(A##_##V##_promise p)                                \
     {                                                                                              \
@@ -128,12 +128,15 @@
     memcpy(words, &(msg), sizeof(msg))
 
 /* In the caller's .c: F() runs on actor C when a future of A's verb V completes; value is NULL when
- * res < 0. Use it as gy_then(self, future, F, ctx). */
+ * res < 0, or when what came (from gy_resolve_raw) is not of the reply's size. Use it as
+ * gy_then(self, future, F, ctx). */
 #define GY_THEN(C, F, A, V)                                                                        \
     static void F(struct C *self, uint64_t ctx, int res, const struct A##_##V##_reply *value);     \
     static void F##_run(struct gy_actor *self, const struct gy_done *d)                            \
     {                                                                                              \
-        F((struct C *)(void *)self, d->ctx, d->res, (const struct A##_##V##_reply *)d->value);     \
+        int fits = d->size == sizeof(struct A##_##V##_reply);                                      \
+        F((struct C *)(void *)self, d->ctx, d->res,                                                \
+          fits ? (const struct A##_##V##_reply *)d->value : NULL);                                 \
     }                                                                                              \
     GY_INLINE int F##_then(struct C *self, A##_##V##_fut f, uint64_t ctx)                          \
     {                                                                                              \

@@ -42,6 +42,10 @@ void counter_on_get(struct counter *self, const struct counter_get_msg *msg,
 {
     if (msg->key == 404)
         counter_get_reject(reply, -ENOENT);
+    else if (msg->key == 200 || msg->key == 201)
+        self->rejected = counter_get_reject(reply, (int)msg->key - 200);
+    else if (msg->key == 1)
+        gy_resolve_raw(reply.promise, 0, "x", 1, NULL);
     else if (msg->key != 500)
         counter_get_resolve(reply, (struct counter_get_reply){ .value = self->n });
 }
@@ -154,7 +158,8 @@ void asker_on_go(struct asker *self, const struct asker_go_msg *msg)
 {
     for (uint32_t i = 0; i < msg->n; i++) {
         if (msg->kind == ASK_GET) {
-            counter_get_fut f = counter_get(msg->to, (struct counter_get_msg){ 0 });
+            counter_get_fut f =
+                counter_get(msg->to, (struct counter_get_msg){ (uint32_t)msg->deadline_ns });
             (void)gy_then(self, f, asker_on_get, i);
         } else if (msg->kind == ASK_WAIT || msg->kind == ASK_DISCARD) {
             ask_wait(self, msg, i);

@@ -41,6 +41,7 @@ struct counter {
     int64_t log[COUNTER_LOG_MAX];
     counter_wait_promise waiting;
     unsigned stopped;
+    int rejected; /* what the last reject of no error gave */
 };
 
 /* What the last stop function saw. */
@@ -56,7 +57,7 @@ struct asker_go_msg {
     counter_pid to;
     uint32_t kind; /* enum asker_kind */
     uint32_t n;
-    uint64_t deadline_ns;
+    uint64_t deadline_ns; /* of ASK_GET: the key */
 };
 enum asker_kind { ASK_GET, ASK_WAIT, ASK_ADD, ASK_ADD_UNTIL_FULL, ASK_DISCARD, ASK_SPAWN };
 GY_CAST(asker, go);

@@ -795,7 +795,7 @@ static void answer_without_value_shows_none(void **state)
 {
     (void)state;
     fake_enter(&fake, 0);
-    gy_fut f = request(b, NULL, 0); /* answers res 0, size 0: what A_V_reject(p, 0) does */
+    gy_fut f = request(b, NULL, 0); /* answers res 0, size 0 */
     assert_int_equal(gy_then_raw(&fake.shard[0].shard->nobody, f, note_value, 0), 0);
     fake_leave();
     fake_settle(&fake);

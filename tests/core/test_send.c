@@ -164,6 +164,37 @@ static void errors_reach_the_caller(void **state)
     assert_int_equal(count(0, GY__COUNT_ABANDONED) + count(1, GY__COUNT_ABANDONED), 2);
 }
 
+static void a_reject_without_an_error_is_refused(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    for (uint32_t key = 200; key < 202; key++) {
+        for (unsigned t = 0; t < 2; t++) {
+            gy_fut f;
+            fake_enter(&fake, 0);
+            call(to[t], key, &f);
+            fake_leave();
+            fake_settle(&fake);
+            assert_int_equal(counter_of(to[t])->rejected, -EINVAL);
+            assert_int_equal(outcome(0, f), -EINVAL);
+        }
+    }
+}
+
+static void a_value_of_another_size_is_none(void **state)
+{
+    (void)state;
+    go(here, ASK_GET, 1, 1); /* answered with one byte */
+    go(there, ASK_GET, 1, 1);
+    fake_settle(&fake);
+    struct asker *a = asker_of(ask);
+    assert_int_equal(a->done, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(a->res[i], 0);
+        assert_int_equal(a->value[i], -1);
+    }
+}
+
 static void second_consumer_is_busy(void **state)
 {
     (void)state;
@@ -658,6 +689,8 @@ int main(void)
         TEST(casts_arrive_in_order),
         TEST(calls_are_answered),
         TEST(errors_reach_the_caller),
+        TEST(a_reject_without_an_error_is_refused),
+        TEST(a_value_of_another_size_is_none),
         TEST(second_consumer_is_busy),
         TEST(kept_promise_is_answered_later),
         TEST(deadline_ends_a_call),
