@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define SEND_MAX ((size_t)1 << 30)
+/* What one operation carries: it ends when all is in the socket, and its end is the only progress
+ * that the owner sees. */
+#define SEND_MAX ((size_t)1 << 20)
 #define TO(state) (1u << GY__STREAM_##state)
 
 const struct gy__stream_rules gy__stream_rules[GY__STREAM_STATES] = {
@@ -82,8 +84,7 @@ static void receive(struct gy_shard *shard, struct gy_stream *s)
     gy__op_submit(shard, &s->in);
 }
 
-/* What is queued, as far as one operation carries it: its result must fit an int32_t, and the
- * kernel takes no 2 GiB at once. */
+/* What is queued, as far as one operation carries it. */
 static void send(struct gy_shard *shard, struct gy_stream *s)
 {
     struct gy_buf *buf = s->queue;

@@ -22,6 +22,9 @@
 /* More than waits in any socket: what comes behind it has come since the drain began. */
 #define LATE_BYTES_MAX (8u << 20)
 
+/* More of answers that are ready than this, and no further request is begun. */
+#define READY_MAX (1u << 20)
+
 static void count(struct gy__http_conn *conn, enum gy__http_counter which, uint64_t add)
 {
     gy__http_count(&conn->env->stats, which, add);
@@ -179,7 +182,8 @@ static bool may_begin(const struct gy__http_conn *conn)
     const struct gy_http_config *config = &conn->env->config;
 
     return !conn->full && conn->in_hand < config->pipeline_max &&
-           conn->held_bytes <= config->held_max;
+           conn->held_bytes <= config->held_max &&
+           conn->ready_bytes + conn->out.bytes <= READY_MAX;
 }
 
 /* All bytes given were read, and the request goes on. */
@@ -345,6 +349,7 @@ void gy__http_conn_answer(struct gy__http_slot *slot, const struct gy__http_answ
     slot->answer_kind = answer->kind;
     slot->answer_head = answer->head;
     slot->answer = buf;
+    slot->conn->ready_bytes += buf != NULL ? buf->len : 0;
 }
 
 void gy__http_conn_refuse(struct gy__http_slot *slot, int status, const char *text)
@@ -423,6 +428,8 @@ static void emit(struct gy__http_conn *conn)
         enum gy__http_connection connection = connection_of(conn, slot);
         unsigned class = slot->status / 100u - 2;
 
+        if (slot->answer_kind != GY__ANSWER_TEXT)
+            conn->ready_bytes -= slot->answer->len;
         if (!gy__http_answer_write(&conn->out, slot, date, connection, alone, hint)) {
             count(conn, GY__HTTP_BUSY_MEMORY, 1);
             conn->finish = GY__FINISH_ABORT;

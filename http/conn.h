@@ -56,6 +56,7 @@ struct gy__http_conn {
     struct gy_buf *unread, *unread_last; /* data: the first byte not read yet */
     struct gy__http_out out;             /* to be sent; the server empties it after flush */
     uint64_t held_bytes;                 /* of private memory, by the requests in hand */
+    uint64_t ready_bytes;                /* of the answers in hand that wait for their turn */
     uint64_t message_deadline_ns;        /* of the phase below */
     uint64_t idle_deadline_ns;
     uint64_t heard_ns;   /* from when on all that had arrived unread will have been received */

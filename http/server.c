@@ -27,6 +27,8 @@
 #define CLOSE_BYTES_MAX (8u << 10)
 /* A peer that reads slower than this while much waits for it is given up. */
 #define READ_RATE_MIN (64u << 10)
+/* However much waits: a stream sends no more at once, so that less shows already that it reads. */
+#define WATCHED_MAX (1u << 20)
 
 static struct gy__http_server *server_of(struct gy_actor *self)
 {
@@ -89,8 +91,9 @@ static void watch_writes(struct gy__http_link *link, uint64_t queued)
     const struct gy__http_env *env = &link->server->env;
 
     link->sent = link->given - queued;
-    link->write_deadline_ns = env->now_ns + env->config.write_timeout_ns +
-                              queued * (uint64_t)GY_S / READ_RATE_MIN;
+    link->write_deadline_ns =
+        env->now_ns + env->config.write_timeout_ns +
+        (queued < WATCHED_MAX ? queued : WATCHED_MAX) * (uint64_t)GY_S / READ_RATE_MIN;
 }
 
 /* -> false: the peer does not read. */

@@ -59,7 +59,8 @@ struct gy_http_config {
     uint64_t body_timeout_ns; /* for the whole body: 408 */
     uint64_t idle_timeout_ns; /* between requests: closed without a word */
     uint64_t answer_timeout_ns; /* for a handler: 503 */
-    uint64_t write_timeout_ns;  /* and a second per 64 KiB that wait, without a send that ended: aborted */
+    uint64_t write_timeout_ns;  /* and a second per 64 KiB that wait, of up to 1 MiB, without a
+                                 * send that ended: aborted */
     uint64_t linger_ns;         /* after an answer that closes while the peer still sends; and on drain,
                                  * for a request that may be on its way to an idle connection */
 };

@@ -433,6 +433,39 @@ static void test_held_max(void **state)
     assert_int_equal(peer.conn.held_bytes, 0);
 }
 
+/* Large answers that wait for their turn are enough. */
+static void test_ready_max(void **state)
+{
+    (void)state;
+    peer.at_once = false;
+    peer_send(&peer, GET("/1") GET("/2"));
+    for (unsigned i = 0; i < 2; i++) {
+        struct gy__http_answer value = { 200, GY__ANSWER_BUF, 2 };
+        struct gy_buf *buf = gy_buf_take(GY__HTTP_HEADROOM + 2 + (1u << 20));
+        buf->data += GY__HTTP_HEADROOM;
+        buf->len = 2 + (1u << 20);
+        memset(buf->data, 'x', buf->len);
+        memcpy(buf->data, "\r\n", 2);
+        gy__http_conn_answer(peer_slot(&peer, 1 - i), &value, buf);
+        if (i == 1)
+            break;
+        peer_send(&peer, GET("/3"));
+        assert_int_equal(peer.requests, 2);
+        assert_false(gy__http_conn_reads(&peer.conn));
+    }
+    gy__http_conn_flush(&peer.conn);
+    assert_int_equal(peer.requests, 2); /* they have not left yet */
+    peer_flush(&peer);
+    assert_true(gy__http_conn_again(&peer.conn));
+    peer_flush(&peer);
+    assert_int_equal(peer.requests, 3);
+    assert_true(gy__http_conn_reads(&peer.conn));
+    assert_int_equal(peer.conn.ready_bytes, 0);
+    peer_answer(&peer, 2);
+    peer_flush(&peer);
+    expect_story("200 200 200 keep");
+}
+
 /* What is announced is not yet memory: a body's buffer grows with what came of it. */
 static void test_announced_body(void **state)
 {
@@ -818,6 +851,7 @@ int main(void)
         T(test_not_admitted),
         T(test_pipeline_max),
         T(test_held_max),
+        T(test_ready_max),
         T(test_announced_body),
         T(test_slow_reader),
         T(test_late_handlers),
@@ -852,6 +886,7 @@ int main(void)
         T(test_not_admitted),
         T(test_pipeline_max),
         T(test_held_max),
+        T(test_ready_max),
         T(test_announced_body),
         T(test_slow_reader),
         T(test_late_handlers),

@@ -288,6 +288,23 @@ static void test_stuck_reader(void **state)
     world_expect(&world, c, 200, NULL);
 }
 
+/* However much waits, it does not buy hours. */
+static void test_stuck_with_much(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world.http.write_timeout_ns = 5 * GY_S;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    c->stuck = true;
+    world_text(&world, c, GET("/app/big") GET("/app/big") GET("/app/big") GET("/app/big"));
+    world_advance(&world, 15 * GY_S);
+    assert_false(c->closed);
+    world_advance(&world, 10 * GY_S);
+    assert_true(c->closed);
+}
+
 /* Who does not read is not read from either. */
 static void test_slow_reader_is_not_read(void **state)
 {
@@ -520,6 +537,7 @@ int main(void)
         T(test_deadlines),
         T(test_busy_is_not_idle),
         T(test_stuck_reader),
+        T(test_stuck_with_much),
         T(test_slow_reader_is_not_read),
         T(test_client_leaves),
         T(test_leaves_before_entered),
