@@ -134,6 +134,14 @@ static bool write_buf(struct gy__http_out *out, struct gy__http_slot *slot,
     return true;
 }
 
+/* 204 and 304 have no length, and 205 has none of its content (RFC 9110 15.3.6). */
+static uint64_t announced(unsigned status, uint64_t length)
+{
+    if (gy__http_bodiless(status))
+        return GY__HTTP_NO_LENGTH;
+    return status == 205 ? 0 : length;
+}
+
 bool gy__http_answer_write(struct gy__http_out *out, struct gy__http_slot *slot, const struct gy__http_date *date,
                            enum gy__http_connection connection, bool alone, size_t hint)
 {
@@ -144,10 +152,9 @@ bool gy__http_answer_write(struct gy__http_out *out, struct gy__http_slot *slot,
     if (slot->answer_kind == GY__ANSWER_TEXT)
         return write_text(out, slot, date, connection, hint);
     length = slot->answer_kind == GY__ANSWER_PAIR ? buf->len : buf->len - slot->answer_head;
-    gy__http_prefix_prepare(&prefix, slot->status,
-                            gy__http_bodiless(slot->status) ? GY__HTTP_NO_LENGTH : length,
-                            connection);
-    if ((slot->flags & GY__SLOT_HEAD) || gy__http_bodiless(slot->status))
+    length = announced(slot->status, length);
+    gy__http_prefix_prepare(&prefix, slot->status, length, connection);
+    if ((slot->flags & GY__SLOT_HEAD) || length == GY__HTTP_NO_LENGTH || slot->status == 205)
         buf->len = slot->answer_kind == GY__ANSWER_PAIR ? 0 : slot->answer_head;
     if (slot->answer_kind == GY__ANSWER_PAIR)
         return write_pair(out, slot, &prefix, date, hint);
