@@ -40,10 +40,8 @@ static uint32_t index_of(const struct gy__future *input)
     return (uint32_t)(input->ctx >> 40);
 }
 
-/* The outcome is fixed; inputs that have not ended are discarded. */
-static void group_decide(struct gy_shard *shard, struct gy__future *group, int res)
+static void discard_inputs(struct gy_shard *shard, struct gy__future *group)
 {
-    gy__future_store(group, res, NULL, 0, NULL);
     for (uint32_t i = group->value.group.first; i != 0; i = next_input(&shard->futures[i])) {
         struct gy__future *input = &shard->futures[i];
         if (input->state != GY__FUTURE_PENDING)
@@ -51,6 +49,30 @@ static void group_decide(struct gy_shard *shard, struct gy__future *group, int r
         gy__future_tell(shard, input);
         gy__future_store(input, -ECANCELED, NULL, 0, NULL);
     }
+}
+
+void gy__group_cancel(struct gy_shard *shard, struct gy__future *group)
+{
+    if (group->pins & GY__PIN_CANCELS || group->value.group.first == 0)
+        return;
+    group->pins |= GY__PIN_CANCELS;
+    gy__control_local(shard, &gy__verb_cancel_inputs, gy__future_bits(shard, group));
+}
+
+void gy__group_cancel_inputs(struct gy_shard *shard, struct gy_cell *cell)
+{
+    struct gy__future *group = &shard->futures[gy__fut_slot(cell->target)];
+    GY_ASSERT((cell->target & GY__FUT_GENERATION_MASK) == group->generation);
+    group->pins &= (uint8_t)~GY__PIN_CANCELS;
+    discard_inputs(shard, group);
+    gy__future_try_free(shard, group);
+}
+
+/* The outcome is fixed; inputs that have not ended are discarded. */
+static void group_decide(struct gy_shard *shard, struct gy__future *group, int res)
+{
+    gy__future_store(group, res, NULL, 0, NULL);
+    discard_inputs(shard, group);
     if (group->run != NULL)
         gy__future_queue(shard, group);
 }
@@ -102,23 +124,23 @@ void gy__group_release(struct gy_shard *shard, struct gy__future *group)
     }
 }
 
-/* Make a future an input of the group. -> false with *err if it cannot be one. */
-static bool group_link(struct gy_shard *shard, struct gy__future *group, gy_fut fut, uint32_t index,
-                       int *err)
+/* Why a future cannot be an input of the group, 0 if it can (or is one already: -EBUSY). */
+static int link_error(const struct gy__future *group, const struct gy__future *input, gy_fut fut)
 {
-    struct gy__future *input = gy__future_find(shard, fut);
-    *err = gy_refused(fut);
-    if (*err == 0 && input == NULL)
-        *err = -EINVAL;
-    if (*err == 0 && (input->run != NULL || input->owner != group->owner))
-        *err = input->run != NULL ? -EBUSY : -EINVAL;
-    if (*err < 0)
-        return false;
+    if (gy_refused(fut) < 0)
+        return gy_refused(fut);
+    if (input == NULL || input->owner != group->owner)
+        return -EINVAL;
+    return input->run != NULL ? -EBUSY : 0;
+}
+
+static void group_link(struct gy_shard *shard, struct gy__future *group, struct gy__future *input,
+                       uint32_t index)
+{
     input->run = gy__group_input;
     input->ctx = input_ctx(gy__future_slot(shard, group), group->value.group.first, index);
     input->pins |= GY__PIN_GROUP;
     group->value.group.first = gy__future_slot(shard, input);
-    return true;
 }
 
 static void discard_all(const gy_fut *futs, unsigned n)
@@ -142,17 +164,16 @@ static gy_fut group_make(const gy_fut *futs, unsigned n, enum gy__future_kind ki
     group->value.group.error = 0;
     /* Linked first and counted then, so that the first decision finds all inputs to discard. */
     for (unsigned i = 0; i < n; i++) {
-        int err;
-        if (!group_link(shard, group, futs[i], i, &err))
-            group->value.group.error = group->value.group.error == 0 ? err :
-                                                                      group->value.group.error;
+        struct gy__future *input = gy__future_find(shard, futs[i]);
+        if (link_error(group, input, futs[i]) == 0)
+            group_link(shard, group, input, i);
     }
     for (unsigned i = 0; i < n && group->state == GY__FUTURE_PENDING; i++) {
         struct gy__future *input = gy__future_find(shard, futs[i]);
         bool linked = input != NULL && input->run == gy__group_input &&
                       &shard->futures[group_of(input)] == group && index_of(input) == i;
         if (!linked)
-            group_count(shard, group, group->value.group.error, i);
+            group_count(shard, group, link_error(group, input, futs[i]), i);
         else if (input->state == GY__FUTURE_DONE)
             group_count(shard, group, input->res, i);
     }
@@ -294,6 +315,11 @@ gy_fut gy_loop_raw(struct gy_actor *self, gy_fut (*next)(struct gy_actor *self, 
     else
         gy_discard(fut);
     return (gy_fut){ bits };
+}
+
+bool gy__future_is_input(const struct gy__future *future)
+{
+    return future->run == gy__group_input || future->run == chain_run;
 }
 
 static bool chain_wants(const struct gy__future *chain, int res)

@@ -4,6 +4,7 @@
  * Local control cells always have room: the queue was sized at boot for every future's answer and
  * continuation on top of what casts and calls may fill. */
 #include "core/ask.h"
+#include "core/future.h"
 #include "core/kernel.h"
 #include "core/links.h"
 #include "core/names.h"
@@ -38,6 +39,7 @@ CONTROL(link, 0);
 CONTROL(unlink, 0);
 CONTROL(exited, 0);
 CONTROL(ask_end, GY_VERB_CALL);
+CONTROL(cancel_inputs, 0);
 CONTROL(name_low, 0);
 CONTROL(name_high, 0);
 CONTROL(name_register, GY_VERB_CALL);
@@ -188,6 +190,8 @@ void gy__control_run(struct gy_shard *shard, struct gy_cell *cell)
         gy__kept_discard(shard, cell->target, cell->payload.word[0]);
     else if (verb == &gy__verb_buf_home)
         gy__bufs_home(shard, cell->payload.with.buf);
+    else if (verb == &gy__verb_cancel_inputs)
+        gy__group_cancel_inputs(shard, cell);
     else if (verb == &gy__verb_ask_end)
         gy__ask_end_arrived(shard, cell);
     else if (verb != &gy__verb_nothing && !gy__names_arrived(shard, cell))

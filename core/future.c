@@ -120,6 +120,10 @@ void gy__future_tell(struct gy_shard *shard, struct gy__future *future)
             gy__future_discard_up(shard, input);
         return;
     }
+    if (gy__future_is_group(future)) {
+        gy__group_cancel(shard, future);
+        return;
+    }
     if (!(future->pins & GY__PIN_ANSWER_DUE))
         return;
     if (future->callee == GY__FUTURE_WORK) {
@@ -401,9 +405,9 @@ void gy_forget(gy_fut fut)
     struct gy__future *future = gy__future_find(shard, fut);
     if (future == NULL)
         return;
-    /* An input of a combinator is not the caller's to forget any more; nor can a chain's: what it
-     * waits for would go on for nobody. */
-    if (future->run == gy__group_input || gy__future_is_chain(future))
+    /* What something waits for is not the caller's to forget: it would wait for ever. Nor is a chain:
+     * what it waits for would go on for nobody. */
+    if (gy__future_is_input(future) || gy__future_is_chain(future))
         gy_discard(fut);
     else
         gy__future_gone(shard, future);

@@ -55,8 +55,14 @@ void gy__delay_continue(struct gy_shard *shard, struct gy__future *future);
 /* The consumer of a combinator's inputs: never called, only recognised. Such an input keeps its
  * outcome in its slot until the combinator lets it go. */
 void gy__group_input(struct gy_actor *self, const struct gy_done *done);
+/* Something made of futures waits for it. */
+bool gy__future_is_input(const struct gy__future *future);
 /* An input has stored its outcome. */
 void gy__group_notify(struct gy_shard *shard, struct gy__future *input);
+/* The combinator ended before its inputs: those that have not are discarded, from a cell, so that
+ * combinators of combinators do not nest. */
+void gy__group_cancel(struct gy_shard *shard, struct gy__future *group);
+void gy__group_cancel_inputs(struct gy_shard *shard, struct gy_cell *cell);
 /* The combinator is gone: so are its inputs. */
 void gy__group_release(struct gy_shard *shard, struct gy__future *group);
 

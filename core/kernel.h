@@ -149,6 +149,7 @@ enum gy__future_pins {
     GY__PIN_ANSWER_DUE = 1,    /* the callee will answer once */
     GY__PIN_CONTINUES = 2,     /* a cell that runs the consumer is queued */
     GY__PIN_GROUP = 8,         /* input of a combinator that still stands */
+    GY__PIN_CANCELS = 16,      /* of a combinator: a cell that discards its inputs is queued */
     GY__PIN_DISCARD_WAITS = 4, /* listed at the mesh until the ring to the callee has room */
 };
 struct gy__future {
@@ -311,7 +312,7 @@ void gy__stash_continue(struct gy_shard *shard, struct gy_cell *cell);
 extern const struct gy_verb gy__verb_answer, gy__verb_answer_buf, gy__verb_continue, gy__verb_refused, gy__verb_stop,
     gy__verb_stop_now, gy__verb_spawn, gy__verb_discard, gy__verb_buf_home, gy__verb_unstash,
     gy__verb_stop_queued, gy__verb_monitor, gy__verb_demonitor, gy__verb_link, gy__verb_unlink,
-    gy__verb_exited, gy__verb_nothing, gy__verb_ask_end, gy__verb_name_low, gy__verb_name_high,
+    gy__verb_exited, gy__verb_nothing, gy__verb_ask_end, gy__verb_cancel_inputs, gy__verb_name_low, gy__verb_name_high,
     gy__verb_name_register, gy__verb_name_named, gy__verb_name_gone;
 /* A call to the runtime of a shard, which answers it. */
 gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uint64_t *words);

@@ -554,6 +554,66 @@ static void full_table_refuses_and_discards(void **state)
     shard->futures_free = shard->futures_free == 0 ? free_slots : shard->futures_free;
 }
 
+/* ---- found by test_graphs.c ---- */
+
+static void a_decision_reaches_inputs_of_inputs_at_once(void **state)
+{
+    gy_promise p[4];
+    gy_fut f[4];
+    struct seen seen;
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        f[i] = gy_pair(me(), &p[i]);
+    gy_fut inner = gy_any(&f[0], 1);
+    gy_fut middle[] = { gy_any(&inner, 1), f[1] };
+    gy_fut outer[] = { gy_all(middle, 2), f[2], f[3] };
+    watch(gy_settle(outer, 3), &seen);
+    resolve(p[2], 1);
+    reject(p[1], -EPROTO); /* decides all: the two below it are discarded */
+    settle();
+    assert_int_equal(seen.times, 0);
+    assert_int_equal(gy_discarded(p[0]), 1);
+    assert_int_equal(gy_discarded(p[3]), 0);
+    resolve(p[3], 1);
+    settle();
+    assert_int_equal(seen.times, 1);
+}
+
+static void on_pass(struct gy_actor *self, const struct gy_done *done, gy_promise out)
+{
+    (void)self;
+    (void)gy_resolve_raw(out, done->res, NULL, 0, NULL);
+}
+static void what_a_chain_waits_for_is_not_forgotten(void **state)
+{
+    gy_promise p;
+    struct seen seen;
+    (void)state;
+    gy_fut f = gy_pair(me(), &p);
+    watch(gy_chain_raw(me(), f, GY_WHEN_ANY, on_pass, 0), &seen);
+    gy_forget(f);
+    settle();
+    assert_int_equal(seen.times, 1);
+    assert_int_equal(seen.res, -ECANCELED);
+}
+
+static void errors_of_ended_inputs_count_in_their_order(void **state)
+{
+    gy_fut f[2];
+    struct seen seen;
+    (void)state;
+    f[0] = gy_any(NULL, 0); /* -EINVAL */
+    f[1] = gy__fut_refused(-EAGAIN);
+    watch(gy_any(f, 2), &seen);
+    settle();
+    assert_int_equal(seen.res, -EINVAL);
+    f[1] = gy_any(NULL, 0);
+    f[0] = gy__fut_refused(-EAGAIN);
+    watch(gy_any(f, 2), &seen);
+    settle();
+    assert_int_equal(seen.res, -EAGAIN);
+}
+
 #define TEST(F) cmocka_unit_test_setup_teardown(F, set_up, tear_down)
 int main(void)
 {
@@ -578,6 +638,9 @@ int main(void)
         TEST(discard_of_a_loop_reaches_what_it_waits_for),
         TEST(death_ends_whole_graphs),
         TEST(full_table_refuses_and_discards),
+        TEST(a_decision_reaches_inputs_of_inputs_at_once),
+        TEST(what_a_chain_waits_for_is_not_forgotten),
+        TEST(errors_of_ended_inputs_count_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
