@@ -65,7 +65,7 @@ static void write_stat(struct gy__http_text *text, const struct gy__stat *stat, 
     gy__http_text_f(text, "%s{shard=\"%u\"", stat->name, shard);
     if (stat->type != NULL) {
         gy__http_text_str(text, ",type=\"");
-        gy__http_text_quoted(text, stat->type);
+        gy__http_text_label(text, stat->type);
         gy__http_text_str(text, "\"");
     }
     if (stat->scale == 1)

@@ -74,6 +74,18 @@ void gy__http_text_quoted(struct gy__http_text *text, const char *string)
     }
 }
 
+void gy__http_text_label(struct gy__http_text *text, const char *string)
+{
+    for (; *string != '\0'; string++) {
+        if (*string == '"' || *string == '\\')
+            gy__http_text_str(text, "\\");
+        if (*string == '\n')
+            gy__http_text_str(text, "\\n");
+        else
+            gy__http_text_add(text, string, 1);
+    }
+}
+
 void gy__http_text_drop(struct gy__http_text *text)
 {
     gy_buf_release(text->buf);

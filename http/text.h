@@ -17,8 +17,10 @@ struct gy__http_text {
 void gy__http_text_add(struct gy__http_text *text, const char *bytes, size_t len);
 void gy__http_text_str(struct gy__http_text *text, const char *string);
 void gy__http_text_f(struct gy__http_text *text, const char *format, ...) GY_PRINTF(2, 3);
-/* Between quotes in JSON, or as the value of a label: `"`, `\` and control characters escaped. */
+/* Between quotes in JSON: `"`, `\` and control characters escaped. */
 void gy__http_text_quoted(struct gy__http_text *text, const char *string);
+/* Between quotes as the value of a metric's label: `"`, `\` and line ends escaped, nothing else. */
+void gy__http_text_label(struct gy__http_text *text, const char *string);
 void gy__http_text_drop(struct gy__http_text *text);
 
 #endif

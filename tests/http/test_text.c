@@ -32,6 +32,9 @@ static void test_parts(void **state)
     gy__http_text_f(&text, "-%d-", 5);
     gy__http_text_quoted(&text, "a\"b\\c\nd\x01\xc3\xa4");
     expect(&text, "ab-5-a\\\"b\\\\c\\nd\\u0001\xc3\xa4");
+    /* A label of a metric knows three escapes, and no others. */
+    gy__http_text_label(&text, "a\"b\\c\nd\x01\xc3\xa4");
+    expect(&text, "a\\\"b\\\\c\\nd\x01\xc3\xa4");
 }
 
 static void test_growth(void **state)
