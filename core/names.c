@@ -1,23 +1,25 @@
 /* core/names.c - names of actors: decided by one shard each, replicated on all.
  *
- * The table of names is cut into one part per shard. A shard decides about the names whose hash points
- * to it, and gives them places in its own part; every shard has the whole table, and a name
- * has the same place in all of them. So a replica never lacks room, and a full part is known
- * where it is decided.
+ * The table of names is cut into one part per shard. A shard decides about the names whose
+ * hash points to it, and gives them places in its own part; every shard has the whole table, and
+ * a name has the same place in all of them. So a replica never lacks room, and a full part is
+ * known where it is decided.
  *
- * The deciding shard reserves a place and tells the shard of the actor, which tells all others, the
- * deciding one included, that the name is there ("named"), and later that it is not ("gone"). Since one
- * shard says both, and the exits of its actors too, by one way, everybody hears them in this order; an
- * actor that died before its shard heard of its name is never named at all.
+ * The deciding shard reserves a place and tells the shard of the actor, which tells all
+ * others, the deciding one included, that the name is there ("named"), and later that it is not
+ * ("gone"). Since one shard says both, and the exits of its actors too, by one way, everybody
+ * hears them in this order; an actor that died before its shard heard of its name is never named
+ * at all.
  *
- * A place, or a name, is used again when the deciding shard has heard "gone"; others may not have, and then
- * hear from two shards about it in any order. So each use has a version, counted by the deciding
- * shard: of a place, or of two entries with one name, the higher version is right; what is gone is remembered
- * as the highest such version, and older news is passed over. Nothing that has ended comes back.
+ * A place, or a name, is used again when the deciding shard has heard "gone"; others may not
+ * have, and then hear from two shards about it in any order. So each use has a version, counted
+ * by the deciding shard: of a place, or of two entries with one name, the higher version is
+ * right; what is gone is remembered as the highest such version, and older news is passed over.
+ * Nothing that has ended comes back.
  *
- * News that finds no room in a ring waits as one bit per place and peer; what is said is
- * read from the table when there is room, so it is never out of date, and the order between
- * places does not matter. Exits queue behind it (core/mesh.c).
+ * News that finds no room in a ring waits as one bit per place and peer; what is said is read
+ * from the table when there is room, so it is never out of date, and the order between places
+ * does not matter. Exits queue behind it (core/mesh.c).
  *
  * Invariants: an entry is in the hash and, on the shard of its actor, in its actor's list,
  * exactly while its pid is not 0. gone <= version on the shard that decides. */

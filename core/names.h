@@ -5,7 +5,8 @@
 #include "core/kernel.h"
 #include "gyre/name.h"
 
-/* The most cells that news about one name takes: its text, 32 bytes each, and what is said about it. */
+/* The most cells that news about one name takes: its text, 32 bytes each, and what is said about
+ * it. */
 #define GY__NAME_CELLS 3
 
 int gy__names_open(struct gy_shard *shard);

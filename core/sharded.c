@@ -1,4 +1,4 @@
-/* core/sharded.c - a service of one actor per shard: calls to all shards, and a combinator over them.
+/* core/sharded.c - a service of one actor per shard: calls to all, and a combinator over them.
  *
  * While they start, the array of pids holds the futures of the spawns: both are one word. */
 #include "gyre/sharded.h"

@@ -1,14 +1,15 @@
 /* core/supervisor.c - supervision, built on what every actor has: monitors and an end.
  *
- * A supervisor stops its children by ending them in place (all are on its shard), in order, so that a
- * whole tree ends depth first and needs no room in any queue. Exits come later, by cells. Of each
- * child exactly one is awaited while `lives`; a child is started anew only when it has come.
+ * A supervisor stops its children by ending them in place (all are on its shard), in order, so
+ * that a whole tree ends depth first and needs no room in any queue. Exits come later, by cells.
+ * Of each child exactly one is awaited while `lives`; a child is started anew only when it has
+ * come.
  *
- * Usually all children live but for those that are not to be started again. While `from` is less
- * than their number a group restarts: everything from there on was stopped, or was found dead with
- * its exit still on the way. Exits of stopped children decide nothing; those of children
- * found dead decide only whether they start again with the group, since its restart is counted
- * already. With the last of these exits the group is started. */
+ * Usually all children live but for those that are not to be started again. While `from` is
+ * less than their number a group restarts: everything from there on was stopped, or was found
+ * dead with its exit still on the way. Exits of stopped children decide nothing; those of
+ * children found dead decide only whether they start again with the group, since its restart is
+ * counted already. With the last of these exits the group is started. */
 #include "core/kernel.h"
 
 #include "gyre/link.h"
@@ -51,7 +52,8 @@ static int child_start(struct supervisor *self, uint32_t i)
 {
     const struct gy_child_spec *spec = &self->args.children[i];
     struct child *child = &self->children[i];
-    int err = gy_spawn_monitored_raw(&self->actor, &child->pid, spec->type, spec->args, on_exited, i);
+    int err = gy_spawn_monitored_raw(&self->actor, &child->pid, spec->type, spec->args, on_exited,
+                                     i);
     if (err < 0) {
         gy_log("%s does not start: error %d", spec->id, -err);
         return err;
@@ -62,7 +64,8 @@ static int child_start(struct supervisor *self, uint32_t i)
     return 0;
 }
 
-/* End children from `from` on, newest first. One that is found dead tells by its exit what it was. */
+/* End children from `from` on, newest first. One that is found dead tells by its exit what it
+ * was. */
 static void children_stop(struct supervisor *self, uint32_t from)
 {
     struct gy_shard *shard = gy__self();

@@ -1,14 +1,14 @@
 /* gyre/sharded.h - one service spread over all shards: an actor of one type on each.
  *
- * struct my_actor { struct gy_actor actor; struct gy_sharded store; gy_pid pids[GY_SHARDS_MAX]; };
- *     self->store.pids = self->pids;
- *     gy_fut all = gy_spawn_all(&self->actor, &self->store, &store_type, &args);   ready: all run
- *     store_get((store_pid){ gy_sharded_of(&self->store, key) }, msg);             the one for a key
- *     gy_fut sum = gy_call_all(&self->store, &store_count_verb, words, self->futs);    and all of them:
- * then, in what runs when sum is ready, gy_value_raw(self->futs[i], &count, sizeof(count)) for each i,
- * to reduce what they answered.
+ *     self->store.pids = self->pids;           gy_pid pids[GY_SHARDS_MAX] of the actor
+ *     all = gy_spawn_all(&self->actor, &self->store, &store_type, &args);    ready: all run
+ *     store_get((store_pid){ gy_sharded_of(&self->store, key) }, msg);       the one for a key
+ *     sum = gy_call_all(&self->store, &store_count_verb, words, self->futs); and all of them:
+ * then, in what runs when sum is ready, gy_value_raw(self->futs[i], &count, sizeof(count)) for each
+ * i, to reduce what they answered.
  *
- * The handle is plain data: copy it to whom you like, with its array. Nothing here allocates. On shards only. */
+ * The handle is plain data: copy it to whom you like, with its array. Nothing here allocates. On
+ * shards only. */
 #ifndef GYRE_SHARDED_H
 #define GYRE_SHARDED_H
 
@@ -42,23 +42,26 @@ GY_INLINE gy_pid gy_sharded_of(const struct gy_sharded *service, uint64_t key)
     return service->pids[gy_hash_key(key) % service->count];
 }
 
-/* Start one on each shard, in parallel. service and its array: pinned until the future has ended; pids are to
- * be used then. self: the actor that runs. args: as gy_spawn_on_raw. Ready (0): all run. Otherwise those that
- * had started are stopped, all pids are {0}, and the error is the first's by shard. A call on each
- * shard: so many future slots, and three more. Neither discard nor forget it: what starts then runs unknown. */
+/* Start one on each shard, in parallel. service and its array: pinned until the future has
+ * ended; pids are to be used then. self: the actor that runs. args: as gy_spawn_on_raw. Ready
+ * (0): all run. Otherwise those that had started are stopped, all pids are {0}, and the error is
+ * the first's by shard. A call on each shard: so many future slots, and three more. Neither
+ * discard nor forget it: what starts then runs unknown. */
 GY_API GY_MUST_CHECK gy_fut gy_spawn_all(struct gy_actor *self, struct gy_sharded *service,
                                          const struct gy_actor_type *type, const void *args);
 
-/* Call all. futs: room for service->count; pinned until the returned future's consumer has run, which finds
- * the answers there by gy_value_raw. -> gy_all of them: the first failure ends it, and the others are discarded. */
+/* Call all. futs: room for service->count; pinned until the returned future's consumer has run,
+ * which finds the answers there by gy_value_raw. -> gy_all of them: the first failure ends it,
+ * and the others are discarded. */
 GY_API GY_MUST_CHECK gy_fut gy_call_all(const struct gy_sharded *service,
                                         const struct gy_verb *verb, const uint64_t *words,
                                         gy_fut *futs);
-/* Cast to all. -> 0; the first error: those before it, by shard, were sent, and later ones tried. */
+/* Cast to all. -> 0; the first error: those before it, by shard, were sent, and later ones
+ * tried. */
 GY_API GY_MUST_CHECK int gy_cast_all(const struct gy_sharded *service, const struct gy_verb *verb,
                                      const uint64_t *words);
-/* Stop all, in order with what was sent before. -> 0; the first error, with the others tried: -EAGAIN, or -ESRCH for one of this
- * shard that has ended. */
+/* Stop all, in order with what was sent before. -> 0; the first error, with the others tried:
+ * -EAGAIN, or -ESRCH for one of this shard that has ended. */
 GY_API GY_MUST_CHECK int gy_stop_all(const struct gy_sharded *service, int why);
 
 GY_END_DECLS

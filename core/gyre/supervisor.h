@@ -1,22 +1,23 @@
 /* gyre/supervisor.h - actors that start others again when these end.
  *
- * A supervisor is an actor: spawn it like any other, also as the child of another. It starts its
- * children in order, on its own shard, inside its start function; if one fails to start, those
- * before it are stopped, newest first, and its own start fails with that error. It monitors each
- * child, from before the child's first message.
+ * A supervisor is an actor: spawn it like any other, also as the child of another. It starts
+ * its children in order, on its own shard, inside its start function; if one fails to start,
+ * those before it are stopped, newest first, and its own start fails with that error. It
+ * monitors each child, from before the child's first message.
  *
- * When a child ends, its restart policy and the supervisor's strategy decide. Children that the
- * strategy stops with it end at once, newest first, with -ECANCELED, what they had not handled
- * dropped; when all of them have ended they are started again, in order, but for those
- * that are never to be restarted and those that had ended before and were not to be. A child that
- * fails to start again counts as one more restart. More than restarts_max restarts within within_ns
- * end the supervisor: it stops its children, newest first, and fails with -EOWNERDEAD, which its own
- * supervisor, if any, then deals with (escalation). Stopping it stops its children, newest first,
- * and theirs before them. It traps exits: a link with it takes the other along, never the supervisor.
+ * When a child ends, its restart policy and the supervisor's strategy decide. Children that
+ * the strategy stops with it end at once, newest first, with -ECANCELED, what they had not
+ * handled dropped; when all of them have ended they are started again, in order, but for those
+ * that are never to be restarted and those that had ended before and were not to be. A child
+ * that fails to start again counts as one more restart. More than restarts_max restarts within
+ * within_ns end the supervisor: it stops its children, newest first, and fails with -EOWNERDEAD,
+ * which its own supervisor, if any, then deals with (escalation). Stopping it stops its
+ * children, newest first, and theirs before them. It traps exits: a link with it takes the other
+ * along, never the supervisor.
  *
- * A restarted child has a new pid. Its stable address is a struct gy_child, kept up to date by the
- * supervisor: one load before a send, on the same shard. Calls that were waiting at the old one got
- * -EOWNERDEAD. */
+ * A restarted child has a new pid. Its stable address is a struct gy_child, kept up to date by
+ * the supervisor: one load before a send, on the same shard. Calls that were waiting at the old
+ * one got -EOWNERDEAD. */
 #ifndef GYRE_SUPERVISOR_H
 #define GYRE_SUPERVISOR_H
 
@@ -68,8 +69,9 @@ GY_INLINE GY_MUST_CHECK int gy_supervisor_spawn(gy_pid *out, const struct gy_sup
     return gy_spawn_raw(out, &gy_supervisor_type, args);
 }
 
-/* The tree below a supervisor of this shard, by gy_log, one line for each: supervisors with their
- * strategy and how many restarts count against the limit, children with id, type, state, restarts ever. */
+/* The tree below a supervisor of this shard, by gy_log, one line for each: supervisors with
+ * their strategy and how many restarts count against the limit, children with id, type, state,
+ * restarts ever. */
 GY_API void gy_supervisor_print(gy_pid supervisor);
 
 GY_END_DECLS
