@@ -33,6 +33,9 @@
 #endif
 _Noreturn void gy__panic(const char *file, int line, const char *condition);
 
+/* As gy_log(), for what keeps the program from working. */
+void gy__complain(const char *format, ...) GY_PRINTF(1, 2);
+
 #define GY__CONTAINER(ptr, type, member)                                                           \
     ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define SAID_WRONG 65536 /* in the place of a port: what was said is that it is no address */
 #define RETRY_NS (UINT64_C(10) * 1000 * 1000) /* after an accept that the system refused */
 
 /* ---- telling the owner of the drain ---- */
@@ -305,41 +306,6 @@ void gy__listener_drain(struct gy_shard *shard, struct gy__listener *listener)
 
 /* ---- the owner's functions ---- */
 
-/* Digits up to max, at most five of them; -> behind them, NULL if there are none. */
-static const char *number(const char *text, unsigned max)
-{
-    unsigned value = 0, digits = 0;
-
-    while (*text >= '0' && *text <= '9' && digits++ < 5)
-        value = value * 10 + (unsigned)(*text++ - '0');
-    return digits > 0 && digits <= 5 && value <= max ? text : NULL;
-}
-
-/* "1.2.3.4:80" or "[IPv6]:80"; what exactly an IPv6 address is, the driver knows. */
-static bool addr_valid(const char *addr)
-{
-    if (addr == NULL || strlen(addr) >= GY__LISTEN_ADDR_MAX)
-        return false;
-    if (*addr == '[') {
-        size_t len = strspn(addr + 1, "0123456789abcdefABCDEF:.");
-        if (len < 2 || addr[1 + len] != ']')
-            return false;
-        addr += len + 2;
-    } else {
-        for (unsigned i = 0; i < 4; i++) {
-            if (i > 0 && *addr++ != '.')
-                return false;
-            addr = number(addr, 255);
-            if (addr == NULL)
-                return false;
-        }
-    }
-    if (*addr++ != ':')
-        return false;
-    addr = number(addr, UINT16_MAX);
-    return addr != NULL && *addr == 0;
-}
-
 static void options_fill(struct gy_listen_options *out, const struct gy_listen_options *options)
 {
     const struct gy_listen_options defaults = GY_LISTEN_OPTIONS_INIT;
@@ -365,7 +331,13 @@ int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_strea
     struct gy__streams *streams = shard->streams;
     struct gy__listener *listener = streams->listeners;
 
-    if (!addr_valid(addr) || events == NULL || events->data == NULL || events->closed == NULL)
+    if (!gy__address_valid(addr)) {
+        const char *name = addr != NULL ? addr : "(null)";
+        if (say_first(shard->runtime, name, strlen(name), SAID_WRONG))
+            gy__complain("listen %s: " GY__ADDRESS_FORMS, name);
+        return -EINVAL;
+    }
+    if (events == NULL || events->data == NULL || events->closed == NULL)
         return -EINVAL;
     if (shard->phase >= GY__PHASE_DRAIN)
         return -ECANCELED;

@@ -20,20 +20,33 @@ __attribute__((weak)) _Noreturn void gy__shardless_panic(const char *text)
     __builtin_trap();
 }
 
-void gy_log(const char *format, ...)
+static void log_line(int level, const char *format, va_list args)
 {
     struct gy_shard *shard = gy__self();
     char line[LINE_MAX_BYTES];
     struct gy__text text;
-    va_list args;
     gy__text_init(&text, line, sizeof(line));
-    va_start(args, format);
     gy__text_vprintf(&text, format, args);
-    va_end(args);
     if (shard == NULL)
         gy__shardless_log(line, text.len);
     else
-        shard->driver->log(shard->ctx, 0, line, text.len);
+        shard->driver->log(shard->ctx, level, line, text.len);
+}
+
+void gy_log(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_line(0, format, args);
+    va_end(args);
+}
+
+void gy__complain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_line(2, format, args);
+    va_end(args);
 }
 
 static _Noreturn void end(const char *message)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/address.h"
 #include "core/cpuset.h"
 #include "core/parse.h"
 
@@ -39,6 +40,7 @@ static size_t field_size(const struct gy_option *option)
     case GY_OPTION_CPUS:
         return sizeof(struct gy_cpuset);
     case GY_OPTION_TEXT:
+    case GY_OPTION_ADDRESS:
         return sizeof(const char *);
     case GY_OPTION_COMMAND:
         break;
@@ -216,6 +218,17 @@ static int read_cpus(const struct gy_option *option, void *fields, const char *v
     return err < 0 ? -EINVAL : 0;
 }
 
+static int read_address(const struct gy_option *option, void *fields, const char *value,
+                        struct gy__text *why)
+{
+    if (!gy__address_valid(value)) {
+        gy__text_string(why, GY__ADDRESS_FORMS);
+        return -EINVAL;
+    }
+    set(option, fields, &value);
+    return 0;
+}
+
 int gy__option_read(const struct gy_option *option, void *fields, const char *value,
                     struct gy__text *why)
 {
@@ -242,6 +255,8 @@ int gy__option_read(const struct gy_option *option, void *fields, const char *va
     case GY_OPTION_TEXT:
         set(option, fields, &value);
         return 0;
+    case GY_OPTION_ADDRESS:
+        return read_address(option, fields, value, why);
     case GY_OPTION_COMMAND:
         break;
     }
@@ -291,6 +306,7 @@ void gy__option_write(const struct gy_option *option, const void *fields, struct
         write_cpus(option, fields, t);
         break;
     case GY_OPTION_TEXT:
+    case GY_OPTION_ADDRESS:
         write_text(option, fields, t);
         break;
     case GY_OPTION_COMMAND:

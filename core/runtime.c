@@ -5,6 +5,7 @@
 #include "core/ask.h"
 #include "core/foreign.h"
 #include "core/kernel.h"
+#include "core/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -124,13 +125,37 @@ void gy__runtime_set_wake(struct gy_runtime *runtime, void (*wake)(void *arg, un
     runtime->wake_arg = arg;
 }
 
+/* What a listener fails by, in words; core has no strerror. */
+static void cause_write(struct gy__text *text, int err)
+{
+    switch (-err) {
+    case EADDRINUSE:
+        gy__text_string(text, "Address already in use");
+        break;
+    case EADDRNOTAVAIL:
+        gy__text_string(text, "Cannot assign requested address: this machine does not have it");
+        break;
+    case EACCES:
+        gy__text_string(text, "Permission denied");
+        break;
+    default:
+        gy__text_printf(text, "error %d", -err);
+        break;
+    }
+}
+
 void gy__runtime_fail(struct gy_runtime *runtime, int err, const char *what, const char *subject)
 {
     int32_t none = 0;
     /* release: pairs with the acquire in gy__runtime_error(). The first failure is the one told. */
     if (atomic_compare_exchange_strong_explicit(&runtime->error, &none, err, memory_order_release,
-                                                memory_order_relaxed))
-        gy_log("%s %s: error %d", what, subject, -err);
+                                                memory_order_relaxed)) {
+        struct gy__text text;
+        char cause[64];
+        gy__text_init(&text, cause, sizeof(cause));
+        cause_write(&text, err);
+        gy__complain("%s %s: %s", what, subject, cause);
+    }
 }
 
 void gy__runtime_pending(struct gy_runtime *runtime, int add)

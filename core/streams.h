@@ -11,6 +11,7 @@
 #ifndef GYRE_CORE_STREAMS_H
 #define GYRE_CORE_STREAMS_H
 
+#include "core/address.h"
 #include "core/bufs.h"
 #include "core/kernel.h"
 #include "gyre/stream.h"
@@ -95,7 +96,6 @@ enum gy__listener_state {
     GY__LISTENER_CLOSED,   /* freed when its last stream has ended */
 };
 
-#define GY__LISTEN_ADDR_MAX 64
 struct gy__listener {
     struct gy_actor *owner;
     const struct gy_stream_events *events;
@@ -110,7 +110,7 @@ struct gy__listener {
     bool holds;    /* holds the drain until its socket has closed and its owner knows of it */
     bool told;     /* the owner's drain() has run */
     char
-        addr[GY__LISTEN_ADDR_MAX]; /* for the LISTEN operation, which outlives an owner that dies */
+        addr[GY__ADDRESS_TEXT_MAX]; /* for the LISTEN operation, which outlives an owner that dies */
 };
 
 #define GY__LISTENERS_MAX 64

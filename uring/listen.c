@@ -69,8 +69,6 @@ bool gy__listen_start(struct gy__uring *u, struct gy_op *op)
             return true;
         }
     }
-    if (fd < 0)
-        gy__uring_logf(u, 2, "listen %s: %s", op->u.listen.addr, strerror(-fd));
     if (fd >= 0)
         u->listeners[u->listeners_n++] = fd; /* the table has no more entries than this array */
     gy__uring_done(u, op, fd);

@@ -56,7 +56,8 @@ struct gy_listen_options {
  * all. The socket opens when all shards have started; a failure then ends gy_run with this error,
  * and the log names the address. addr, events, options: borrowed while the actor lives; NULL options
  * are the defaults.
- * -> 0; -EINVAL no such address form; -EAGAIN no listener slot left; -ECANCELED the runtime drains. */
+ * -> 0; -EINVAL no such address form (no names, no leading zeros), of which a line is logged;
+ * -EAGAIN no listener slot left; -ECANCELED the runtime drains. */
 GY_API GY_MUST_CHECK int gy_listen_raw(struct gy_actor *self, const char *addr,
                                        const struct gy_stream_events *events,
                                        const struct gy_listen_options *options);

@@ -72,7 +72,7 @@ struct gy_http_config {
 
 /* Serve HTTP on this shard. In boot. config: copied, but for the text of listen.
  * Also registers GET /metrics (Prometheus text) and GET /__processes__ (actors as JSON).
- * -> 0; -EINVAL a limit that makes no sense, or no such address form; -EAGAIN no memory. */
+ * -> 0; -EINVAL a limit that makes no sense, or no such address form, of which a line is logged; -EAGAIN no memory. */
 GY_API GY_MUST_CHECK int gy_http_listen(const struct gy_http_config *config);
 
 /* The port that this shard listens on, for an address with port 0: 0 until the listener is open, which

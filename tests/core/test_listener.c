@@ -83,6 +83,7 @@ static void addresses(void **state)
                                       "256.1.1.1:1",
                                       "localhost:80",
                                       "1.2.3.4:000080",
+                                      "1.2.3.4:080",
                                       "[::1%eth0]:1"};
     char huge[100];
 
@@ -92,6 +93,12 @@ static void addresses(void **state)
         assert_int_equal(listen_at(good[i]), 0);
         complete(GY_OP_LISTEN, 10, false);
     }
+    assert_int_equal(listen_at("localhost:80"), -EINVAL);
+    assert_int_equal(listen_at("localhost:80"), -EINVAL); /* as another shard would */
+    const char *said = strstr(
+        fx.fake.log, "listen localhost:80: not an address; allowed are 127.0.0.1:8080, [::1]:80\n");
+    assert_non_null(said);
+    assert_null(strstr(said + 1, "listen localhost"));
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(listen_at(bad[i]), -EINVAL);
     assert_int_equal(listen_at(NULL), -EINVAL);
@@ -124,7 +131,7 @@ static void failure_to_listen_is_the_start_s(void **state)
     complete(GY_OP_LISTEN, -EADDRINUSE, false);
     assert_int_equal(pending(), 0);
     assert_int_equal(gy__runtime_error(fx.fake.runtime), -EADDRINUSE);
-    assert_true(fake_logged(&fx.fake, "listen 127.0.0.1:0"));
+    assert_true(fake_logged(&fx.fake, "listen 127.0.0.1:0: Address already in use\n"));
     assert_int_equal(fx.fake.shard[0].op_count, 0); /* nothing to close */
     assert_int_equal(listener()->state, GY__LISTENER_FREE);
 }

@@ -40,6 +40,8 @@ static const struct gy_option
     cpus_option = {"cpus", "T_CPUS", GY_OPTION_CPUS, .offset = offsetof(struct fields, cpus),
                    .zero = "all"},
     text_option = {"text", "T_TEXT", GY_OPTION_TEXT, .offset = offsetof(struct fields, text)},
+    address_option = {"address", "T_ADDRESS", GY_OPTION_ADDRESS,
+                      .offset = offsetof(struct fields, text)},
     command_option = {"command", NULL, GY_OPTION_COMMAND, .command = GY_COMMAND_OWN};
 
 static void reads_what_it_writes(void **state)
@@ -69,6 +71,8 @@ static void reads_what_it_writes(void **state)
         {&cpus_option, "all", "all"},
         {&text_option, "any thing", "any thing"},
         {&text_option, "", ""},
+        {&address_option, "127.0.0.1:8080", "127.0.0.1:8080"},
+        {&address_option, "[::1]:0", "[::1]:0"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -114,6 +118,9 @@ static void says_what_is_allowed(void **state)
         {&time_option, "11s", "allowed is 1us to 10s"},
         {&cpus_option, "a", "not a list of CPUs; write it like 0-3,8 or 0-14:2"},
         {&cpus_option, "1024", "CPU numbers end at 1023"},
+        {&address_option, "", "the value is empty"},
+        {&address_option, "localhost:1", "not an address; allowed are 127.0.0.1:8080, [::1]:80"},
+        {&address_option, "127.0.0.1:080", "not an address; allowed are 127.0.0.1:8080, [::1]:80"},
         {&command_option, "x", "takes no value"},
     };
     (void)state;

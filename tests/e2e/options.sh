@@ -51,14 +51,15 @@ has "a CPU that is not allowed is named" "$outside" "$stderr"
 has "a CPU that is not allowed: the allowed ones are listed" \
     "$(awk '/^Cpus_allowed_list/ { print $2 }' /proc/self/status)" "$stderr"
 
-for listen in nowhere 127.0.0.1 127.0.0.1: 127.0.0.1:99999 127.0.0.1:80x localhost:8080 1.2.3:80 '[::g]:80' ::1:80; do
+for listen in nowhere 127.0.0.1 127.0.0.1: 127.0.0.1:99999 127.0.0.1:80x 127.0.0.1:080 localhost:8080 1.2.3:80 '[::g]:80' ::1:80; do
     run "--listen=$listen"
     equal "--listen=$listen: status" 2 "$status"
     equal "--listen=$listen: lines" 1 "$(lines "$stderr")"
-    has "--listen=$listen" "--listen=$listen" "$stderr"
+    has "--listen=$listen" "--listen=$listen: not an address; allowed are 127.0.0.1:8080, [::1]:80" "$stderr"
 done
-run --listen=192.0.2.1:8080 # an address for documentation, nobody's
+run --listen=192.0.2.1:8080 --shards=2 --overprovisioned # an address for documentation, nobody's
 equal "somebody else's address: status" 1 "$status"
+equal "somebody else's address: lines" 1 "$(lines "$stderr")"
 has "somebody else's address" "192.0.2.1:8080" "$stderr"
 has "somebody else's address" "Cannot assign requested address" "$stderr"
 run some-argument

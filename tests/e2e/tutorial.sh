@@ -5,7 +5,7 @@ set -euo pipefail
 command -v curl >/dev/null || { echo "skipped: no curl"; exit 77; }
 
 log=$(mktemp)
-"$GYRE_BIN/gyre-tutorial" --shards=2 --overprovisioned 127.0.0.1:0 2>"$log" &
+"$GYRE_BIN/gyre-tutorial" --shards=2 --overprovisioned --listen=127.0.0.1:0 2>"$log" &
 pid=$!
 trap 'kill -KILL $pid 2>/dev/null || true; rm -f "$log"' EXIT
 port=

@@ -69,7 +69,7 @@ struct program {
 
 static const struct gy_option options[] = {
     {.name = "listen",
-     .kind = GY_OPTION_TEXT,
+     .kind = GY_OPTION_ADDRESS,
      .offset = offsetof(struct program, listen),
      .value = "ADDR:PORT",
      .help = "where to accept connections",

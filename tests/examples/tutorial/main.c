@@ -16,16 +16,21 @@ static int boot(unsigned shard, void *arg)
     return err;
 }
 
+static const struct gy_option options[] = {
+    { "listen", "HITS_LISTEN", GY_OPTION_ADDRESS, .offset = offsetof(struct hits_table, listen),
+      .value = "ADDR:PORT", .help = "port 0: any free" },
+};
+
 int main(int argc, char **argv)
 {
     static struct hits_table all = { .listen = "127.0.0.1:8080" };
-    static const struct gy_program program = { .about = "Counts hits on every core.", .arguments = "[ADDRESS:PORT]" };
+    static const struct gy_program program = {
+        .about = "Counts hits on every core.", .options = options, .options_n = 1, .fields = &all
+    };
     struct gy_config config;
     gy_config_init(&config);
     config.handle_signals = true;
     int err = gy_args(&config, &program, &argc, argv);
-    if (argc > 1) /* what is left is the program's: gyre-tutorial 127.0.0.1:9000 */
-        all.listen = argv[1];
     if (err == 0)
         err = gy_run(&config, boot, &all);
     return gy_exit_status(err);

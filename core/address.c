@@ -1,0 +1,86 @@
+/* Addresses to listen at (see address.h), read without libc, so that a command line, a listener and
+ * the simulator agree about what one is, and a slip is told before anything starts. */
+#include "core/address.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define GROUPS 8 /* of 16 bits in an IPv6 address */
+
+/* A decimal number up to max without leading zeros. -> behind it, or NULL. */
+static const char *number(const char *text, unsigned max)
+{
+    unsigned value = 0, digits = 0;
+    for (; text[digits] >= '0' && text[digits] <= '9'; digits++) {
+        value = value * 10 + (unsigned)(text[digits] - '0');
+        if (value > max || (digits == 1 && *text == '0'))
+            return NULL;
+    }
+    return digits > 0 ? text + digits : NULL;
+}
+
+/* -> behind "1.2.3.4", or NULL. */
+static const char *ipv4(const char *text)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        if (i > 0 && *text++ != '.')
+            return NULL;
+        text = number(text, 255);
+        if (text == NULL)
+            return NULL;
+    }
+    return text;
+}
+
+/* -> the groups that stand at *text, which is advanced behind them: hexadecimal ones between single
+ * colons, if they end the address the last two perhaps as IPv4; -1: none that is right. */
+static int groups(const char **text)
+{
+    int count = 0;
+    for (;;) {
+        const char *tail = ipv4(*text);
+        size_t digits = strspn(*text, "0123456789abcdefABCDEF");
+        if (tail != NULL) {
+            *text = tail;
+            return *tail == ':' ? -1 : count + 2;
+        }
+        if (digits < 1 || digits > 4)
+            return -1;
+        *text += digits;
+        count++;
+        if (**text != ':' || (*text)[1] == ':')
+            return count;
+        (*text)++;
+    }
+}
+
+/* -> behind the address, or NULL. */
+static const char *ipv6(const char *text)
+{
+    int before = 0, behind = 0;
+    if (strncmp(text, "::", 2) != 0)
+        before = groups(&text);
+    if (before < 0 || strncmp(text, "::", 2) != 0)
+        return before == GROUPS ? text : NULL;
+    text += 2;
+    if (*text != ']')
+        behind = groups(&text);
+    return behind >= 0 && before + behind < GROUPS ? text : NULL;
+}
+
+bool gy__address_valid(const char *text)
+{
+    if (text == NULL || strlen(text) >= GY__ADDRESS_TEXT_MAX)
+        return false;
+    if (*text == '[') {
+        text = ipv6(text + 1);
+        if (text == NULL || *text++ != ']')
+            return false;
+    } else {
+        text = ipv4(text);
+    }
+    if (text == NULL || *text++ != ':')
+        return false;
+    text = number(text, 65535);
+    return text != NULL && *text == '\0';
+}
