@@ -112,15 +112,17 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
         gy__stats_of(actor)->type->stop(actor, why);
         shard->context = outer;
     }
-    gy__timers_actor_died(shard, actor);
     /* Before anybody can learn of its end, by an answer or an exit. */
     gy__names_actor_died(shard, actor);
     /* Releasing what it held may run code of others: not in its name. */
     struct gy__context saved = shard->context;
     shard->context = (struct gy__context){ &shard->nobody, 0 };
     gy__stash_drop(shard, actor);
+    gy__waits_actor_died(shard, actor);
     gy__kept_actor_died(shard, actor);
     gy__futures_actor_died(shard, actor);
+    /* After its lines, which may arm timers when somebody leaves them. */
+    gy__timers_actor_died(shard, actor);
     shard->context = saved;
     gy__streams_actor_died(shard, actor);
     /* Last, so that the exit comes after all that its end made others see. */

@@ -120,6 +120,8 @@ void gy__group_release(struct gy_shard *shard, struct gy__future *group)
         }
         if (input->state == GY__FUTURE_PENDING)
             gy__future_tell(shard, input);
+        input->taken = group->taken && group->res >= 0 &&
+                       (group->callee != GY__FUTURE_ANY || index_of(input) == (uint32_t)group->res);
         gy__future_gone_later(shard, input);
     }
 }

@@ -1,9 +1,10 @@
 /* core/delay.c - casts later.
  *
- * A delay is a future slot that nobody waits for: it holds the message, the shard's wheel its time. When that
- * has come a cell takes its place in the local queue, and the message leaves the slot only when that cell
- * runs; until then the delay can be cancelled. So the place in the order of messages is the one of the time due,
- * and no cast can fail for want of room. To another shard it is a plain cast when the time has come. */
+ * A delay is a future slot that nobody waits for: it holds the message, the shard's wheel its time.
+ * When that has come a cell takes its place in the local queue, and the message leaves the slot
+ * only when that cell runs; until then the delay can be cancelled. So the place in the order of
+ * messages is the one of the time due, and no cast can fail for want of room. To another shard it
+ * is a plain cast when the time has come. */
 #include "core/future.h"
 
 #include "gyre/timer.h"
@@ -66,7 +67,7 @@ void gy__delay_continue(struct gy_shard *shard, struct gy__future *future)
 int gy_delay_words(gy_delay *out, gy_pid to, const struct gy_verb *verb, uint64_t after_ns,
                    uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     if (verb->flags & (GY_VERB_CALL | GY_VERB_BUF | GY_VERB_CONTROL))
         return -EINVAL;
     struct gy__future *future = gy__future_take(shard, shard->context.actor, GY__FUTURE_DELAY);
@@ -92,7 +93,7 @@ int gy_delay_words(gy_delay *out, gy_pid to, const struct gy_verb *verb, uint64_
 
 bool gy_delay_cancel(gy_delay delay)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     struct gy__future *future = gy__future_find(shard, (gy_fut){ delay.bits });
     if (future == NULL || future->callee != GY__FUTURE_DELAY)
         return false;

@@ -85,6 +85,8 @@ void gy__future_untake(struct gy_shard *shard, struct gy__future *future)
 static void let_go(struct gy_shard *shard, struct gy__future *future, bool later)
 {
     struct gy_buf *buf = future->has_buf ? future->value.with.buf : NULL;
+    if (future->callee == GY__FUTURE_WAIT)
+        gy__wait_left(shard, future);
     if (future->timed)
         gy__timer_cancel(&shard->wheel, &future->timer);
     future->timed = false;
@@ -117,15 +119,18 @@ void gy__future_tell(struct gy_shard *shard, struct gy__future *future)
     if (gy__future_is_chain(future) && !(future->pins & GY__PIN_ANSWER_DUE)) {
         uint64_t input = future->value.chain.input;
         if (input != 0 && future->callee != GY__FUTURE_SHIELD)
-            gy__future_discard_up(shard, input);
+            gy__future_discard_up(shard, input, true);
         return;
     }
     if (gy__future_is_group(future)) {
         gy__group_cancel(shard, future);
         return;
     }
-    if (!(future->pins & GY__PIN_ANSWER_DUE))
+    if (!(future->pins & GY__PIN_ANSWER_DUE)) {
+        if (future->callee == GY__FUTURE_WAIT)
+            gy__wait_left(shard, future);
         return;
+    }
     if (future->callee == GY__FUTURE_WORK) {
         gy__work_discard(shard, future);
         return;
@@ -179,6 +184,11 @@ static void consume(struct gy_shard *shard, struct gy__future *future, int res, 
         gy__timer_cancel(&shard->wheel, &future->timer);
     future->timed = false;
     future->has_buf = false;
+    if (__builtin_expect(future->callee < GY__FUTURE_KINDS, 0)) {
+        future->taken = true;
+        if (future->callee == GY__FUTURE_WAIT)
+            gy__wait_taken(shard, future);
+    }
     uint32_t slot = slot_of(shard, future);
     uint64_t generation = future->generation;
     struct gy__context saved = gy__actor_enter(shard, owner);
@@ -371,13 +381,17 @@ int gy_then_raw(struct gy_actor *self, gy_fut fut,
 
 /* Discard a future and, while it is a chain, what it waits for: a loop, because a chain of chains may be
  * long. */
-void gy__future_discard_up(struct gy_shard *shard, uint64_t bits)
+void gy__future_discard_up(struct gy_shard *shard, uint64_t bits, bool of_chain)
 {
     while (bits != 0) {
         struct gy__future *future = gy__future_find(shard, (gy_fut){ bits });
-        if (future == NULL || (future->state == GY__FUTURE_DONE && future->run != NULL))
+        if (future == NULL)
+            return;
+        /* What has ended keeps its outcome for its consumer, unless that is a chain that is no more. */
+        if (future->state == GY__FUTURE_DONE && future->run != NULL && !of_chain)
             return;
         bits = 0;
+        of_chain = true;
         if (future->state == GY__FUTURE_PENDING && gy__future_is_chain(future) &&
             !(future->pins & GY__PIN_ANSWER_DUE)) {
             if (future->callee != GY__FUTURE_SHIELD)
@@ -396,7 +410,7 @@ void gy__future_discard_up(struct gy_shard *shard, uint64_t bits)
 
 void gy_discard(gy_fut fut)
 {
-    gy__future_discard_up(gy__here(__func__), fut.bits);
+    gy__future_discard_up(gy__here(__func__), fut.bits, false);
 }
 
 void gy_forget(gy_fut fut)

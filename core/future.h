@@ -11,6 +11,7 @@ enum gy__future_kind {
     GY__FUTURE_PAIR,  /* its own actor answers */
     GY__FUTURE_DELAY, /* no future: a cast later (core/delay.c) */
     GY__FUTURE_WORK,  /* an operation of the driver answers (core/work.c) */
+    GY__FUTURE_WAIT,  /* in a line (core/wait.c) */
     GY__FUTURE_ALL,
     GY__FUTURE_ANY,
     GY__FUTURE_SETTLE,
@@ -42,13 +43,21 @@ void gy__future_tell(struct gy_shard *shard, struct gy__future *future);
  * combinators of combinators do not nest. */
 void gy__future_gone(struct gy_shard *shard, struct gy__future *future);
 void gy__future_gone_later(struct gy_shard *shard, struct gy__future *future);
-void gy__future_discard_up(struct gy_shard *shard, uint64_t bits);
+/* of_chain: it is what a chain waited for, whose consumer need not run any more. */
+void gy__future_discard_up(struct gy_shard *shard, uint64_t bits, bool of_chain);
 void gy__future_try_free(struct gy_shard *shard, struct gy__future *future);
 
 /* ---- core/delay.c ---- */
 
 /* The cell of a delay that was due has come. */
 void gy__delay_continue(struct gy_shard *shard, struct gy__future *future);
+
+/* ---- core/wait.c ---- */
+
+/* Its consumer runs: what it was given is its own. */
+void gy__wait_taken(struct gy_shard *shard, struct gy__future *future);
+/* It ends before it was woken, or before its consumer has run. */
+void gy__wait_left(struct gy_shard *shard, struct gy__future *future);
 
 /* ---- core/combine.c ---- */
 

@@ -49,6 +49,7 @@ static inline void gy__count(gy__counter *counter, uint64_t add)
 }
 
 struct gy__foreign; /* core/foreign.h */
+struct gy_waits;    /* gyre/wait.h */
 struct gy__streams; /* core/streams.h */
 struct gy__bufs;    /* core/bufs.h */
 struct gy__work;    /* core/work.h */
@@ -159,8 +160,9 @@ struct gy__future {
     uint64_t generation;   /* 34 bits, never 0 */
     uint32_t owner;        /* slot of the actor that called */
     uint8_t state;
-    uint8_t when : 4;      /* of a chain: enum gy_chain_when */
+    uint8_t when : 4;      /* of a chain: enum gy_chain_when; of one that waits: in which list */
     bool timed : 1;        /* the timer's fields are in use */
+    bool taken : 1;        /* of a combinator and its inputs: the outcome was seen */
     bool has_buf;          /* value.with.buf is owned */
     uint8_t pins;          /* what else points to the slot: it is reused only when nothing does */
     void (*run)(struct gy_actor *self, const struct gy_done *done); /* the consumer, or NULL */
@@ -172,6 +174,12 @@ struct gy__future {
     union {
         uint64_t word[GY_MSG_INLINE / 8];
         uint64_t next_discard; /* of those that wait: they have no value */
+        struct {
+            uint64_t b; /* then the word that it is given */
+            struct gy_waits *line; /* NULL: in none any more */
+            uint32_t next, prev;
+            uint64_t a;
+        } wait;
         struct {
             uint32_t first, missing; /* inputs; how many of them have not ended */
             int32_t error;           /* the first one's */
@@ -356,6 +364,8 @@ void gy__kept_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 
 /* ---- core/timer.c ---- */
 void gy__timers_actor_died(struct gy_shard *shard, struct gy_actor *actor);
+/* ---- core/wait.c ---- */
+void gy__waits_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 
 /* ---- core/room.c ---- */
 void gy__room_scan(struct gy_shard *shard);
@@ -402,6 +412,7 @@ static inline struct gy__future *gy__future_take_free(struct gy_shard *shard,
     future->owner = (uint32_t)(owner->pid.bits >> 32) & 0x3FFFFF;
     future->state = GY__FUTURE_PENDING;
     future->timed = false;
+    future->taken = false;
     future->pins = GY__PIN_ANSWER_DUE;
     future->has_buf = false;
     future->run = NULL;

@@ -1,8 +1,8 @@
 /* core/timer.c - timers of actors.
  *
- * The memory is the actor's; the shard's wheel links it while it is armed, and so does a list of its actor, through
- * which the actor's end cancels all of them. Invariant: a timer is in the wheel exactly while it is in
- * that list, so nothing that fires can belong to an actor that has ended. */
+ * The memory is the actor's; the shard's wheel links it while it is armed, and so does a list of
+ * its actor, through which the actor's end cancels all of them. Invariant: a timer is in the wheel
+ * exactly while it is in that list, so nothing that fires can belong to an actor that has ended. */
 #include "core/kernel.h"
 
 #include "gyre/timer.h"
@@ -71,12 +71,12 @@ void gy_timer_arm_raw(struct gy_actor *self, struct gy_timer *timer,
                       void (*run)(struct gy_actor *self, struct gy_timer *timer), uint64_t after_ns)
 {
     timer->gy__run = run;
-    arm(gy__self(), self, timer, on_timer, after_ns);
+    arm(gy__here(__func__), self, timer, on_timer, after_ns);
 }
 
 bool gy_timer_cancel(struct gy_timer *timer)
 {
-    struct gy_shard *shard = gy__self();
+    struct gy_shard *shard = gy__here(__func__);
     if (!gy__timer_armed(&timer->gy__timer))
         return false;
     disown(shard, timer);
@@ -113,7 +113,7 @@ int gy_periodic_start_raw(struct gy_actor *self, struct gy_periodic *periodic,
         return -EINVAL;
     periodic->period_ns = period_ns;
     periodic->gy__run = run;
-    arm(gy__self(), self, &periodic->timer, on_periodic, first_ns);
+    arm(gy__here(__func__), self, &periodic->timer, on_periodic, first_ns);
     return 0;
 }
 

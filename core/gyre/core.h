@@ -55,6 +55,7 @@ struct gy_actor {
     void *gy__stash;      /* cells that wait while it holds */
     void *gy__streams;    /* first of the streams it owns */
     void *gy__timers;     /* first of its armed timers */
+    void *gy__waits;      /* first of the lines it owns in which others wait */
     uint64_t gy__mark;    /* where the local queue must be read to before its credit begins anew */
     int32_t gy__credit;   /* what it may still send on its shard before that */
     uint32_t gy__futures; /* first of the future slots it owns */

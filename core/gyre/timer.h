@@ -13,15 +13,15 @@
  *
  * A timer is memory of its actor, zeroed before its first use and pinned while armed; there may be
  * millions. It belongs to the actor that armed it: only that actor may cancel it, and its end does.
- * Its function runs on that actor, outside any handler, once per arming; also while the actor holds. It may
- * arm the timer again, or end the actor.
+ * Its function runs on that actor, outside any handler, once per arming; also while the actor
+ * holds. It may arm the timer again, or end the actor.
  *
- * When: times are relative to gy_now(). Never early; late by at most 2^14 ns (16.4 us) beside the turn
- * that is going on. Timers that are due at different ticks fire in that order. Armed timers do not keep
- * a draining runtime.
+ * When: times are relative to gy_now(). Never early; late by at most 2^14 ns (16.4 us) beside the
+ * turn that is going on. Timers that are due at different ticks fire in that order. Armed timers do
+ * not keep a draining runtime.
  *
- * Cancelling cannot be lost: what it says will not happen does not. Everything here is for code on the
- * shard of the actor, and costs O(1). Nothing allocates. */
+ * Cancelling cannot be lost: what it says will not happen does not. Everything here is for code on
+ * the shard of the actor, and costs O(1). Nothing allocates. */
 #ifndef GYRE_TIMER_H
 #define GYRE_TIMER_H
 
@@ -44,7 +44,8 @@ struct gy_timer {
     void (*gy__run)(struct gy_actor *self, struct gy_timer *timer);
 };
 
-/* Fires at a fixed rate: the nth time at start + n * period, whatever the lateness of those before. */
+/* Fires at a fixed rate: the nth time at start + n * period, whatever the lateness of those before.
+ * */
 struct gy_periodic {
     struct gy_timer timer;
     uint64_t period_ns;
@@ -66,8 +67,9 @@ GY_INLINE bool gy_timer_armed(const struct gy_timer *timer)
 
 /* ---- at a fixed rate ---- */
 
-/* Run first_ns from now, then every period_ns. Where a time is so late that the next ones have passed as
- * well, these are left out and counted: missed. -> 0; -EINVAL period_ns is 0, nothing changes. */
+/* Run first_ns from now, then every period_ns. Where a time is so late that the next ones have
+ * passed as well, these are left out and counted: missed. -> 0; -EINVAL period_ns is 0, nothing
+ * changes. */
 GY_API GY_MUST_CHECK int
 gy_periodic_start_raw(struct gy_actor *self, struct gy_periodic *periodic,
                       void (*run)(struct gy_actor *self, struct gy_periodic *periodic,
@@ -83,22 +85,23 @@ typedef struct gy_delay {
     uint64_t bits;
 } gy_delay;
 
-/* Cast to `to` in after_ns; see A_V_later() of gyre/typed.h for the typed form. It takes its place in the order of
- * messages when its time comes. It belongs to the actor that asks, whose end cancels it. A target on this
- * shard always gets it (unless it holds and its stash is full: counted as dropped); to another
- * shard it is tried again every ms while there is no room. out: may be NULL.
+/* Cast to `to` in after_ns; see A_V_later() of gyre/typed.h for the typed form. It takes its place
+ * in the order of messages when its time comes. It belongs to the actor that asks, whose end
+ * cancels it. A target on this shard always gets it (unless it holds and its stash is full: counted
+ * as dropped); to another shard it is tried again every ms while there is no room. out: may be
+ * NULL.
  * -> 0; -EAGAIN no future slot; -EINVAL the verb is a call or carries a buffer. */
 GY_API GY_MUST_CHECK int gy_delay_words(gy_delay *out, gy_pid to, const struct gy_verb *verb,
                                         uint64_t after_ns, uint64_t w0, uint64_t w1, uint64_t w2,
                                         uint64_t w3);
-/* -> true: its handler will not run. false: it has run, or the cast is on its way already, to another shard or in
- * the stash of an actor that holds; or there is no such delay. */
+/* -> true: its handler will not run. false: it has run, or the cast is on its way already, to
+ * another shard or in the stash of an actor that holds; or there is no such delay. */
 GY_API bool gy_delay_cancel(gy_delay delay);
 
 GY_END_DECLS
 
-/* In the actor's .c: GY_TIMER(C, F) declares static void F(struct C *self, struct gy_timer *timer), for
- * gy_timer_arm(self, timer, F, after_ns). GY_PERIODIC likewise. */
+/* In the actor's .c: GY_TIMER(C, F) declares static void F(struct C *self, struct gy_timer *timer),
+ * for gy_timer_arm(self, timer, F, after_ns). GY_PERIODIC likewise. */
 #define GY_TIMER(C, F)                                                                             \
     static void F(struct C *self, struct gy_timer *timer);                                         \
     static void F##_fired(struct gy_actor *self, struct gy_timer *timer)                           \

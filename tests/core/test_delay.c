@@ -1,4 +1,5 @@
-/* Casts later: in order, once, cancelled, to holding and to full actors, on this shard and to another. */
+/* Casts later: in order, once, cancelled, to holding and to full actors, on this shard and to
+ * another. */
 #include "fake_driver.h"
 #include "counter.h"
 

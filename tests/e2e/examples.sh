@@ -42,6 +42,10 @@ run 0 'shard 0 counted 50000|shard 1 counted 50000' gyre-sharded $two
 run 0 'mean 499' gyre-embed --shards=1
 run 0 'mean 499' gyre-embed $two
 
+for shards in --shards=1 "$two"; do
+    run 0 'a customer heard of 12 orders|closed: 12 orders' gyre-primitives $shards
+done
+
 # gyre-echo: what is sent comes back, on a free port that its log names; SIGTERM ends it with status 0.
 log=$(mktemp)
 "$GYRE_BIN/gyre-echo" --listen=127.0.0.1:0 $two 2>"$log" &
