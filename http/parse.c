@@ -21,12 +21,37 @@
 #define HEAD_BUF_MIN 1024        /* of a cut head */
 #define FRAMING_MAX (16u << 10)  /* of a chunked body: extensions, trailers, zeros */
 #define BLANK_MAX 8
+#define SIZE_DIGITS_MAX 16 /* of a chunk */
 
 static int refuse(struct gy__http_parser *parser, int status, const char *why)
 {
     parser->status = (uint16_t)status;
     parser->why = why;
     return -1;
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+/* llhttp takes any number of zeros before a chunk's size, where others see an overflow. Look at the
+ * size, if one is due, before llhttp does. */
+static bool size_fits(struct gy__http_parser *parser, const char *at, const char *end)
+{
+    while (parser->in_size && at < end) {
+        if (!is_hex(*at++))
+            parser->in_size = 0;
+        else if (++parser->size_digits > SIZE_DIGITS_MAX)
+            return refuse(parser, 400, "A chunk's size has too many digits") == 0;
+    }
+    return true;
+}
+
+static void size_comes(struct gy__http_parser *parser)
+{
+    parser->in_size = 1;
+    parser->size_digits = 0;
 }
 
 /* ---- head -------------------------------------------------------------------------------- */
@@ -144,6 +169,9 @@ static int on_headers_complete(llhttp_t *ll)
     if (ll->flags & F_CHUNKED) {
         parser->body_total = UINT64_MAX;
         slot->flags |= GY__SLOT_BODY;
+        size_comes(parser);
+        if (!size_fits(parser, parser->head_end, parser->end))
+            return -1;
     } else {
         parser->body_total = ll->content_length;
         if (ll->content_length > parser->config->body_max)
@@ -214,6 +242,17 @@ static int on_chunk_header(llhttp_t *ll)
     return 0;
 }
 
+/* Pause where the next size begins; llhttp tells the end of the trailer as a chunk's too. */
+static int on_chunk_complete(llhttp_t *ll)
+{
+    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+
+    if (ll->flags & F_TRAILING)
+        return 0;
+    size_comes(parser);
+    return HPE_PAUSED;
+}
+
 static int on_message_complete(llhttp_t *ll)
 {
     (void)ll;
@@ -229,6 +268,7 @@ static const llhttp_settings_t settings = {
     .on_headers_complete = on_headers_complete,
     .on_chunk_header = on_chunk_header,
     .on_body = on_body,
+    .on_chunk_complete = on_chunk_complete,
     .on_message_complete = on_message_complete,
 };
 
@@ -265,6 +305,7 @@ void gy__http_parser_begin(struct gy__http_parser *parser, struct gy__http_slot 
     parser->in_name = 0;
     parser->blank = 0;
     parser->framing = 0;
+    parser->in_size = 0;
     parser->body_total = 0;
     slot->start = NULL;
 }
@@ -386,7 +427,8 @@ static bool execute(struct gy__http_parser *parser, const char *at, const char *
         parser->end = (const char *)slot->bytes->data + slot->bytes->len;
         *from = parser->end - added;
     } else if (slot->bytes == NULL) {
-        slot->start = at;
+        if (parser->phase == GY__HTTP_HEAD)
+            slot->start = at;
         slot->stop = end;
     }
     *err = llhttp_execute(&parser->ll, *from, (size_t)(parser->end - *from));
@@ -405,6 +447,8 @@ enum gy__http_parsed gy__http_parser_feed(struct gy__http_parser *parser, const 
         const char *from, *read;
         llhttp_errno_t err;
 
+        if (!size_fits(parser, *at, end))
+            return GY__HTTP_REFUSED;
         if (!execute(parser, *at, end, &from, &read, &err)) {
             refuse(parser, 503, "No memory is left");
             return GY__HTTP_REFUSED;
@@ -419,7 +463,9 @@ enum gy__http_parsed gy__http_parser_feed(struct gy__http_parser *parser, const 
                                (slot->req.body.len - body_before);
         if (!within_limits(parser))
             return GY__HTTP_REFUSED;
-        if (err == HPE_PAUSED) {
+        if (err == HPE_PAUSED && parser->in_size) {
+            llhttp_resume(&parser->ll); /* between two chunks */
+        } else if (err == HPE_PAUSED) {
             if (parser->body_total == UINT64_MAX)
                 llhttp_reset(&parser->ll); /* it takes trailers for header lines */
             else

@@ -39,6 +39,8 @@ struct gy__http_parser {
     uint8_t in_name;      /* a header's name has begun, its value has not */
     uint8_t blank;        /* bytes of empty lines before a request */
     uint8_t keep_alive;
+    uint8_t in_size;     /* what comes next is the size of a chunk, or the rest of it */
+    uint8_t size_digits;  /* of it so far */
 };
 
 void gy__http_parser_init(struct gy__http_parser *parser, const struct gy_http_config *config);

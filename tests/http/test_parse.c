@@ -410,6 +410,12 @@ static void test_chunks(void **state)
     EXPECT(CHUNKED "3;a=b\nabc\r\n0\r\n\r\n", "400\n");
     EXPECT(CHUNKED "10000000000000003\r\nabc\r\n0\r\n\r\n", "400\n");
     EXPECT(CHUNKED "ffffffffffffffff\r\nabc\r\n0\r\n\r\n", "413\n");
+    /* Zeros count: sixteen digits say everything. */
+    EXPECT(CHUNKED "0000000000000003\r\nabc\r\n0000000000000000\r\n\r\n" NEXT,
+           "POST / 1.1|Host=h|Transfer-Encoding=chunked||abc\n" "GET /smuggled 1.1|Host=h\n");
+    EXPECT(CHUNKED "00000000000000003\r\nabc\r\n0\r\n\r\n" NEXT, "400\n");
+    EXPECT(CHUNKED "3;0123456789abcdef0\r\nabc\r\n00000000000000003\r\nabc\r\n0\r\n\r\n" NEXT, "400\n");
+    EXPECT(CHUNKED "3\r\nabc\r\n00000000000000000\r\n\r\n" NEXT, "400\n");
     EXPECT(CHUNKED "0\r\nA: b\nC: d\r\n\r\n", "400\n");
     EXPECT(CHUNKED "0\r\nA : b\r\n\r\n", "400\n");
     EXPECT(CHUNKED "0\r\n\n", "400\n");
