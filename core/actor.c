@@ -106,6 +106,8 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     dense->room = 0;
     actor->gy__state = GY__ACTOR_CLOSING;
     gy__actor_ops(shard, actor, 1);
+    /* Flows first: their clean-up finds the actor as it was. */
+    gy__flows_actor_died(shard, actor);
     if (started) {
         struct gy__context outer = shard->context;
         shard->context = (struct gy__context){ actor, 0 };

@@ -219,6 +219,15 @@ int gy_value_raw(gy_fut fut, void *out, size_t size)
     return future->res;
 }
 
+struct gy_buf *gy_value_buf(gy_fut fut)
+{
+    struct gy__future *future = gy__future_find(gy__here(__func__), fut);
+    if (future == NULL || future->state != GY__FUTURE_DONE || !future->has_buf)
+        return NULL;
+    future->has_buf = false;
+    return future->value.with.buf;
+}
+
 /* ---- pairs ---- */
 
 gy_fut gy_pair(struct gy_actor *self, gy_promise *out)

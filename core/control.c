@@ -45,6 +45,7 @@ CONTROL(name_high, 0);
 CONTROL(name_register, GY_VERB_CALL);
 CONTROL(name_named, 0);
 CONTROL(name_gone, 0);
+CONTROL(flow, 0);
 
 struct gy_cell *gy__control_local(struct gy_shard *shard, const struct gy_verb *verb,
                                   uint64_t target)
@@ -176,6 +177,8 @@ void gy__control_run(struct gy_shard *shard, struct gy_cell *cell)
         gy__future_answer(shard, cell);
     else if (verb == &gy__verb_continue)
         gy__future_continue(shard, cell);
+    else if (verb == &gy__verb_flow)
+        gy__flow_continue(shard, cell);
     else if (verb == &gy__verb_refused)
         gy__future_refused(shard, cell);
     else if (verb == &gy__verb_unstash)

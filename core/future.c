@@ -295,8 +295,17 @@ static void on_deadline(struct gy__timer *timer)
     struct gy_shard *shard = gy__self();
     struct gy__future *future = GY__CONTAINER(timer, struct gy__future, timer);
     future->timed = false;
+    bool ready = future->callee == GY__FUTURE_TIMER && future->when == 0;
     if (future->state == GY__FUTURE_PENDING)
-        end_early(shard, future, future->callee == GY__FUTURE_TIMER ? 0 : -ETIMEDOUT, true);
+        end_early(shard, future, ready ? 0 : -ETIMEDOUT, true);
+}
+
+static void arm(struct gy_shard *shard, struct gy__future *future, uint64_t deadline_ns)
+{
+    if (!future->timed)
+        future->timer = (struct gy__timer){ .fire = on_deadline };
+    future->timed = true;
+    gy__timer_arm(&shard->wheel, &future->timer, deadline_ns);
 }
 
 int gy_deadline(gy_fut fut, uint64_t after_ns)
@@ -305,12 +314,20 @@ int gy_deadline(gy_fut fut, uint64_t after_ns)
     struct gy__future *future = gy__future_find(shard, fut);
     if (future == NULL || future->state != GY__FUTURE_PENDING)
         return -EINVAL;
-    if (!future->timed)
-        future->timer = (struct gy__timer){ .fire = on_deadline };
-    future->timed = true;
+    if (future->callee == GY__FUTURE_TIMER)
+        future->when = 0;
     uint64_t deadline_ns = shard->now_ns + after_ns;
-    gy__timer_arm(&shard->wheel, &future->timer, deadline_ns < after_ns ? UINT64_MAX : deadline_ns);
+    arm(shard, future, deadline_ns < after_ns ? UINT64_MAX : deadline_ns);
     return 0;
+}
+
+void gy__future_end_by(struct gy_shard *shard, struct gy__future *future, uint64_t deadline_ns)
+{
+    if (future->timed && future->timer.deadline_ns <= deadline_ns)
+        return;
+    if (future->callee == GY__FUTURE_TIMER)
+        future->when = 1;
+    arm(shard, future, deadline_ns);
 }
 
 gy_fut gy_after(uint64_t after_ns)

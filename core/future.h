@@ -46,6 +46,8 @@ void gy__future_gone_later(struct gy_shard *shard, struct gy__future *future);
 /* of_chain: it is what a chain waited for, whose consumer need not run any more. */
 void gy__future_discard_up(struct gy_shard *shard, uint64_t bits, bool of_chain);
 void gy__future_try_free(struct gy_shard *shard, struct gy__future *future);
+/* A pending one ends with -ETIMEDOUT then, unless it has an earlier deadline. */
+void gy__future_end_by(struct gy_shard *shard, struct gy__future *future, uint64_t deadline_ns);
 
 /* ---- core/delay.c ---- */
 

@@ -137,6 +137,7 @@ enum gy__core_gauge {
     GY__GAUGE_QUEUED,
     GY__GAUGE_FUTURES,
     GY__GAUGE_KEPT,
+    GY__GAUGE_FLOWS,
     GY__GAUGE_ACTORS,
     GY__GAUGE_OPS,
     GY__CORE_GAUGES
@@ -160,7 +161,8 @@ struct gy__future {
     uint64_t generation;   /* 34 bits, never 0 */
     uint32_t owner;        /* slot of the actor that called */
     uint8_t state;
-    uint8_t when : 4;      /* of a chain: enum gy_chain_when; of one that waits: in which list */
+    /* Of a chain: enum gy_chain_when; of one that waits: in which list; of a timer: 1, it ends late. */
+    uint8_t when : 4;
     bool timed : 1;        /* the timer's fields are in use */
     bool taken : 1;        /* of a combinator and its inputs: the outcome was seen */
     bool has_buf;          /* value.with.buf is owned */
@@ -208,6 +210,8 @@ struct gy__kept {
     uint32_t actor;      /* slot of the callee */
     uint32_t hash_next;  /* same bucket, or free list */
     uint32_t next, prev; /* same actor */
+    uint64_t tied;       /* given up with it: the slot of the flow that answers it, the bits of a
+                          * future (above 32 bits), or 0 */
 };
 
 struct gy__waiter {
@@ -259,8 +263,12 @@ struct gy_shard {
     uint64_t random;
     uint32_t futures_count, futures_used, futures_live;
     struct gy__kept *kept;
+    uint32_t kept_tied; /* first of those given up whose tied future is still to be discarded */
+    bool kept_discards;
     uint32_t kept_free, kept_used, kept_count, kept_live, kept_mask;
     uint32_t *kept_buckets;
+    uint8_t *flows; /* frames of GY_FLOW_FRAME bytes */
+    uint32_t flows_free, flows_used, flows_count, flows_live;
     struct gy__link *links;
     uint32_t links_free, links_used, links_count, links_live, link_mask;
     uint32_t *link_buckets;
@@ -324,7 +332,7 @@ extern const struct gy_verb gy__verb_answer, gy__verb_answer_buf, gy__verb_conti
     gy__verb_stop_now, gy__verb_spawn, gy__verb_discard, gy__verb_buf_home, gy__verb_unstash,
     gy__verb_stop_queued, gy__verb_monitor, gy__verb_demonitor, gy__verb_link, gy__verb_unlink,
     gy__verb_exited, gy__verb_nothing, gy__verb_ask_end, gy__verb_cancel_inputs, gy__verb_name_low, gy__verb_name_high,
-    gy__verb_name_register, gy__verb_name_named, gy__verb_name_gone;
+    gy__verb_name_register, gy__verb_name_named, gy__verb_name_gone, gy__verb_flow;
 /* A call to the runtime of a shard, which answers it. */
 gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uint64_t *words);
 void gy__control_run(struct gy_shard *shard, struct gy_cell *cell);
@@ -361,6 +369,20 @@ void gy__answer(struct gy_shard *shard, uint64_t promise, int res, const void *v
 /* The caller gave up: the record goes, its answer is sent for the callee. */
 void gy__kept_discard(struct gy_shard *shard, uint64_t callee, uint64_t promise);
 void gy__kept_actor_died(struct gy_shard *shard, struct gy_actor *actor);
+
+/* From here on a flow answers a promise: the running handler's, or one that the actor keeps.
+ * -> 0; -EAGAIN no record; -ESRCH no such promise. */
+GY_MUST_CHECK int gy__kept_by_flow(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise,
+                                   uint32_t flow);
+/* Take a promise from the flow that has ended. -> false: it was answered, or given up. */
+bool gy__kept_end(struct gy_shard *shard, uint64_t promise, uint32_t flow);
+
+/* ---- core/flow.c ---- */
+int gy__flows_open(struct gy_shard *shard);
+/* Nobody wants the flow's answer any more. */
+void gy__flow_cancel(struct gy_shard *shard, uint32_t flow);
+void gy__flow_continue(struct gy_shard *shard, struct gy_cell *cell);
+void gy__flows_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 
 /* ---- core/timer.c ---- */
 void gy__timers_actor_died(struct gy_shard *shard, struct gy_actor *actor);

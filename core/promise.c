@@ -41,10 +41,10 @@ static uint32_t *kept_link(struct gy_shard *shard, uint64_t promise)
     return link;
 }
 
-static void kept_free(struct gy_shard *shard, uint32_t *link)
+/* Out of all lists; -> its record, which is still taken. */
+static struct gy__kept *kept_unlink(struct gy_shard *shard, uint32_t *link)
 {
-    uint32_t index = *link;
-    struct gy__kept *kept = &shard->kept[index];
+    struct gy__kept *kept = &shard->kept[*link];
     *link = kept->hash_next;
     if (kept->prev != 0)
         shard->kept[kept->prev].next = kept->next;
@@ -53,9 +53,19 @@ static void kept_free(struct gy_shard *shard, uint32_t *link)
             kept->next;
     if (kept->next != 0)
         shard->kept[kept->next].prev = kept->prev;
+    return kept;
+}
+
+static void kept_give(struct gy_shard *shard, struct gy__kept *kept)
+{
     kept->hash_next = shard->kept_free;
-    shard->kept_free = index;
+    shard->kept_free = (uint32_t)(kept - shard->kept);
     shard->kept_live--;
+}
+
+static void kept_free(struct gy_shard *shard, uint32_t *link)
+{
+    kept_give(shard, kept_unlink(shard, link));
 }
 
 int gy__keep(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise)
@@ -69,7 +79,7 @@ int gy__keep(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise)
         return -EAGAIN;
     struct gy__kept *kept = &shard->kept[index];
     uint32_t *bucket = bucket_of(shard, promise);
-    *kept = (struct gy__kept){ promise, gy__actor_slot(actor), *bucket, actor->gy__kept, 0 };
+    *kept = (struct gy__kept){ promise, gy__actor_slot(actor), *bucket, actor->gy__kept, 0, 0 };
     *bucket = index;
     if (kept->next != 0)
         shard->kept[kept->next].prev = index;
@@ -188,6 +198,43 @@ int gy_reject(gy_promise promise, int err)
     return rc == 0 && err >= 0 ? -EINVAL : rc;
 }
 
+/* A future's bits name its slot above the lower 32, and no future has slot 0. */
+static bool is_flow(uint64_t tied)
+{
+    return tied != 0 && tied >> 32 == 0;
+}
+
+int gy_discard_with(gy_promise promise, gy_fut fut)
+{
+    struct gy_shard *shard = gy__here(__func__);
+    struct gy__kept *kept = &shard->kept[*kept_link(shard, promise.bits)];
+    if (kept == shard->kept) {
+        gy_discard(fut);
+        return -ESRCH;
+    }
+    if (is_flow(kept->tied))
+        return -EBUSY;
+    kept->tied = gy_refused(fut) < 0 ? 0 : fut.bits;
+    return 0;
+}
+
+/* Discard the tied futures of what was given up. That may give up more: a loop, not recursion,
+ * because a chain of promises that wait for each other may be long. */
+static void tied_discard(struct gy_shard *shard)
+{
+    if (shard->kept_discards)
+        return;
+    shard->kept_discards = true;
+    while (shard->kept_tied != 0) {
+        struct gy__kept *kept = &shard->kept[shard->kept_tied];
+        gy_fut tied = { kept->tied };
+        shard->kept_tied = kept->hash_next;
+        kept_give(shard, kept);
+        gy_discard(tied);
+    }
+    shard->kept_discards = false;
+}
+
 void gy__kept_discard(struct gy_shard *shard, uint64_t callee, uint64_t promise)
 {
     uint32_t *link = kept_link(shard, promise);
@@ -197,8 +244,17 @@ void gy__kept_discard(struct gy_shard *shard, uint64_t callee, uint64_t promise)
             gy__stash_discard(shard, actor, promise);
         return;
     }
-    kept_free(shard, link);
+    struct gy__kept *kept = kept_unlink(shard, link);
     gy__answer(shard, promise, -ECANCELED, NULL, 0, NULL);
+    if (is_flow(kept->tied))
+        gy__flow_cancel(shard, (uint32_t)kept->tied);
+    if (kept->tied == 0 || is_flow(kept->tied)) {
+        kept_give(shard, kept);
+        return;
+    }
+    kept->hash_next = shard->kept_tied;
+    shard->kept_tied = (uint32_t)(kept - shard->kept);
+    tied_discard(shard);
 }
 
 void gy__kept_actor_died(struct gy_shard *shard, struct gy_actor *actor)
@@ -208,4 +264,28 @@ void gy__kept_actor_died(struct gy_shard *shard, struct gy_actor *actor)
         kept_free(shard, kept_link(shard, promise));
         gy__answer(shard, promise, -EOWNERDEAD, NULL, 0, NULL);
     }
+}
+
+int gy__kept_by_flow(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise,
+                     uint32_t flow)
+{
+    if (promise != 0 && promise == shard->context.promise) {
+        int err = gy_keep((gy_promise){ promise });
+        if (err < 0)
+            return err;
+    }
+    struct gy__kept *kept = &shard->kept[*kept_link(shard, promise)];
+    if (kept == shard->kept || kept->actor != gy__actor_slot(actor) || is_flow(kept->tied))
+        return -ESRCH;
+    kept->tied = flow;
+    return 0;
+}
+
+bool gy__kept_end(struct gy_shard *shard, uint64_t promise, uint32_t flow)
+{
+    uint32_t *link = kept_link(shard, promise);
+    if (*link == 0 || shard->kept[*link].tied != flow)
+        return false;
+    kept_free(shard, link);
+    return true;
 }

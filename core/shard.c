@@ -50,11 +50,12 @@ static int fifo_open(struct gy_shard *shard)
     const struct gy_config *config = &shard->runtime->config;
     struct gy__fifo *fifo = &shard->fifo;
     /* What can be queued beyond casts and calls: stops and refusals, each future's answer and its
-     * continuation, the exits of this shard's links, an unstash for each block lent. */
+     * continuation, the exits of this shard's links, each flow's cell, an unstash for each block
+     * lent. */
     fifo->room_max = fifo->room = config->fifo_cells;
     fifo->control_max = config->fifo_cells / 8 + 64;
     uint64_t cells = (uint64_t)(fifo->room_max + fifo->control_max) +
-                     4 * (uint64_t)config->futures + STASH_BLOCKS;
+                     4 * (uint64_t)config->futures + config->flows + STASH_BLOCKS;
     uint32_t blocks = (uint32_t)(cells / GY__BLOCK_CELLS + 2 + STASH_BLOCKS);
     fifo->credit_max = (int32_t)(config->fifo_cells / 8);
     shard->nobody.gy__credit = fifo->credit_max;
@@ -106,6 +107,7 @@ int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned i
         gy__names_open,
         gy__mesh_open, foreign_open,    waiters_open,     gy__bufs_open, gy__streams_open,
         gy__works_open,
+        gy__flows_open,
     };
     struct gy_shard *shard = runtime->driver->memory(ctx, sizeof(*shard));
     if (shard == NULL)
@@ -243,6 +245,7 @@ static void gauges_set(struct gy_shard *shard)
         [GY__GAUGE_QUEUED] = gy__fifo_count(&shard->fifo),
         [GY__GAUGE_FUTURES] = shard->futures_live,
         [GY__GAUGE_KEPT] = shard->kept_live,
+        [GY__GAUGE_FLOWS] = shard->flows_live,
         [GY__GAUGE_ACTORS] = shard->actors_live,
         [GY__GAUGE_OPS] = shard->ops_in_flight,
     };

@@ -34,6 +34,7 @@ static const struct row gauge_rows[GY__CORE_GAUGES] = {
     [GY__GAUGE_QUEUED] = { "gyre_queued_cells", "Local messages waiting", true, 1 },
     [GY__GAUGE_FUTURES] = { "gyre_futures", "Calls not finished", true, 1 },
     [GY__GAUGE_KEPT] = { "gyre_kept_promises", "Promises kept beyond their handler", true, 1 },
+    [GY__GAUGE_FLOWS] = { "gyre_flows", "Flows not ended", true, 1 },
     [GY__GAUGE_ACTORS] = { "gyre_actors", "Live actors", true, 1 },
     [GY__GAUGE_OPS] = { "gyre_operations", "Operations in flight", true, 1 },
 };

@@ -64,6 +64,7 @@ struct gy_actor {
     int32_t gy__why;      /* why it stops */
     uint32_t gy__links;   /* first of its monitors and links */
     uint32_t gy__names;   /* first of its names */
+    uint32_t gy__flows;   /* first of its flows */
     uint8_t gy__state;
     uint8_t gy__flags;
 };
@@ -180,6 +181,11 @@ GY_API int gy_reject(gy_promise promise, int err);
 GY_API GY_MUST_CHECK int gy_keep(gy_promise promise);
 /* 1 if the caller no longer wants the answer of a kept promise (discarded, timed out, dead). */
 GY_API int gy_discarded(gy_promise promise);
+/* When the caller gives up a kept promise, discard this future of the same actor too, so that the
+ * rest of the work for it ends; the last one given counts, a refused handle stands for none.
+ * -> 0; -ESRCH not kept: answered, or given up already, and fut has been discarded; -EBUSY a flow
+ * answers it. */
+GY_API int gy_discard_with(gy_promise promise, gy_fut fut);
 
 /* The mailbox of `to`, or the queue to it, was full (-EAGAIN): run(self, ctx) once when a send may
  * succeed again. One wait per actor; a second replaces nothing and gives -EBUSY. Waiters are

@@ -26,9 +26,11 @@ GY_API GY_MUST_CHECK gy_fut gy_any(const gy_fut *futs, unsigned n);
 GY_API GY_MUST_CHECK gy_fut gy_settle(const gy_fut *futs, unsigned n);
 
 /* The outcome of a future that has ended and was not let go: an input while its combinator's
- * consumer runs. Copies the value (size must be what was resolved; out may be NULL when only the
+ * consumer runs, or what a flow awaited until its next await (gyre/flow.h). Copies the value (size must be what was resolved; out may be NULL when only the
  * outcome counts). -> its outcome; -EAGAIN not ended yet; -EINVAL no such future, or another size. */
 GY_API int gy_value_raw(gy_fut fut, void *out, size_t size);
+/* The buffer of such a future, once: given to the caller. NULL: it has none (any more). */
+GY_API GY_MUST_CHECK struct gy_buf *gy_value_buf(gy_fut fut);
 
 /* A future of this actor's own, and the promise that completes it: answer it like a kept one. */
 GY_API GY_MUST_CHECK gy_fut gy_pair(struct gy_actor *self, gy_promise *out);

@@ -3,7 +3,7 @@
  *               void A_on_V(struct A *self, const struct A_V_msg *msg)                       cast
  *               void A_on_V(struct A *self, const struct A_V_msg *msg, A_V_promise reply)    call
  *   you get     A_spawn(), the sender A_V(), for casts A_V_later() and A_V_post(), and for calls
- *               A_V_fut, A_V_promise, A_V_resolve(), A_V_reject(), A_V_keep()
+ *               A_V_fut, A_V_promise, A_V_resolve(), A_V_reject(), A_V_keep(), A_V_value()
  * In the header: GY_ACTOR(A), then GY_CAST(A, V) or GY_CALL(A, V). In the one .c: GY_ACTOR_TYPE(A,
  * start, stop), then GY_VERB(A, V) for each verb. Nothing here allocates; every function is a
  * one-line inline over gyre/core.h. */
@@ -12,6 +12,7 @@
 
 #include "gyre/ask.h"
 #include "gyre/core.h"
+#include "gyre/future.h"
 #include "gyre/timer.h"
 
 #include <string.h>
@@ -41,6 +42,10 @@
         A##_spawn_fut f;                                                                           \
         f.fut = gy_spawn_on_raw(shard, &A##_type, args);                                           \
         return f;                                                                                  \
+    }                                                                                              \
+    GY_MUST_CHECK GY_INLINE int A##_spawn_value(A##_spawn_fut f, struct A##_spawn_reply *out)      \
+    {                                                                                              \
+        return gy_value_raw(f.fut, out, sizeof(*out));                                             \
     }                                                                                              \
     GY_EXTERN const struct gy_actor_type A##_type
 
@@ -119,6 +124,10 @@
     GY_MUST_CHECK GY_INLINE int A##_##V##_keep(A##_##V##_promise p)                                \
     {                                                                                              \
         return gy_keep(p.promise);                                                                 \
+    }                                                                                              \
+    GY_MUST_CHECK GY_INLINE int A##_##V##_value(A##_##V##_fut f, struct A##_##V##_reply *out)      \
+    {                                                                                              \
+        return gy_value_raw(f.fut, out, sizeof(*out));                                             \
     }                                                                                              \
     GY_EXTERN const struct gy_verb A##_##V##_verb
 

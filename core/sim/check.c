@@ -128,7 +128,7 @@ uint64_t gy__check_in_use(const struct gy__machine *host)
     for (uint32_t i = 0; i < host->shards; i++) {
         const struct gy_shard *shard = host->places[i].shard;
         if (shard != NULL)
-            in_use += futures_open(shard) + shard->kept_live + gy__bufs_out(shard) +
+            in_use += futures_open(shard) + shard->kept_live + shard->flows_live + gy__bufs_out(shard) +
                       flights_open(&host->places[i]);
     }
     return in_use;

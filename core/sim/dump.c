@@ -100,10 +100,10 @@ static void dump_place(struct gy_sim *sim, const struct gy__place *place)
               place->asleep ? "asleep" : "awake", place->held ? ", paused by the test" : "",
               place->woken ? ", woken" : "", gy__event_planned(&place->wake) ? ", wake comes" : "",
               phases[shard->phase]);
-    gy__print(sim, "    %llu cells queued, %u futures, %u kept promises, %llu timers, %llu buffers "
+    gy__print(sim, "    %llu cells queued, %u futures, %u kept promises, %u flows, %llu timers, %llu buffers "
               "out, %u receive buffers free, %u drain holds",
               (unsigned long long)gy__fifo_count(&shard->fifo), shard->futures_live,
-              shard->kept_live, (unsigned long long)shard->wheel.armed,
+              shard->kept_live, shard->flows_live, (unsigned long long)shard->wheel.armed,
               (unsigned long long)gy__bufs_out(shard), place->buffers_free_count,
               shard->drain_holds);
     for (uint32_t to = 0; to < shard->runtime->shard_count; to++) {

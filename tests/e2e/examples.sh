@@ -46,16 +46,39 @@ for shards in --shards=1 "$two"; do
     run 0 'a customer heard of 12 orders|closed: 12 orders' gyre-primitives $shards
 done
 
-# gyre-echo: what is sent comes back, on a free port that its log names; SIGTERM ends it with status 0.
 log=$(mktemp)
-"$GYRE_BIN/gyre-echo" --listen=127.0.0.1:0 $two 2>"$log" &
-pid=$!
-trap 'kill -KILL $pid 2>/dev/null; rm -f "$log"' EXIT
-for ((i = 0; i < 200; i++)); do
-    port=$(sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$log")
-    [ -z "$port" ] || break
-    sleep 0.1
-done
+pid=
+trap '[ -z "$pid" ] || kill -KILL $pid 2>/dev/null; rm -f "$log"' EXIT
+
+serve() # PROGRAM ARGUMENT...: on a free port, which its log names, as $port
+{
+    local i
+    "$GYRE_BIN/$1" "${@:2}" $two 2>"$log" &
+    pid=$!
+    port=
+    for ((i = 0; i < 200; i++)); do
+        port=$(sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$log")
+        [ -z "$port" ] || break
+        sleep 0.1
+    done
+}
+
+finish() # PROGRAM: SIGTERM ends it with status 0
+{
+    local status=0
+    kill -TERM $pid
+    timeout 20 tail --pid=$pid -f /dev/null
+    wait $pid || status=$?
+    pid=
+    if [ $status -ne 0 ]; then
+        printf 'FAILED: %s ended with status %d\n' "$1" $status
+        cat "$log"
+        failures=$((failures + 1))
+    fi
+}
+
+# What is sent comes back.
+serve gyre-echo --listen=127.0.0.1:0
 for ((i = 0; i < 5; i++)); do
     reply=
     if exec 3<>"/dev/tcp/127.0.0.1/${port:-0}"; then
@@ -68,14 +91,28 @@ for ((i = 0; i < 5; i++)); do
         failures=$((failures + 1))
     fi
 done
-kill -TERM $pid
-status=0
-timeout 20 tail --pid=$pid -f /dev/null
-wait $pid || status=$?
-if [ $status -ne 0 ]; then
-    printf 'FAILED: gyre-echo ended with status %d\n' $status
-    cat "$log"
-    failures=$((failures + 1))
-fi
+finish gyre-echo
+
+# A page made of three answers, and one of which the third comes too late.
+for program in gyre-flow gyre-continuations; do
+    serve $program 127.0.0.1:0
+    for expected in 'id=9 HTTP/1.1 504|error -110' 'id=7 HTTP/1.1 200|user 7, posts 8, ads 9'; do
+        reply=
+        if exec 3<>"/dev/tcp/127.0.0.1/${port:-0}"; then
+            printf 'GET /page?%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' "${expected%% *}" >&3
+            reply=$(timeout 20 cat <&3)
+            exec 3<&-
+        fi
+        expected=${expected#* }
+        case $reply in
+        "${expected%%|*}"*"${expected#*|}"*) ;;
+        *)
+            printf 'FAILED: %s: not "%s" but:\n%s\n' $program "$expected" "$reply"
+            failures=$((failures + 1))
+            ;;
+        esac
+    done
+    finish $program
+done
 
 [ $failures -eq 0 ]

@@ -1,0 +1,10 @@
+/* expect: error (.sum. undeclared|use of undeclared identifier .sum.|.sum. was not declared) */
+
+#include "flow_case.h"
+
+GY_FLOW_BEGIN(front, self, look, f)
+    int64_t sum = 0;
+    GY_AWAIT(f, ask(self).fut);
+GY_CLEANUP(f)
+    self->seen = sum;
+GY_FLOW_END(f)

@@ -1,0 +1,10 @@
+/* expect: error .*an await must stand in the top block of the flow */
+
+#include "flow_case.h"
+
+GY_FLOW_BEGIN(front, self, look, f)
+    if (self->seen > 0) {
+        GY_AWAIT(f, ask(self).fut);
+    }
+    self->seen = 1;
+GY_FLOW_END(f)

@@ -1,0 +1,149 @@
+/* The callee's side of a call: what is given up with a kept promise. (Answers, keeping and
+ * abandonment are in test_send.c.) */
+#include "fake_driver.h"
+
+#include "core/future.h"
+#include "gyre/future.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#define CHAIN 200000 /* of promises that wait for each other */
+
+static struct fake_driver fake;
+
+static int set_up(void **state)
+{
+    struct gy_config config;
+    (void)state;
+    gy_config_init(&config);
+    config.actors_max = 4096;
+    config.futures = CHAIN;
+    fake_open(&fake, &config, 1, NULL, NULL);
+    fake_enter(&fake, 0);
+    return 0;
+}
+static int tear_down(void **state)
+{
+    (void)state;
+    fake_leave();
+    fake_settle(&fake);
+    assert_int_equal(fake.shard[0].shard->futures_live, 0);
+    assert_int_equal(fake.shard[0].shard->kept_live, 0);
+    fake_close(&fake);
+    return 0;
+}
+static struct gy_actor *me(void)
+{
+    return &fake.shard[0].shard->nobody;
+}
+static void settle(void)
+{
+    fake_leave();
+    fake_settle(&fake);
+    fake_enter(&fake, 0);
+}
+static int ended_with;
+static void on_end(struct gy_actor *self, const struct gy_done *done)
+{
+    (void)self;
+    ended_with = done->res;
+}
+
+static void discarded_with_the_promise(void **state)
+{
+    gy_promise answer, inner;
+    (void)state;
+    gy_fut fut = gy_pair(me(), &answer);
+    gy_fut work = gy_pair(me(), &inner);
+    ended_with = 1;
+    assert_int_equal(gy_then_raw(me(), work, on_end, 0), 0);
+    assert_int_equal(gy_discard_with(answer, work), 0);
+    gy_discard(fut);
+    assert_int_equal(ended_with, 1); /* nothing runs inside */
+    settle();
+    assert_int_equal(ended_with, -ECANCELED);
+    assert_int_equal(gy_discarded(inner), 1);
+}
+
+static void answered_promises_leave_it_alone(void **state)
+{
+    gy_promise answer, inner;
+    (void)state;
+    gy_fut fut = gy_pair(me(), &answer);
+    gy_fut work = gy_pair(me(), &inner);
+    assert_int_equal(gy_discard_with(answer, work), 0);
+    assert_int_equal(gy_resolve_raw(answer, 0, NULL, 0, NULL), 0);
+    gy_discard(fut);
+    settle();
+    assert_int_equal(gy_discarded(inner), 0);
+    /* Too late: nobody waits for the answer any more. */
+    assert_int_equal(gy_discard_with(answer, work), -ESRCH);
+    settle();
+    assert_int_equal(gy_discarded(inner), 1);
+}
+
+static void last_one_counts(void **state)
+{
+    gy_promise answer, first, second;
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        gy_fut fut = gy_pair(me(), &answer);
+        gy_fut work[2] = { gy_pair(me(), &first), gy_pair(me(), &second) };
+        assert_int_equal(gy_discard_with(answer, work[0]), 0);
+        assert_int_equal(gy_discard_with(answer, i == 0 ? work[1] : gy__fut_refused(-EAGAIN)), 0);
+        gy_discard(fut);
+        settle();
+        assert_int_equal(gy_discarded(first), 0);
+        assert_int_equal(gy_discarded(second), i == 0);
+        gy_discard(work[0]);
+        gy_discard(work[1]);
+        settle();
+    }
+}
+
+static void what_was_let_go_before_is_no_harm(void **state)
+{
+    gy_promise answer, inner;
+    (void)state;
+    gy_fut fut = gy_pair(me(), &answer);
+    gy_fut work = gy_pair(me(), &inner);
+    assert_int_equal(gy_discard_with(answer, work), 0);
+    gy_discard(work);
+    settle();
+    gy_fut next = gy_pair(me(), &inner); /* in the same slot */
+    gy_discard(fut);
+    settle();
+    assert_int_equal(gy_discarded(inner), 0);
+    gy_discard(next);
+}
+
+static void long_chains_use_constant_stack(void **state)
+{
+    gy_promise answer, inner;
+    (void)state;
+    gy_fut first = gy_pair(me(), &answer);
+    for (unsigned i = 1; i < CHAIN; i++) {
+        gy_fut next = gy_pair(me(), &inner);
+        assert_int_equal(gy_discard_with(answer, next), 0);
+        answer = inner;
+    }
+    gy_discard(first);
+    settle();
+    assert_int_equal(gy_discarded(answer), 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(discarded_with_the_promise),
+        TEST(answered_promises_leave_it_alone),
+        TEST(last_one_counts),
+        TEST(what_was_let_go_before_is_no_harm),
+        TEST(long_chains_use_constant_stack),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
