@@ -50,6 +50,16 @@ static void copy_config(struct gy_config *out, const struct gy_config *config)
     out->size = sizeof(*out);
 }
 
+/* Zeroes in place of every value would be a program that nobody meant. */
+static bool is_initialised(struct gy__host *host, const struct gy_config *config)
+{
+    if (!config || config->size >= sizeof(config->size))
+        return true;
+    gy__uring_logf(&host->control, 2, "the configuration's size is %zu: call gy_config_init() first",
+                   config->size);
+    return false;
+}
+
 static int make_plan(struct gy__host *host)
 {
     char line[LINE];
@@ -125,7 +135,7 @@ int gy__host_open(struct gy__host **out, const struct gy_config *config, gy_boot
     pthread_mutex_init(&host->gate, NULL);
     pthread_cond_init(&host->gate_moved, NULL);
     copy_config(&host->config, config);
-    int rc = make_plan(host);
+    int rc = is_initialised(host, config) ? make_plan(host) : -EINVAL;
     if (rc == 0) {
         rc = open_parts(host);
         if (rc < 0)

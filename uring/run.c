@@ -16,6 +16,7 @@
 
 #define MS UINT64_C(1000000)
 #define LISTEN_LOOK_NS (MS / 2)
+#define SIGNAL_AGAIN_NS (100 * MS) /* nearer than this to the first, a signal is the same one */
 #define STUCK_NS (3000 * MS) /* how long stopping may take before it is mentioned */
 
 /* Posts from threads that are no shards wake by this. */
@@ -42,9 +43,21 @@ static int await_listeners(struct gy__host *host)
     }
 }
 
+/* A shard that waited for others would not run, and those that wait for it would not end. */
+static bool is_shard(const char *function)
+{
+    if (gy_runtime_of_shard() == NULL)
+        return false;
+    gy_log("%s called on a shard: call it from a thread of the program's own, such as main()",
+           function);
+    return true;
+}
+
 int gy_start(struct gy_runtime **out, const struct gy_config *config, gy_boot_fn *boot, void *arg)
 {
     struct gy__host *host = NULL;
+    if (is_shard("gy_start"))
+        return -EINVAL;
     int rc = gy__host_open(&host, config, boot, arg);
     if (rc < 0)
         return rc;
@@ -96,7 +109,7 @@ struct watch {
     struct gy__host *host;
     struct gy__signals *signals;
     int result;
-    unsigned signals_taken;
+    uint64_t signal_at_ns; /* the first one; 0: none came */
     bool told_stuck;
 };
 
@@ -113,11 +126,16 @@ static void take_signals(struct watch *watch)
     if (!watch->signals)
         return;
     for (int number; (number = gy__signals_take(watch->signals)) > 0;) {
-        if (watch->signals_taken++ == 0) {
+        uint64_t now_ns = gy__uring_now();
+        if (watch->signal_at_ns == 0) {
+            watch->signal_at_ns = now_ns;
             gy__uring_logf(&watch->host->control, 0, "signal %d: draining", number);
             gy_drain(watch->host->runtime);
             continue;
         }
+        /* timeout(1) and process managers signal a process and its group: two for one. */
+        if (now_ns - watch->signal_at_ns < SIGNAL_AGAIN_NS)
+            continue;
         gy__uring_logf(&watch->host->control, 1, "signal %d again: stopping at once", number);
         watch->result = -EINTR;
         gy_stop(watch->host->runtime);
@@ -207,6 +225,8 @@ int gy__supervise(struct gy__host *host, struct gy__signals *signals)
 
 int gy_wait(struct gy_runtime *runtime)
 {
+    if (is_shard("gy_wait"))
+        return -EINVAL;
     return gy__supervise(gy__host_of(runtime), NULL);
 }
 
@@ -215,6 +235,8 @@ int gy_run(const struct gy_config *config, gy_boot_fn *boot, void *arg)
     struct gy__signals signals = {.fd = -1};
     struct gy_runtime *runtime = NULL;
     bool handle = config && config->handle_signals;
+    if (is_shard("gy_run"))
+        return -EINVAL;
     int rc = handle ? gy__signals_open(&signals) : 0;
     if (rc < 0)
         return rc;

@@ -1,4 +1,5 @@
 /* What is made before the first thread exists. */
+#include "child.h"
 #include "fixture.h"
 
 #include "core/kernel.h"
@@ -66,6 +67,25 @@ static void no_configuration_is_the_default(void **state)
     gy__host_close(host);
 }
 
+static int open_zeroed(void *arg)
+{
+    struct gy_config config;
+    struct gy__host *host = NULL;
+    (void)arg;
+    memset(&config, 0, sizeof(config));
+    return gy__host_open(&host, &config, NULL, NULL) == -EINVAL && host == NULL ? 0 : 1;
+}
+
+static void a_configuration_that_nobody_initialised_is_refused(void **state)
+{
+    static struct child child;
+    (void)state;
+    child_run(&child, open_zeroed, NULL);
+    assert_int_equal(child.status, 0);
+    assert_non_null(
+        strstr(child.err, "the configuration's size is 0: call gy_config_init() first\n"));
+}
+
 static void wrong_values_leave_nothing_behind(void **state)
 {
     (void)state;
@@ -85,6 +105,7 @@ int main(void)
         cmocka_unit_test(a_host_is_made_and_unmade),
         cmocka_unit_test(a_shorter_configuration_is_completed),
         cmocka_unit_test(no_configuration_is_the_default),
+        cmocka_unit_test(a_configuration_that_nobody_initialised_is_refused),
         cmocka_unit_test(wrong_values_leave_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

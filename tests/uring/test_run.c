@@ -108,6 +108,31 @@ static void a_wrong_configuration_is_refused(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static int start_more(unsigned shard, void *arg)
+{
+    struct gy_config config = config_of(1);
+    struct gy_runtime *runtime = NULL;
+    int *results = arg;
+    (void)shard;
+    results[0] = gy_run(&config, NULL, NULL);
+    results[1] = gy_start(&runtime, &config, NULL, NULL);
+    results[2] = gy_wait(gy_runtime_of_shard());
+    return 0;
+}
+
+static void a_shard_neither_starts_nor_waits(void **state)
+{
+    (void)state;
+    struct gy_config config = config_of(1);
+    struct gy_runtime *runtime = NULL;
+    int results[3] = {0};
+    assert_int_equal(gy_start(&runtime, &config, start_more, results), 0);
+    gy_stop(runtime);
+    assert_int_equal(gy_wait(runtime), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(results[i], -EINVAL);
+}
+
 static void two_runtimes_live_side_by_side(void **state)
 {
     (void)state;
@@ -246,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_wrong_configuration_is_refused),
         cmocka_unit_test(shards_run_where_they_are_told),
         cmocka_unit_test(refused_rings_are_told_once_with_the_cause),
+        cmocka_unit_test(a_shard_neither_starts_nor_waits),
         cmocka_unit_test(two_runtimes_live_side_by_side),
         cmocka_unit_test(posts_of_foreign_threads_all_arrive),
     };

@@ -76,7 +76,7 @@ static void *kill_us(void *arg)
     return NULL;
 }
 
-static int run_until_signal(void *arg)
+static int run_until(void *arg, void *(*killer)(void *arg))
 {
     struct gy_config config = config_of();
     pthread_t thread;
@@ -87,7 +87,7 @@ static int run_until_signal(void *arg)
     sigaddset(&both, SIGTERM);
     sigaddset(&both, SIGINT);
     pthread_sigmask(SIG_BLOCK, &both, NULL);
-    if (pthread_create(&thread, NULL, kill_us, arg) != 0)
+    if (pthread_create(&thread, NULL, killer, arg) != 0)
         return 1;
     pthread_sigmask(SIG_UNBLOCK, &both, NULL);
     int rc = gy_run(&config, hopper_boot, &world);
@@ -95,6 +95,11 @@ static int run_until_signal(void *arg)
     if (is_blocked(SIGTERM) || is_blocked(SIGINT))
         return 2;
     return rc == 0 && world.stops == 2 ? 0 : 3;
+}
+
+static int run_until_signal(void *arg)
+{
+    return run_until(arg, kill_us);
 }
 
 static void either_signal_drains_and_ends(void **state)
@@ -106,6 +111,31 @@ static void either_signal_drains_and_ends(void **state)
         assert_int_equal(child.status, 0);
         assert_non_null(strstr(child.err, "draining"));
     }
+}
+
+/* As timeout(1) does: it signals its child and its group. Two numbers, because one that waits
+ * already is not counted twice. */
+static void *kill_us_twice(void *arg)
+{
+    hopper_await(&world.timers, 4);
+    kill(getpid(), SIGTERM);
+    kill(getpid(), *(int *)arg);
+    return NULL;
+}
+
+static int run_until_two_signals(void *arg)
+{
+    return run_until(arg, kill_us_twice);
+}
+
+static void two_signals_at_once_are_one(void **state)
+{
+    int number = SIGINT;
+    (void)state;
+    child_run(&child, run_until_two_signals, &number);
+    assert_int_equal(child.status, 0);
+    assert_non_null(strstr(child.err, "draining"));
+    assert_null(strstr(child.err, "again"));
 }
 
 /* ---- what does not end ---- */
@@ -146,7 +176,7 @@ static int hold_boot(unsigned shard, void *arg)
 
 static void *kill_again(void *arg)
 {
-    struct timespec pause = {0, 50000000};
+    struct timespec pause = {0, 150000000};
     for (int i = 0; i < *(int *)arg; i++) {
         nanosleep(&pause, NULL);
         kill(getpid(), SIGTERM);
@@ -173,7 +203,7 @@ static int run_hanging(void *arg)
 static void a_third_signal_kills(void **state)
 {
     (void)state;
-    int times = 3;
+    int times = 100; /* it is dead long before */
     child_run(&child, run_hanging, &times);
     assert_int_equal(child.status, 256 + SIGTERM);
 }
@@ -202,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signals_are_taken_and_given_back),
         cmocka_unit_test(either_signal_drains_and_ends),
+        cmocka_unit_test(two_signals_at_once_are_one),
         cmocka_unit_test(a_third_signal_kills),
         cmocka_unit_test(unasked_signals_are_left_alone),
     };

@@ -19,12 +19,15 @@ struct gy_runtime;
 typedef int gy_boot_fn(unsigned shard, void *arg);
 
 /* The program as a function: start, run until SIGTERM or SIGINT (if config->handle_signals) or
- * gy_stop from elsewhere; drain within config->drain_timeout_ns; a second signal ends at once, a
- * third does what it did before. Other threads of the program must have blocked the two signals.
- * config: borrowed for the call; NULL: all defaults. boot: may be NULL.
+ * gy_stop from elsewhere; drain within config->drain_timeout_ns. A second signal, 100 ms or more
+ * behind the first, stops without waiting for what was begun; handlers and stop functions that run
+ * still return first, and should one hang, a third signal does what it did before gy_run: it kills.
+ * Other threads of the program must have blocked the two signals.
+ * config: from gy_config_init(), borrowed for the call; NULL: all defaults. boot: may be NULL.
  * -> 0 after a clean end; -ETIME when the drain time ran out; -EINTR when a second signal cut it
  * short; or the error that prevented the start, of which a line has been logged: -ENOSYS io_uring
- * is refused here, -EINVAL the configuration, the error of a boot function or of a listener. */
+ * is refused here, -EINVAL the configuration, or this thread is a shard; the error of a boot function
+ * or of a listener. */
 GY_API GY_MUST_CHECK int gy_run(const struct gy_config *config, gy_boot_fn *boot, void *arg);
 
 /* The parts of gy_run, for programs with a main loop of their own; no signals.
