@@ -1,16 +1,17 @@
 /* core/ask.c - calls of threads that are no shards: see gyre/ask.h.
  *
- * A thread takes a slot of the runtime's table, posts a cell with the slot's promise into the lane of
- * the callee's shard, and waits, by the driver's means, until the slot's word changes. One word per slot
- * says who may touch it:
+ * A thread takes a slot of the runtime's table, posts a cell with the slot's promise into the
+ * lane of the callee's shard, and waits, by the driver's means, until the slot's word changes.
+ * One word per slot says who may touch it:
  *
  *     FREE --thread--> WAITING --thread, late--> FREE, next generation
  *                         \--answerer--> ANSWERING --answerer--> DONE --thread--> FREE, next generation
  *
  * Invariants: the word holds generation and state, and changes by compare-and-swap except out of
- * ANSWERING and DONE, whose owner is alone. The value is written between ANSWERING and DONE, so a slot
- * whose thread has given up is never written to: its generation has moved. Free slots are a stack whose
- * top carries a count against reuse. `inside` counts threads that may touch the table. */
+ * ANSWERING and DONE, whose owner is alone. The value is written between ANSWERING and DONE, so a
+ * slot whose thread has given up is never written to: its generation has moved. Free slots are a
+ * stack whose top carries a count against reuse. `inside` counts threads that may touch the
+ * table. */
 #include "core/ask.h"
 #include "core/foreign.h"
 
@@ -59,7 +60,8 @@ static void ring(struct gy_runtime *runtime, struct gy__ask *ask)
 
 static struct gy__ask *slot_take(struct gy__asks *asks)
 {
-    /* acquire, here and below: pairs with the release in slot_give(); `next` of the top is written. */
+    /* acquire, here and below: pairs with the release in slot_give(); `next` of the top is
+     * written. */
     uint64_t top = atomic_load_explicit(&asks->free, memory_order_acquire);
     while ((uint32_t)top != 0) {
         struct gy__ask *ask = &asks->slots[(uint32_t)top - 1];

@@ -1,7 +1,8 @@
 /* core/ask.h - calls of threads that are no shards: the table of those that wait.
  *
- * A promise whose shard field is GY__SHARD_OUTSIDE belongs to a slot of the runtime's table. Whoever
- * answers it calls gy__ask_answer() on its own thread; there is no shard on the other side. */
+ * A promise whose shard field is GY__SHARD_OUTSIDE belongs to a slot of the runtime's table.
+ * Whoever answers it calls gy__ask_answer() on its own thread; there is no shard on the other
+ * side. */
 #ifndef GYRE_CORE_ASK_H
 #define GYRE_CORE_ASK_H
 
