@@ -125,6 +125,7 @@ static void last_one_gone_needs_no_timer(void **state)
     assert_int_equal(prim_fake.shard[0].shard->wheel.armed, 1);
     gy_discard(fut);
     assert_int_equal(prim_fake.shard[0].shard->wheel.armed, 0);
+    assert_ended(seen, -ECANCELED);
 }
 
 static void ends_with_the_owner(void **state)
