@@ -330,7 +330,8 @@ gy_fut gy_loop_raw(struct gy_actor *self, gy_fut (*next)(struct gy_actor *self, 
 
 bool gy__future_is_input(const struct gy__future *future)
 {
-    return future->run == gy__group_input || future->run == chain_run;
+    return future->run == gy__group_input || future->run == chain_run ||
+           gy__flow_awaits(future);
 }
 
 static bool chain_wants(const struct gy__future *chain, int res)

@@ -127,10 +127,16 @@ static void resume(struct gy_actor *self, const struct gy_done *done)
     struct gy_flow *flow = flow_at(shard, (uint32_t)done->ctx);
     struct gy__future *future = gy__future_find(shard, flow->awaits);
     GY_ASSERT(flow->state == GY_FLOW_AWAITS && flow->gy__generation == done->ctx >> 32);
+    GY_ASSERT(!flow->cancelled);
     GY_ASSERT(future != NULL && future->run == resume);
     gy__future_store(future, done->res, done->value, done->size, done->buf);
     flow->res = done->res;
     step(shard, self, flow);
+}
+
+bool gy__flow_awaits(const struct gy__future *future)
+{
+    return future->run == resume;
 }
 
 static void queue(struct gy_shard *shard, struct gy_flow *flow)
@@ -141,13 +147,17 @@ static void queue(struct gy_shard *shard, struct gy_flow *flow)
     gy__control_local(shard, &gy__verb_flow, slot_of(shard, flow));
 }
 
-/* What a flow awaits is nobody's any more. */
-static void let_go(struct gy_shard *shard, struct gy_flow *flow)
+/* A flow is not the consumer of what it awaits any more: what that was given stays in its slot. */
+static void detach(struct gy_shard *shard, struct gy_flow *flow)
 {
     struct gy__future *future = gy__future_find(shard, flow->awaits);
-    if (future == NULL || future->run != resume || (uint32_t)future->ctx != slot_of(shard, flow))
-        return;
-    future->run = NULL;
+    if (future != NULL && future->run == resume)
+        future->run = NULL;
+}
+
+static void let_go(struct gy_shard *shard, struct gy_flow *flow)
+{
+    detach(shard, flow);
     gy_discard(flow->awaits);
 }
 
@@ -175,9 +185,12 @@ void gy__flow_cancel(struct gy_shard *shard, uint32_t slot)
         return;
     flow->cancelled = true;
     flow->why = -ECANCELED;
-    /* One that runs sees it at its next await. */
-    if (flow->state == GY_FLOW_AWAITS)
+    /* One that runs sees it at its next await. One that awaits must not be given what its code will
+     * not see (a lock that it would never give back), although the discard itself comes by a cell. */
+    if (flow->state == GY_FLOW_AWAITS) {
+        detach(shard, flow);
         queue(shard, flow);
+    }
 }
 
 void gy__flows_actor_died(struct gy_shard *shard, struct gy_actor *actor)
@@ -203,16 +216,16 @@ struct gy_flow_step gy__flow_await(struct gy_flow *flow, uint32_t line, gy_fut f
 {
     struct gy_shard *shard = gy__here(__func__);
     struct gy_flow_step done = { 0 };
+    struct gy__future *future = gy__future_find(shard, fut);
     if (flow->cancelled) {
-        gy_discard(fut);
+        if (future != NULL && future->run == NULL)
+            gy_discard(fut);
         flow->line = GY__FLOW_CLEANUP_LINE;
         flow->state = GY_FLOW_LEAVES;
         return done;
     }
     flow->line = line;
-    flow->awaits = fut;
     flow->state = GY_FLOW_AWAITS;
-    struct gy__future *future = gy__future_find(shard, fut);
     flow->res = gy_refused(fut);
     if (flow->res == 0 && (future == NULL || future->owner != flow->gy__actor))
         flow->res = -EINVAL;
@@ -222,6 +235,7 @@ struct gy_flow_step gy__flow_await(struct gy_flow *flow, uint32_t line, gy_fut f
         queue(shard, flow);
         return done;
     }
+    flow->awaits = fut;
     future->run = resume;
     future->ctx = slot_of(shard, flow) | (uint64_t)flow->gy__generation << 32;
     if (future->state == GY__FUTURE_DONE)

@@ -61,12 +61,17 @@ void gy__wait_taken(struct gy_shard *shard, struct gy__future *future);
 /* It ends before it was woken, or before its consumer has run. */
 void gy__wait_left(struct gy_shard *shard, struct gy__future *future);
 
+/* ---- core/flow.c ---- */
+
+/* A flow is its consumer. */
+bool gy__flow_awaits(const struct gy__future *future);
+
 /* ---- core/combine.c ---- */
 
 /* The consumer of a combinator's inputs: never called, only recognised. Such an input keeps its
  * outcome in its slot until the combinator lets it go. */
 void gy__group_input(struct gy_actor *self, const struct gy_done *done);
-/* Something made of futures waits for it. */
+/* Something made of futures, or a flow, waits for it. */
 bool gy__future_is_input(const struct gy__future *future);
 /* An input has stored its outcome. */
 void gy__group_notify(struct gy_shard *shard, struct gy__future *input);

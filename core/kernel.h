@@ -161,8 +161,8 @@ struct gy__future {
     uint64_t generation;   /* 34 bits, never 0 */
     uint32_t owner;        /* slot of the actor that called */
     uint8_t state;
-    /* Of a chain: enum gy_chain_when; of one that waits: in which list; of a timer: 1, it ends late. */
-    uint8_t when : 4;
+    uint8_t when : 4;      /* of a chain: enum gy_chain_when; of one that waits: in which list;
+                            * of a timer: 1, it ends late */
     bool timed : 1;        /* the timer's fields are in use */
     bool taken : 1;        /* of a combinator and its inputs: the outcome was seen */
     bool has_buf;          /* value.with.buf is owned */

@@ -6,6 +6,7 @@
 #include "core/future.h"
 #include "gyre/buf.h"
 #include "gyre/flow.h"
+#include "gyre/mutex.h"
 #include "gyre/typed.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ struct host {
     struct gy_actor actor;
     unsigned pings;
     gy_promise kept;
+    struct gy_mutex mutex;
 };
 GY_ACTOR_TYPE(host, host_start, host_stop);
 GY_VERB(host, ping);
@@ -366,6 +368,23 @@ static void not_to_be_awaited(void **state)
     settle();
     assert_int_equal(p.res, -EINVAL);
     gy_discard(foreign);
+}
+
+/* By somebody else who has the handle: the await ends, the flow goes on. */
+static void discarded_or_forgotten(void **state)
+{
+    (void)state;
+    for (enum kind kind = ONE; kind < KINDS; kind++)
+        for (unsigned forget = 0; forget < 2; forget++) {
+            struct probe p;
+            gy_promise promises[3];
+            struct waits first = waits_for(&p, kind, promises);
+            start(&first);
+            for (unsigned i = 0; i < (kind == ONE ? 1u : 3u); i++)
+                forget ? gy_forget(first.in[i]) : gy_discard(first.in[i]);
+            settle();
+            ended(&p, kind == SETTLE ? 0 : -ECANCELED);
+        }
 }
 
 static void deadline(void **state)
@@ -747,6 +766,7 @@ GY_FLOW_END(f)
 
 static int host_start(struct host *self, const struct host_args *args)
 {
+    gy_mutex_init(&self->mutex, &self->actor);
     if (!args->start_flow)
         return 0;
     static struct probe p;
@@ -1109,6 +1129,98 @@ static void buffers_are_taken_or_go_home(void **state)
     assert_int_equal(taken, 4);
 }
 
+/* ---- what is given with an outcome must be seen, or go back ---- */
+
+struct locker {
+    struct gy_flow flow;
+    struct probe *p;
+    bool any, held;
+    gy_promise *release;
+};
+GY_FLOW(host, locker);
+
+GY_FLOW_BEGIN(host, self, locker, f)
+    GY_IF(f->any)
+        gy_promise never;
+        GY_AWAIT_ANY(f, gy_pair(&self->actor, &never), gy_mutex_lock(&self->mutex));
+        f->held = f->flow.res == 1;
+    GY_ELSE
+        GY_AWAIT(f, gy_mutex_lock(&self->mutex));
+        f->held = f->flow.res == 0;
+    GY_END
+    f->p->resumed += f->held;
+    GY_AWAIT(f, gy_pair(&self->actor, f->release));
+GY_CLEANUP(f)
+    f->p->cleaned++;
+    if (f->held)
+        gy_mutex_unlock(&self->mutex);
+GY_FLOW_END(f)
+
+static void a_lock_is_never_lost(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        struct probe p[3] = { { 0 } };
+        gy_promise release[3];
+        gy_fut fut[3];
+        for (unsigned j = 0; j < 3; j++) {
+            struct locker first = { .p = &p[j], .any = i & 1, .release = &release[j] };
+            fut[j] = locker_start(host(), &first);
+        }
+        settle();
+        assert_int_equal(p[0].resumed, 1);
+        if (i & 2) /* on its way to the second, which is cancelled before it is there */
+            resolve(release[0], 1);
+        if (i & 4) {
+            fake_leave();
+            fake_turn(&fake, 0);
+            enter();
+        }
+        gy_discard(fut[1]);
+        if (!(i & 2))
+            resolve(release[0], 1);
+        settle();
+        assert_int_equal(p[1].cleaned, 1);
+        assert_int_equal(p[2].resumed, 1);
+        resolve(release[2], 1);
+        settle();
+        assert_int_equal(gy_mutex_try_lock(&host()->mutex), 0);
+        gy_mutex_unlock(&host()->mutex);
+        gy_forget(fut[0]);
+        gy_forget(fut[2]);
+        settle();
+        nothing_left();
+    }
+}
+
+/* Each step of the way by itself: the outcome lies in the slot, then the flow is cancelled. */
+static void a_lock_that_was_given_goes_on(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct probe p[2] = { { 0 } };
+        gy_promise release[2];
+        gy_fut fut[2];
+        assert_int_equal(gy_mutex_try_lock(&host()->mutex), 0);
+        for (unsigned j = 0; j < 2; j++) {
+            struct locker first = { .p = &p[j], .any = i, .release = &release[j] };
+            fut[j] = locker_start(host(), &first);
+        }
+        settle();
+        assert_int_equal(gy_mutex_unlock(&host()->mutex), 0);
+        gy_discard(fut[0]);
+        settle();
+        assert_int_equal(p[0].resumed, 0);
+        assert_int_equal(p[0].cleaned, 1);
+        assert_int_equal(p[1].resumed, 1);
+        gy_discard(fut[1]);
+        settle();
+        assert_int_equal(gy_mutex_try_lock(&host()->mutex), 0);
+        gy_mutex_unlock(&host()->mutex);
+        nothing_left();
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -1118,6 +1230,7 @@ int main(void)
         TEST(failed),
         TEST(refused),
         TEST(not_to_be_awaited),
+        TEST(discarded_or_forgotten),
         TEST(deadline),
         TEST(earlier_deadline_of_the_future_counts),
         TEST(timer_beyond_the_deadline_is_late),
@@ -1143,6 +1256,8 @@ int main(void)
         TEST(loops_use_constant_stack),
         TEST(loop_of_refusals_starves_nobody),
         TEST(buffers_are_taken_or_go_home),
+        TEST(a_lock_is_never_lost),
+        TEST(a_lock_that_was_given_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
