@@ -4,6 +4,7 @@
  *     {
  *         struct gy_config cfg;
  *         gy_config_init(&cfg);
+ *         cfg.handle_signals = true;  (SIGTERM and SIGINT drain)
  *         int err = gy_args(&cfg, &program, &argc, argv);
  *         if (err == 0)
  *             err = gy_run(&cfg, boot, NULL);
