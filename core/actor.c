@@ -169,6 +169,8 @@ static int spawn(struct gy_shard *shard, uint32_t slot, gy_pid *out,
     actor->pid.bits = shard->self_bits | (uint64_t)slot << 32 | dense->generation;
     actor->gy__stats = stats;
     actor->gy__state = GY__ACTOR_LIVE;
+    if (shard->runtime->filters != NULL)
+        actor->gy__flags = GY__ACTOR_FILTERED;
     actor->gy__credit = shard->fifo.credit_max;
     shard->actors_live++;
     gy__count(&gy__stats_of(actor)->spawned, 1);

@@ -70,7 +70,7 @@ static void stop_queued(struct gy_shard *shard, struct gy_cell *cell)
     if (actor->gy__flags & GY__ACTOR_STASHES && !(actor->gy__flags & GY__ACTOR_DROPS) &&
         gy__stash_push(shard, actor, cell)) {
         /* A stop that comes now, and not in order, must find its own way. */
-        actor->gy__flags &= (uint8_t)~GY__ACTOR_STOP_QUEUED;
+        actor->gy__flags &= (uint16_t)~GY__ACTOR_STOP_QUEUED;
         return;
     }
     gy__actor_finish(shard, actor, (int)cell->payload.word[0]);

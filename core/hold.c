@@ -91,9 +91,9 @@ void gy_unhold(struct gy_actor *self)
 {
     if (!(self->gy__flags & GY__ACTOR_HOLDS))
         return;
-    self->gy__flags &= (uint8_t)~GY__ACTOR_HOLDS;
+    self->gy__flags &= (uint16_t)~GY__ACTOR_HOLDS;
     if (self->gy__stash == NULL)
-        self->gy__flags &= (uint8_t)~GY__ACTOR_STASHES;
+        self->gy__flags &= (uint16_t)~GY__ACTOR_STASHES;
     else
         unstash_queue(gy__self(), self);
 }
@@ -103,17 +103,19 @@ void gy__stash_continue(struct gy_shard *shard, struct gy_cell *control)
     uint64_t pid = control->target;
     struct gy_actor *begins = gy__actor_find(shard, pid);
     if (begins != NULL)
-        begins->gy__flags &= (uint8_t)~GY__ACTOR_UNSTASH_QUEUED;
+        begins->gy__flags &= (uint16_t)~GY__ACTOR_UNSTASH_QUEUED;
     for (unsigned i = 0; i < CELLS_AT_ONCE; i++) {
         /* Looked up anew each time: a handler may have ended the actor, or hold again. */
         struct gy_actor *actor = gy__actor_find(shard, pid);
         struct gy_cell cell;
         if (actor == NULL || actor->gy__flags & GY__ACTOR_HOLDS)
             return;
-        actor->gy__flags &= (uint8_t)~GY__ACTOR_STASHES;
+        actor->gy__flags &= (uint16_t)~GY__ACTOR_STASHES;
         if (!stash_pop(shard, actor, &cell))
             return;
+        shard->unfiltered = true;
         gy__cell_run(shard, &cell, false);
+        shard->unfiltered = false;
         actor = gy__actor_find(shard, pid);
         if (actor != NULL && actor->gy__stash != NULL)
             actor->gy__flags |= GY__ACTOR_STASHES;

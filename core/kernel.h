@@ -53,6 +53,7 @@ struct gy_waits;    /* gyre/wait.h */
 struct gy__streams; /* core/streams.h */
 struct gy__bufs;    /* core/bufs.h */
 struct gy__work;    /* core/work.h */
+struct gy_filter;   /* gyre/testing.h */
 
 /* The current shard of this thread, NULL on other threads. */
 extern _Thread_local struct gy_shard *gy__current_shard;
@@ -97,6 +98,7 @@ enum gy__actor_flags {
     GY__ACTOR_DROPS = 32,  /* stops now: what arrives is dropped */
     GY__ACTOR_STOP_QUEUED = 64,
     GY__ACTOR_UNSTASH_QUEUED = 128,
+    GY__ACTOR_FILTERED = 256, /* a test's filters look at what arrives (core/testing.c) */
     GY__ACTOR_STOPS = 2,   /* stops when its handler returns */
     GY__ACTOR_FAILED = 4,  /* declared failure: may not send */
     GY__ACTOR_WAITS = 8,   /* registered for room */
@@ -288,6 +290,7 @@ struct gy_shard {
     struct gy__foreign *foreign; /* the lane for other threads; the runtime's, which outlives us */
     uint64_t ops_in_flight;
     uint32_t drain_holds;
+    bool unfiltered; /* what is run now a filter has seen before */
     uint8_t phase; /* enum gy__phase; the runtime holds the copy that others read */
     struct gy__memory {
         void *start;
@@ -522,6 +525,7 @@ struct gy_runtime {
     struct gy__foreign *lanes;          /* one per shard, for threads that are none */
     void *lane_slots;                   /* their cells */
     _Atomic(struct gy__ring *) *rings;  /* [to * shard_count + from], written once by `from` */
+    struct gy_filter *filters;          /* of tests (core/testing.c) */
     struct gy__asks *asks;              /* calls of threads outside (core/ask.c) */
     _Atomic int32_t error;              /* first failure of any shard */
     _Atomic int32_t pending;            /* listeners asked for, not open yet */

@@ -53,7 +53,7 @@ static void waiter_run(struct gy_shard *shard, const struct gy__waiter *waiter)
     struct gy_actor *actor = gy__actor_find(shard, waiter->actor);
     if (actor == NULL)
         return;
-    actor->gy__flags &= (uint8_t)~GY__ACTOR_WAITS;
+    actor->gy__flags &= (uint16_t)~GY__ACTOR_WAITS;
     struct gy__context saved = gy__actor_enter(shard, actor);
     waiter->run(actor, waiter->ctx);
     gy__actor_leave(shard, saved);

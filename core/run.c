@@ -5,6 +5,7 @@
  * a call neither answered nor kept is answered -EOWNERDEAD, an actor that stops or failed ends.
  * Control cells (answers above all) carry a verb of the runtime's own. */
 #include "core/kernel.h"
+#include "core/testing.h"
 
 #include <errno.h>
 
@@ -79,9 +80,16 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
         return;
     }
     struct gy_actor *actor = gy__actor_at(shard, slot);
-    if (__builtin_expect(actor->gy__flags & (GY__ACTOR_STASHES | GY__ACTOR_DROPS), 0)) {
-        run_stashed(shard, cell, actor, dense, from_ring);
-        return;
+    if (__builtin_expect(actor->gy__flags & (GY__ACTOR_STASHES | GY__ACTOR_DROPS |
+                                             GY__ACTOR_FILTERED), 0)) {
+        if (actor->gy__flags & GY__ACTOR_FILTERED && !gy__filter(shard, cell)) {
+            dense->room += !from_ring;
+            return;
+        }
+        if (actor->gy__flags & (GY__ACTOR_STASHES | GY__ACTOR_DROPS)) {
+            run_stashed(shard, cell, actor, dense, from_ring);
+            return;
+        }
     }
     dense->room += !from_ring;
     shard->context.actor = actor;

@@ -7,6 +7,7 @@
 #include "core/kernel.h"
 #include "core/foreign.h"
 #include "core/links.h"
+#include "core/testing.h"
 #include "core/names.h"
 #include "core/work.h"
 
@@ -213,6 +214,7 @@ static bool phases_advance(struct gy_shard *shard)
         foreign_drain(shard);
         gy__fifo_run(shard, UINT64_MAX);
         phase_set(shard, GY__PHASE_STOP);
+        gy__filter_release(shard, NULL);
         gy__streams_stop(shard);
         actors_stop(shard);
         return true;

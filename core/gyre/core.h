@@ -66,7 +66,7 @@ struct gy_actor {
     uint32_t gy__names;   /* first of its names */
     uint32_t gy__flows;   /* first of its flows */
     uint8_t gy__state;
-    uint8_t gy__flags;
+    uint16_t gy__flags;
 };
 
 /* One per kind of actor, defined once by GY_ACTOR_TYPE in the actor's .c. */
