@@ -4,8 +4,8 @@
  * lane of the callee's shard, and waits, by the driver's means, until the slot's word changes.
  * One word per slot says who may touch it:
  *
- *     FREE --thread--> WAITING --thread, late--> FREE, next generation
- *                         \--answerer--> ANSWERING --answerer--> DONE --thread--> FREE, next generation
+ *     FREE --thread--> WAITING --thread, late--> FREE, of the next generation
+ *                         \--answerer--> ANSWERING --answerer--> DONE --thread--> FREE, the same
  *
  * Invariants: the word holds generation and state, and changes by compare-and-swap except out of
  * ANSWERING and DONE, whose owner is alone. The value is written between ANSWERING and DONE, so a
@@ -145,8 +145,8 @@ static void finish(struct gy_runtime *runtime, struct gy__ask *ask, uint64_t gen
     ring(runtime, ask);
 }
 
-void gy__ask_answer(struct gy_shard *shard, uint64_t promise, int res, const void *value, size_t size,
-                    struct gy_buf *buf)
+void gy__ask_answer(struct gy_shard *shard, uint64_t promise, int res, const void *value,
+                    size_t size, struct gy_buf *buf)
 {
     struct gy__ask *ask = &shard->runtime->asks->slots[gy__fut_slot(promise)];
     uint64_t generation = promise & GY__FUT_GENERATION_MASK;

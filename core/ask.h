@@ -14,8 +14,8 @@ void gy__asks_close(struct gy_runtime *runtime);
 /* How many threads are in calls. */
 uint32_t gy__asks_inside(const struct gy_runtime *runtime);
 /* Takes buf, if any. Nobody may be waiting any more. */
-void gy__ask_answer(struct gy_shard *shard, uint64_t promise, int res, const void *value, size_t size,
-                    struct gy_buf *buf);
+void gy__ask_answer(struct gy_shard *shard, uint64_t promise, int res, const void *value,
+                    size_t size, struct gy_buf *buf);
 /* On the shard of a pid: somebody outside wants to know when it ends. */
 void gy__ask_end_arrived(struct gy_shard *shard, struct gy_cell *cell);
 

@@ -1,8 +1,9 @@
 /* core/testing.c - filters of messages and probes of futures: see gyre/testing.h.
  *
- * While a runtime has filters every actor's FILTERED flag is set; the flag stands in the byte that tells of
- * stashes, so that without filters nothing more is looked at. Held messages are copies in the filter's
- * own memory with a timer of the shard they came to; they come without being filtered again. */
+ * While a runtime has filters every actor's FILTERED flag is set; the flag stands in the byte
+ * that tells of stashes, so that without filters nothing more is looked at. Held messages are
+ * copies in the filter's own memory with a timer of the shard they came to; they come without
+ * being filtered again. */
 #include "core/testing.h"
 
 #include "gyre/testing.h"
@@ -164,7 +165,8 @@ static void on_probed(struct gy_actor *self, const struct gy_done *done)
 int gy_probe_watch(struct gy_probe *probe, gy_fut fut)
 {
     memset(probe, 0, sizeof(*probe));
-    return gy_then_raw(gy__here(__func__)->context.actor, fut, on_probed, (uint64_t)(uintptr_t)probe);
+    struct gy_actor *self = gy__here(__func__)->context.actor;
+    return gy_then_raw(self, fut, on_probed, (uint64_t)(uintptr_t)probe);
 }
 
 bool gy_probe_done(void *probe)

@@ -1,5 +1,5 @@
-/* core/testing.h - filters of messages, as core's files see them. One thread runs all shards that have
- * filters, so the list needs no care. */
+/* core/testing.h - filters of messages, as core's files see them. One thread runs all shards that
+ * have filters, so the list needs no care. */
 #ifndef GYRE_CORE_TESTING_H
 #define GYRE_CORE_TESTING_H
 

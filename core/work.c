@@ -113,8 +113,8 @@ void gy__shard_work_running(struct gy_shard *shard, bool begins)
         atomic_fetch_sub_explicit(&shard->works_running, 1, memory_order_relaxed);
 }
 
-void gy__work_stats(const struct gy_shard *shard, void (*each)(void *arg, const struct gy__stat *stat),
-                    void *arg)
+void gy__work_stats(const struct gy_shard *shard,
+                    void (*each)(void *arg, const struct gy__stat *stat), void *arg)
 {
     uint64_t running = atomic_load_explicit(&shard->works_running, memory_order_relaxed);
     uint64_t ended = atomic_load_explicit(&shard->works_ended, memory_order_relaxed);

@@ -18,7 +18,7 @@ struct gy__work {
 int gy__works_open(struct gy_shard *shard);
 /* Nobody waits for this one any more: it need not be begun. */
 void gy__work_discard(struct gy_shard *shard, struct gy__future *future);
-void gy__work_stats(const struct gy_shard *shard, void (*each)(void *arg, const struct gy__stat *stat),
-                    void *arg);
+void gy__work_stats(const struct gy_shard *shard,
+                    void (*each)(void *arg, const struct gy__stat *stat), void *arg);
 
 #endif

@@ -1,8 +1,8 @@
 /* uring/pool.h - threads for work that blocks: a bounded number of them, and a bounded queue before
  * them, for all shards of a runtime.
  *
- * Threads are started when work finds none idle, and stay. What a thread has run goes home by a list
- * of the shard's own (uring.h, `worked`), so that completions need no room anywhere. */
+ * Threads are started when work finds none idle, and stay. What a thread has run goes home by a
+ * list of the shard's own (uring.h, `worked`), so that completions need no room anywhere. */
 #ifndef GYRE_URING_POOL_H
 #define GYRE_URING_POOL_H
 

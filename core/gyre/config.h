@@ -13,7 +13,8 @@ GY_BEGIN_DECLS
 
 /* Most CPUs a set can name. CPUs with higher numbers are never used. */
 #define GY_CPUS_MAX 1024u
-/* Most shards of one runtime: what a pid's shard field can tell apart, less one for threads outside. */
+/* Most shards of one runtime: what a pid's shard field can tell apart, less one for threads
+ * outside. */
 #define GY_SHARDS_MAX 1023u
 
 /* A set of CPUs by the kernel's numbers. All zeros is the empty set. */

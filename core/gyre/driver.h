@@ -3,8 +3,9 @@
  * Two drivers stand under it, the ring (uring/) and the simulator (core/sim). Whatever bypasses it
  * cannot be simulated, so nothing does. Applications never need this header.
  *
- * The driver owns the loop and calls the shard in steps (core/shard.h); the shard calls back through
- * this struct. All functions but wait(), rang() and end() are called on the shard's own thread, with the shard's own context. */
+ * The driver owns the loop and calls the shard in steps (core/shard.h); the shard calls back
+ * through this struct. All functions but wait(), rang() and end() are called on the shard's own
+ * thread, with the shard's own context. */
 #ifndef GYRE_DRIVER_H
 #define GYRE_DRIVER_H
 
@@ -30,8 +31,8 @@ enum gy_op_kind {
     GY_OP_UNLISTEN,   /* a listening handle: accept what the kernel has queued (completions of `peer`
                        * op, with MORE), then close it; completes last. An error with MORE: what is
                        * queued waits for descriptors or memory. Cancelled, it waits no longer */
-    GY_OP_WORK,       /* run(arg) on a thread that is no shard: res = what it returned; -EAGAIN the pool of
-                       * such threads and its queue are full; -ECANCELED before it was begun */
+    GY_OP_WORK,       /* run(arg) on a thread that is no shard: res = what it returned; -EAGAIN the
+                       * pool of such threads is full; -ECANCELED it was not begun */
     GY_OP_KINDS
 };
 
@@ -53,8 +54,8 @@ struct gy_completion {
     uint32_t buffer; /* with BUF: its number, for give_back */
 };
 
-/* An operation: plain memory of the submitter at a stable address, pinned until its last completion,
- * which comes exactly once whatever is cancelled or closed. */
+/* An operation: plain memory of the submitter at a stable address, pinned until its last
+ * completion, which comes exactly once whatever is cancelled or closed. */
 struct gy_op {
     /* The submitter's. Called by the core for each completion; may submit, also this op again when
      * MORE is clear. */
@@ -92,7 +93,8 @@ struct gy_driver {
     uint64_t (*now)(void *ctx);
     uint64_t (*wall)(void *ctx);
     uint64_t (*random)(void *ctx);
-    /* Zeroed, page-aligned memory, untouched until used; NULL when there is none. Only at boot and for counted growth. */
+    /* Zeroed, page-aligned memory, untouched until used; NULL when there is none. Only at boot
+     * and for counted growth. */
     void *(*memory)(void *ctx, size_t bytes);
     void (*memory_free)(void *ctx, void *memory, size_t bytes);
     /* Queue an operation. Never completes inline, never fails: errors are completions. */
@@ -104,12 +106,14 @@ struct gy_driver {
     void (*give_back)(void *ctx, uint32_t buffer);
     /* The peer's address of a connected handle as text. */
     void (*peer_name)(void *ctx, int32_t handle, char *out, size_t len);
-    /* Wake another shard of this runtime, which announced that it sleeps. One at most per its sleep. */
+    /* Wake another shard of this runtime, which announced that it sleeps. One at most per its
+     * sleep. */
     void (*wake)(void *ctx, unsigned shard);
     /* A line for the log, len bytes, no line end. level: 0 info, 1 warning, 2 error. */
     void (*log)(void *ctx, int level, const char *text, size_t len);
-    /* Threads outside that wait for an answer. ctx is the control thread's; any thread. wait: until the 32
-     * bits at word are no longer `value`, or the monotonic time, or earlier. rang: they have changed. */
+    /* Threads outside that wait for an answer. ctx is the control thread's; any thread. wait:
+     * until the 32 bits at word are no longer `value`, or the monotonic time, or earlier. rang:
+     * they have changed. */
     void (*wait)(void *ctx, const void *word, uint32_t value, uint64_t until_ns);
     void (*rang)(void *ctx, const void *word);
     /* gy_drain() was called (now: gy_stop() was). Any thread; ctx is the control thread's. */

@@ -1,15 +1,16 @@
-/* gyre/testing.h - for tests of programs, under the simulator (gyre/sim.h): filters of messages, and
- * waiting for futures with a word on what was pending.
+/* gyre/testing.h - for tests of programs, under the simulator (gyre/sim.h): filters of messages,
+ * and waiting for futures with a word on what was pending.
  *
- *     static struct gy_filter lost = { .verb = &counter_add_verb, .action = GY_FILTER_DROP, .times = 1 };
+ *     static struct gy_filter lost = { .verb = &counter_add_verb, .action = GY_FILTER_DROP,
+ *                                      .times = 1 };
  *     gy_sim_filter(sim, 0, &lost);                     the next add is lost
  *     ...
  *     gy_assert_until(sim, gy_filter_acted, &lost, GY_S);
  *     gy_sim_unfilter(sim, 0, &lost);
  *
- * A filter sees casts and calls when they would be handled, or put into the stash of an actor that holds.
- * Answers, exits and timers cannot be lost in a running program, so no filter touches them. What is not
- * installed costs nothing.
+ * A filter sees casts and calls when they would be handled, or put into the stash of an actor
+ * that holds. Answers, exits and timers cannot be lost in a running program, so no filter touches
+ * them. What is not installed costs nothing.
  *
  * All functions: on the simulation's thread, while none of it runs, unless they say otherwise. */
 #ifndef GYRE_TESTING_H
@@ -26,8 +27,8 @@ enum gy_filter_action {
     GY_FILTER_PASS,     /* only counts: for waiting until something comes */
     GY_FILTER_DROP,     /* casts vanish, calls are answered with err */
     GY_FILTER_DELAY,    /* comes delay_ns later, behind what came meanwhile */
-    GY_FILTER_DUPLICATE /* comes, and once more delay_ns later; what the second answers goes nowhere. Messages with
-                         * a buffer only pass */
+    GY_FILTER_DUPLICATE /* comes, and once more delay_ns later; what the second answers goes
+                         * nowhere. Messages with a buffer only pass */
 };
 
 #define GY_FILTER_HELD_MAX 16
@@ -37,8 +38,8 @@ struct gy_filter_held {
     uint64_t gy__cell[8];
 };
 
-/* Zeroed, then filled in by the test; pinned while installed. The first filter installed that matches
- * a message decides. */
+/* Zeroed, then filled in by the test; pinned while installed. The first filter installed that
+ * matches a message decides. */
 struct gy_filter {
     /* What it matches; NULL and {0}: any. */
     const struct gy_verb *verb;
@@ -71,8 +72,8 @@ struct gy_probe {
     uint32_t size; /* bytes of value */
     uint64_t value[GY_MSG_INLINE / 8];
 };
-/* From code that runs on a shard (gy_sim_run_on): the future's outcome will be in the probe, which is
- * overwritten, and pinned until it is done. -> as gy_then_raw. */
+/* From code that runs on a shard (gy_sim_run_on): the future's outcome will be in the probe,
+ * which is overwritten, and pinned until it is done. -> as gy_then_raw. */
 GY_API GY_MUST_CHECK int gy_probe_watch(struct gy_probe *probe, gy_fut fut);
 /* For gy_sim_until(): is it done? arg: the probe. */
 GY_API bool gy_probe_done(void *probe);

@@ -1,8 +1,10 @@
-/* gyre/work.h - work that blocks: a function that runs on a plain thread, so that the shard need not wait.
+/* gyre/work.h - work that blocks: a function that runs on a plain thread, so that the shard need
+ * not wait.
  *
- * A runtime has a bounded pool of such threads (--blocking-threads), shared by its shards, and a bounded
- * queue before it (--blocking-queue). Work is begun in the order in which it was submitted. For what the
- * kernel can do asynchronously use that instead: each piece of work costs two switches of threads. */
+ * A runtime has a bounded pool of such threads (--blocking-threads), shared by its shards, and a
+ * bounded queue before it (--blocking-queue). Work is begun in the order in which it was
+ * submitted. For what the kernel can do asynchronously use that instead: each piece of work costs
+ * two switches of threads. */
 #ifndef GYRE_WORK_H
 #define GYRE_WORK_H
 
@@ -10,17 +12,18 @@
 
 GY_BEGIN_DECLS
 
-/* Call run(arg) on a thread of the pool. The future ends with what it returned: >= 0 ready, -errno
- * failed (no value); or with -EAGAIN when the queue of the pool was full. Discard, a deadline and the
- * end of the actor take work out of the queue that was not begun; what runs goes on, and the
- * runtime's stop waits for it. A drain waits for work under way.
+/* Call run(arg) on a thread of the pool. The future ends with what it returned: >= 0 ready,
+ * -errno failed (no value); or with -EAGAIN when the queue of the pool was full. Discard, a
+ * deadline and the end of the actor take work out of the queue that was not begun; what runs goes
+ * on, and the runtime's stop waits for it. A drain waits for work under way.
  *
- * run: on a thread that is no shard; it may block, and use gy_post_raw() and gy_ask_raw(), but nothing
- * that belongs to a shard. arg: pinned until nothing can touch it any more, which may be after the
- * future has ended; then release(arg), if there is one, is called on this shard, exactly once in
- * every case (inside this call if the handle is refused). Memory of the actor itself stays until then.
- * -> the future; a refused handle: -EAGAIN no slot. Cost: one future, one record, one operation; the
- * first pieces of work start the threads, which takes some 30 us each. */
+ * run: on a thread that is no shard; it may block, and use gy_post_raw() and gy_ask_raw(), but
+ * nothing that belongs to a shard. arg: pinned until nothing can touch it any more, which may be
+ * after the future has ended; then release(arg), if there is one, is called on this shard,
+ * exactly once in every case (inside this call if the handle is refused). Memory of the actor
+ * itself stays until then.
+ * -> the future; a refused handle: -EAGAIN no slot. Cost: one future, one record, one operation;
+ * the first pieces of work start the threads, which takes some 30 us each. */
 GY_API GY_MUST_CHECK gy_fut gy_work_raw(struct gy_actor *self, int (*run)(void *arg), void *arg,
                                         void (*release)(void *arg));
 
@@ -34,7 +37,7 @@ GY_END_DECLS
     {                                                                                              \
         return F((struct T *)arg);                                                                 \
     }                                                                                              \
-    GY_MUST_CHECK GY_INLINE gy_fut F##_work(struct gy_actor *self, struct T *arg)                   \
+    GY_MUST_CHECK GY_INLINE gy_fut F##_work(struct gy_actor *self, struct T *arg)                  \
     {                                                                                              \
         return gy_work_raw(self, F##_run, arg, NULL);                                              \
     }                                                                                              \
@@ -51,7 +54,7 @@ GY_END_DECLS
     {                                                                                              \
         R((struct T *)arg);                                                                        \
     }                                                                                              \
-    GY_MUST_CHECK GY_INLINE gy_fut F##_work(struct gy_actor *self, struct T *arg)                   \
+    GY_MUST_CHECK GY_INLINE gy_fut F##_work(struct gy_actor *self, struct T *arg)                  \
     {                                                                                              \
         return gy_work_raw(self, F##_run, arg, F##_release);                                       \
     }                                                                                              \

@@ -1,5 +1,5 @@
-/* Filters of a host's messages: core/testing.c does it, here they are put in and taken out while nothing
- * runs. */
+/* Filters of a host's messages: core/testing.c does it, here they are put in and taken out while
+ * nothing runs. */
 #include "core/sim/sim.h"
 #include "core/testing.h"
 

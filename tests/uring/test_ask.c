@@ -1,4 +1,5 @@
-/* Calls from plain threads into a running runtime: many at once, late answers, the end amid calls. */
+/* Calls from plain threads into a running runtime: many at once, late answers, the end amid
+ * calls. */
 #include "child.h"
 #include "fixture.h"
 #include "hopper.h"
@@ -139,7 +140,8 @@ static void many_threads_ask(void **state)
         wrong = answered = late = ended = 0;
         rounds = 400;
         for (int i = 0; i < THREADS; i++)
-            assert_int_equal(pthread_create(&threads[i], NULL, asker, (void *)(uintptr_t)(i + 1)), 0);
+            assert_int_equal(
+                pthread_create(&threads[i], NULL, asker, (void *)(uintptr_t)(i + 1)), 0);
         for (int i = 0; i < THREADS; i++)
             pthread_join(threads[i], NULL);
         assert_int_equal(wrong, 0);
@@ -188,7 +190,8 @@ static void *wait_for_the_end(void *arg)
 {
     int why = 0;
     (void)arg;
-    if (gy_await_end(runtime, pids[1].pid, 30 * GY_S, &why) == 0 && (why == -EPROTO || why == -ESRCH))
+    if (gy_await_end(runtime, pids[1].pid, 30 * GY_S, &why) == 0 &&
+        (why == -EPROTO || why == -ESRCH))
         ended++;
     return NULL;
 }
