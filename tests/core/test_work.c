@@ -274,10 +274,14 @@ static void a_drain_waits_for_it(void **state)
 
 static void stop_takes_back_what_was_not_begun(void **state)
 {
-    static struct worker_job job;
+    struct worker_job job = { .in = 5 };
     (void)state;
     gy_forget(thrice_work(me(), &job));
-    /* fake_close() completes it with -ECANCELED, and fails if it does not end. */
+    fake_leave();
+    /* It completes what is in flight with -ECANCELED, and fails if that does not end all. */
+    fake_close(&fake);
+    assert_int_equal(job.released, 1);
+    assert_int_equal(job.out, 0);
 }
 
 static uint64_t shown[3];
