@@ -147,8 +147,11 @@ static void grower_stop(struct grower *self, int why)
 
 static gy_fut leaf_call(void)
 {
-    return oracle_ask(oracles[pick(gy_shards())],
-                      (struct oracle_ask_msg){1, (uint32_t)pick(HOWS)}).fut;
+    /* Apart: in which order a call's arguments draw is the compiler's choice. */
+    oracle_pid to = oracles[pick(gy_shards())];
+    struct oracle_ask_msg msg = {1, (uint32_t)pick(HOWS)};
+
+    return oracle_ask(to, msg).fut;
 }
 
 static gy_fut leaf_pair(struct grower *self)
