@@ -38,7 +38,8 @@ static int answer(struct gy_sim_conn *client, unsigned long *number)
     char text[512] = "";
     size_t len;
     const uint8_t *data = gy_sim_received(client, &len);
-    memcpy(text, data, len < sizeof(text) ? len : sizeof(text) - 1);
+    if (len > 0)
+        memcpy(text, data, len < sizeof(text) ? len : sizeof(text) - 1);
     const char *body = strstr(text, "\r\n\r\n");
     if (number != NULL && body != NULL)
         *number = strtoul(body, NULL, 10);
