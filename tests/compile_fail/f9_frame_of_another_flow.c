@@ -1,4 +1,4 @@
-/* expect: warning incompatible.pointer.type */
+/* expect: error incompatible.pointer.type */
 /* expect-c++: error (cannot convert|no matching function) */
 
 #include "flow_case.h"

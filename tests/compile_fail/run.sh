@@ -41,7 +41,7 @@ link() # COMPILER
 
 try() # COMPILER STANDARD LANGUAGE FILE
 {
-    local what kind pattern status strange
+    local what kind pattern status strange strict
     what=$(sed -n '1s|^/\* expect: \(.*\) \*/$|\1|p' "$4")
     if [ "$3" = c++ ] && grep -q '^/\* expect-c++: ' "$4"; then
         what=$(sed -n '2s|^/\* expect-c++: \(.*\) \*/$|\1|p' "$4")
@@ -49,7 +49,10 @@ try() # COMPILER STANDARD LANGUAGE FILE
     kind=${what%% *}
     pattern=${what#* }
     count=$((count + 1))
-    "$1" -x "$3" -std="$2" "${warn[@]}" "${include[@]}" -c -o "$tmp/a.o" "$4" >"$tmp/out" 2>&1
+    # C compilers differ by age in whether a pointer of the wrong type stops them; here all stop, as the newest do.
+    strict=()
+    [ "$3" = c++ ] || strict=(-Werror=incompatible-pointer-types)
+    "$1" -x "$3" -std="$2" "${warn[@]}" "${strict[@]}" "${include[@]}" -c -o "$tmp/a.o" "$4" >"$tmp/out" 2>&1
     status=$?
     case $kind in
     silent)
