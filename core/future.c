@@ -8,7 +8,7 @@
  * A consumer never runs inside the call that completes a future: an answer runs it from the cell
  * that brought it; a discard, or then() on a future already done, queues a cell that continues. */
 #include "core/future.h"
-#include "core/work.h"
+#include "core/opfut.h"
 
 #include <errno.h>
 #include <string.h>
@@ -87,6 +87,8 @@ static void let_go(struct gy_shard *shard, struct gy__future *future, bool later
     struct gy_buf *buf = future->has_buf ? future->value.with.buf : NULL;
     if (future->callee == GY__FUTURE_WAIT)
         gy__wait_left(shard, future);
+    else if (future->callee == GY__FUTURE_OP)
+        gy__opfut_gone(shard, future);
     if (future->timed)
         gy__timer_cancel(&shard->wheel, &future->timer);
     future->timed = false;
@@ -131,8 +133,8 @@ void gy__future_tell(struct gy_shard *shard, struct gy__future *future)
             gy__wait_left(shard, future);
         return;
     }
-    if (future->callee == GY__FUTURE_WORK) {
-        gy__work_discard(shard, future);
+    if (future->callee == GY__FUTURE_OP) {
+        gy__opfut_discard(shard, future);
         return;
     }
     uint32_t peer = (uint32_t)(future->callee >> GY__SHARD_SHIFT);
@@ -236,6 +238,8 @@ void gy__future_answer(struct gy_shard *shard, struct gy_cell *cell)
         return;
     }
     gy__count(&shard->core_counters[GY__COUNT_LATE_ANSWERS], 1);
+    if (future->callee == GY__FUTURE_OP)
+        gy__opfut_late(shard, future);
     gy_buf_release(buf);
     gy__future_try_free(shard, future);
 }

@@ -10,7 +10,7 @@ enum gy__future_kind {
     GY__FUTURE_TIMER, /* ready in time */
     GY__FUTURE_PAIR,  /* its own actor answers */
     GY__FUTURE_DELAY, /* no future: a cast later (core/delay.c) */
-    GY__FUTURE_WORK,  /* an operation of the driver answers (core/work.c) */
+    GY__FUTURE_OP,    /* an operation of the driver answers (core/opfut.c) */
     GY__FUTURE_WAIT,  /* in a line (core/wait.c) */
     GY__FUTURE_ALL,
     GY__FUTURE_ANY,

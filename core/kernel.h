@@ -52,7 +52,7 @@ struct gy__foreign; /* core/foreign.h */
 struct gy_waits;    /* gyre/wait.h */
 struct gy__streams; /* core/streams.h */
 struct gy__bufs;    /* core/bufs.h */
-struct gy__work;    /* core/work.h */
+struct gy__opfut;   /* core/opfut.h */
 struct gy_filter;   /* gyre/testing.h */
 
 /* The current shard of this thread, NULL on other threads. */
@@ -274,8 +274,9 @@ struct gy_shard {
     struct gy__link *links;
     uint32_t links_free, links_used, links_count, links_live, link_mask;
     uint32_t *link_buckets;
-    struct gy__work *works;
-    uint32_t works_free, works_used, works_count;
+    struct gy__opfut *opfuts; /* one beside each future */
+    uint32_t opfuts_live, opfuts_max;
+    gy__counter opfuts_refused;
     gy__counter works_submitted, works_ended, works_refused;
     _Atomic uint64_t works_running; /* threads of the pool write it */
     struct gy__names *names;

@@ -9,7 +9,7 @@
 #include "core/links.h"
 #include "core/testing.h"
 #include "core/names.h"
-#include "core/work.h"
+#include "core/opfut.h"
 
 #include <errno.h>
 #include <string.h>
@@ -107,7 +107,7 @@ int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned i
         fifo_open,     gy__actors_open, gy__futures_open, gy__kept_open, gy__links_open,
         gy__names_open,
         gy__mesh_open, foreign_open,    waiters_open,     gy__bufs_open, gy__streams_open,
-        gy__works_open,
+        gy__opfuts_open,
         gy__flows_open,
     };
     struct gy_shard *shard = runtime->driver->memory(ctx, sizeof(*shard));

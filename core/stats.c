@@ -4,6 +4,7 @@
 #include "core/bufs.h"
 #include "core/streams.h"
 #include "core/kernel.h"
+#include "core/opfut.h"
 #include "core/work.h"
 
 struct row {
@@ -86,6 +87,7 @@ void gy__stats_each(const struct gy_runtime *runtime, unsigned index,
     rows_each(driver_rows, shard->driver_counters, GY__DRIVER_COUNTERS, each, arg);
     gy__bufs_stats(shard, each, arg);
     gy__streams_stats(shard, each, arg);
+    gy__opfut_stats(shard, each, arg);
     gy__work_stats(shard, each, arg);
     types_each(shard, "gyre_actor_messages_total", "Messages handled, by actor type",
                offsetof(struct gy__type_stats, cells), each, arg);

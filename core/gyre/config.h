@@ -65,6 +65,7 @@ struct gy_config {
     uint32_t fifo_cells;       /* messages waiting for all actors */
     uint32_t futures;          /* calls under way */
     uint32_t flows;            /* flows under way */
+    uint32_t operations;       /* of files, processes, look-ups, ... under way; each has a future */
     uint32_t actors_max;       /* granules of memory for actors */
     uint32_t streams_max;      /* connections, accepted and made */
     uint32_t names;            /* ids of actors, of all shards together */

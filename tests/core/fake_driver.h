@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 #define FAKE_SHARDS_MAX 8
-#define FAKE_OPS_MAX 512
+#define FAKE_OPS_MAX 16384
 #define FAKE_BUFFERS_MAX 256
 #define FAKE_BLOCKS_MAX 512
 #define FAKE_LOG_MAX 65536

@@ -110,6 +110,7 @@ static int set_up(void **state)
     config.futures = 64;
     config.blocking_threads = 2;
     config.blocking_queue = 3;
+    config.operations = 5;
     fake_open(&fake, &config, 1, NULL, NULL);
     fake_enter(&fake, 0);
     return 0;

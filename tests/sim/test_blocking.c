@@ -79,7 +79,7 @@ static uint64_t run(uint64_t seed, bool swarm)
     gy_sim_config_init(&config, seed, calloc, free, puts, abort);
     config.shards = 2;
     config.runtime.blocking_threads = 2;
-    config.runtime.blocking_queue = 19; /* one shard's records: 21 */
+    config.runtime.blocking_queue = 19;
     if (swarm)
         gy_sim_faults_swarm(&config.faults, seed, false);
     assert_int_equal(gy_sim_open(&world.sim, &config, boot, NULL), 0);
@@ -129,12 +129,72 @@ static void a_stop_waits_for_what_runs(void **state)
     }
 }
 
+/* Of ten thousand, all are given up at once: each ends once, and what was not begun is not. */
+enum { MANY = 10000 };
+struct many_args {
+    uint32_t unused;
+};
+GY_ACTOR(many);
+struct many {
+    struct gy_actor actor;
+};
+GY_THEN_RES(many, many_on_work)
+{
+    (void)self, (void)ctx;
+    world.canceled += res == -ECANCELED;
+}
+static int many_start(struct many *self, const struct many_args *args)
+{
+    static gy_fut f[MANY];
+    (void)args;
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct job *job = malloc(sizeof(*job));
+        job->number = (int)i;
+        f[i] = gy_work(self, work, job);
+        assert_int_equal(gy_refused(f[i]), 0);
+        (void)gy_then(self, f[i], many_on_work, i);
+    }
+    for (uint32_t i = 0; i < MANY; i++)
+        gy_discard(f[i]);
+    return 0;
+}
+static void many_stop(struct many *self, int why)
+{
+    (void)self, (void)why;
+}
+GY_ACTOR_TYPE(many, many_start, many_stop);
+static int many_boot(unsigned shard, void *arg)
+{
+    many_pid pid;
+    (void)shard, (void)arg;
+    return many_spawn(&pid, &(struct many_args){ 0 });
+}
+static void ten_thousand_are_cancelled(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct gy_sim_config config;
+        world = (struct world){ 0 };
+        gy_sim_config_init(&config, seed, calloc, free, puts, abort);
+        config.runtime.blocking_queue = MANY;
+        config.runtime.futures = 16384;
+        assert_int_equal(gy_sim_open(&world.sim, &config, many_boot, NULL), 0);
+        gy_sim_settle(world.sim);
+        assert_int_equal(world.canceled, MANY);
+        assert_int_equal(world.released, MANY);
+        assert_true(world.ran < 100);
+        assert_int_equal(gy_sim_leaks(world.sim), 0);
+        assert_int_equal(gy_sim_close(world.sim), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_ends_and_is_bounded),
         cmocka_unit_test(one_seed_one_run),
         cmocka_unit_test(a_stop_waits_for_what_runs),
+        cmocka_unit_test(ten_thousand_are_cancelled),
     };
     return cmocka_run_group_tests_name("blocking", tests, NULL, NULL);
 }

@@ -279,6 +279,77 @@ static void stopping_amid_work(void **state)
     }
 }
 
+/* Ten thousand in flight are given up at once; those that run (three) end when they want. */
+GY_ACTOR(crowd);
+struct crowd {
+    struct gy_actor actor;
+    struct busy_world *world;
+};
+static void crowd_job_free(struct busy_job *arg);
+GY_WORK_GIVEN(crowd_work, crowd_job_free, busy_job)
+{
+    struct timespec pause = {0, 20000000};
+    arg->world->ran++;
+    nanosleep(&pause, NULL);
+    return 0;
+}
+static void crowd_job_free(struct busy_job *arg)
+{
+    arg->world->ended++;
+    free(arg);
+}
+GY_THEN_RES(crowd, crowd_on_work)
+{
+    (void)ctx;
+    self->world->canceled += res == -ECANCELED;
+}
+struct crowd_args {
+    struct busy_world *world;
+};
+static int crowd_start(struct crowd *self, const struct crowd_args *args)
+{
+    static gy_fut f[10000];
+    self->world = args->world;
+    for (int i = 0; i < 10000; i++) {
+        struct busy_job *job = malloc(sizeof(*job));
+        *job = (struct busy_job){self->world, i};
+        f[i] = gy_work(self, crowd_work, job);
+        (void)gy_then(self, f[i], crowd_on_work, 0);
+    }
+    for (int i = 0; i < 10000; i++)
+        gy_discard(f[i]);
+    return 0;
+}
+static void crowd_stop(struct crowd *self, int why)
+{
+    (void)self, (void)why;
+}
+GY_ACTOR_TYPE(crowd, crowd_start, crowd_stop);
+
+static int crowd_boot(unsigned shard, void *arg)
+{
+    crowd_pid pid;
+    (void)shard;
+    return crowd_spawn(&pid, &(struct crowd_args){arg});
+}
+
+static void ten_thousand_are_cancelled(void **state)
+{
+    (void)state;
+    struct gy_config config = config_of(1);
+    config.futures = 16384;
+    config.blocking_queue = 10000;
+    struct busy_world world = {0};
+    struct gy_runtime *runtime = NULL;
+    assert_int_equal(gy_start(&runtime, &config, crowd_boot, &world), 0);
+    hopper_await(&world.ended, 10000);
+    gy_drain(runtime);
+    assert_int_equal(gy_wait(runtime), 0);
+    assert_int_equal(world.canceled, 10000);
+    assert_int_equal(world.ended, 10000);
+    assert_true(world.ran < 100);
+}
+
 int main(void)
 {
     fixture_need_io_uring();
@@ -289,6 +360,7 @@ int main(void)
         cmocka_unit_test(cancel_takes_what_is_queued_and_leaves_what_runs),
         cmocka_unit_test(many_shards_share_the_pool),
         cmocka_unit_test(stopping_amid_work),
+        cmocka_unit_test(ten_thousand_are_cancelled),
     };
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
 }
