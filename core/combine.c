@@ -6,7 +6,8 @@
  *
  * A chain is a slot whose value holds a function and what it waits for; the consumer of that future is
  * chain_run, whose ctx are the chain's bits. The function answers the chain as one answers a call, so
- * the answer comes by a cell, and a chain of chains does not nest. A loop is a chain that waits again. */
+ * the answer comes by a cell, and a chain of chains does not nest. A chain that passes on what was given
+ * by a line becomes what it waited for (chain_pass). A loop is a chain that waits again. */
 #include "core/future.h"
 
 #include "gyre/future.h"
@@ -374,25 +375,73 @@ static void loop_round(struct gy_shard *shard, struct gy_actor *self, struct gy_
     gy__answer(shard, bits, res, NULL, 0, NULL);
 }
 
+static struct gy__future *chain_find(struct gy_shard *shard, uint64_t bits)
+{
+    struct gy__future *chain = gy__future_find(shard, (gy_fut){ bits });
+    return chain != NULL && chain->state == GY__FUTURE_PENDING ? chain : NULL;
+}
+
+bool gy__chain_shows(struct gy_shard *shard, const struct gy__future *future, int res)
+{
+    if (future->run != chain_run)
+        return true;
+    const struct gy__future *chain = chain_find(shard, future->ctx);
+    return chain != NULL && (chain->callee == GY__FUTURE_LOOP || chain_wants(chain, res));
+}
+
+/* The chain takes over the inputs of a group that is ready, and so is one itself. */
+static void group_hand_over(struct gy_shard *shard, struct gy__future *from, struct gy__future *to)
+{
+    uint32_t slot = from->value.group.first;
+    to->callee = from->callee;
+    to->value.group = from->value.group;
+    from->value.group.first = 0;
+    while (slot != 0) {
+        struct gy__future *input = &shard->futures[slot];
+        slot = next_input(input);
+        input->ctx = input_ctx(gy__future_slot(shard, to), slot, index_of(input));
+    }
+    group_decide(shard, to, from->res);
+}
+
+/* The chain ends as its input has. With what was given to the input, and nobody has seen, the chain is
+ * from here on what its input was: done, to be taken or to be given back. Otherwise a cell brings
+ * the outcome. */
+static void chain_pass(struct gy_shard *shard, struct gy__future *chain, uint64_t input,
+                       const struct gy_done *done)
+{
+    struct gy__future *from = done->res < 0 ? NULL : gy__future_find(shard, (gy_fut){ input });
+    if (from != NULL && from->callee == GY__FUTURE_WAIT && from->value.wait.line != NULL) {
+        gy__wait_hand_over(shard, from, chain);
+    } else if (from != NULL && gy__future_is_group(from)) {
+        group_hand_over(shard, from, chain);
+    } else {
+        chain->pins |= GY__PIN_ANSWER_DUE;
+        gy__answer(shard, gy__future_bits(shard, chain), done->res, done->value, done->size,
+                   done->buf);
+    }
+}
+
 static void chain_run(struct gy_actor *self, const struct gy_done *done)
 {
     struct gy_shard *shard = gy__self();
     uint64_t bits = done->ctx;
-    struct gy__future *chain = gy__future_find(shard, (gy_fut){ bits });
-    if (chain == NULL || chain->state != GY__FUTURE_PENDING) {
+    struct gy__future *chain = chain_find(shard, bits);
+    if (chain == NULL) {
         gy_buf_release(done->buf);
         return;
     }
+    uint64_t input = chain->value.chain.input;
     chain->value.chain.input = 0;
     if (chain->callee == GY__FUTURE_LOOP) {
         loop_round(shard, self, chain, done);
         return;
     }
-    chain->pins |= GY__PIN_ANSWER_DUE;
     if (!chain_wants(chain, done->res)) {
-        gy__answer(shard, bits, done->res, done->value, done->size, done->buf);
+        chain_pass(shard, chain, input, done);
         return;
     }
+    chain->pins |= GY__PIN_ANSWER_DUE;
     struct gy_done mine = *done;
     mine.ctx = chain->value.chain.ctx;
     void (*run)(struct gy_actor *, const struct gy_done *, gy_promise) = chain->value.chain.u.run;

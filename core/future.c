@@ -187,9 +187,12 @@ static void consume(struct gy_shard *shard, struct gy__future *future, int res, 
     future->timed = false;
     future->has_buf = false;
     if (__builtin_expect(future->callee < GY__FUTURE_KINDS, 0)) {
-        future->taken = true;
-        if (future->callee == GY__FUTURE_WAIT)
-            gy__wait_taken(shard, future);
+        future->res = res; /* what was given with a group goes by it */
+        if (gy__chain_shows(shard, future, res)) {
+            future->taken = true;
+            if (future->callee == GY__FUTURE_WAIT)
+                gy__wait_taken(shard, future);
+        }
     }
     uint32_t slot = slot_of(shard, future);
     uint64_t generation = future->generation;

@@ -60,6 +60,9 @@ void gy__delay_continue(struct gy_shard *shard, struct gy__future *future);
 void gy__wait_taken(struct gy_shard *shard, struct gy__future *future);
 /* It ends before it was woken, or before its consumer has run. */
 void gy__wait_left(struct gy_shard *shard, struct gy__future *future);
+/* What `from` was given and nobody has seen is that of `to` from here on, which is done with it as one
+ * that was woken. */
+void gy__wait_hand_over(struct gy_shard *shard, struct gy__future *from, struct gy__future *to);
 
 /* ---- core/flow.c ---- */
 
@@ -71,6 +74,9 @@ bool gy__flow_awaits(const struct gy__future *future);
 /* The consumer of a combinator's inputs: never called, only recognised. Such an input keeps its
  * outcome in its slot until the combinator lets it go. */
 void gy__group_input(struct gy_actor *self, const struct gy_done *done);
+/* Its consumer will show its outcome to code of the program; not so a chain that only passes it on, or
+ * is no more. */
+bool gy__chain_shows(struct gy_shard *shard, const struct gy__future *future, int res);
 /* Something made of futures, or a flow, waits for it. */
 bool gy__future_is_input(const struct gy__future *future);
 /* An input has stored its outcome. */

@@ -84,6 +84,34 @@ void gy__wait_left(struct gy_shard *shard, struct gy__future *future)
                                                   GY_LEFT_LOST);
 }
 
+/* The outcome is in the slot: whoever consumes it learns of it. */
+static void ended(struct gy_shard *shard, struct gy__future *future)
+{
+    if (future->run == gy__group_input)
+        gy__group_notify(shard, future);
+    else if (future->run != NULL)
+        gy__future_queue(shard, future);
+}
+
+void gy__wait_hand_over(struct gy_shard *shard, struct gy__future *from, struct gy__future *to)
+{
+    uint32_t slot = gy__future_slot(shard, to), next = from->value.wait.next,
+             prev = from->value.wait.prev;
+    struct gy__line *list = list_of(from->value.wait.line, from);
+    GY_ASSERT(from->state == GY__FUTURE_DONE && from->when == IN_GIVEN);
+    to->callee = GY__FUTURE_WAIT;
+    to->when = IN_GIVEN;
+    to->value.wait = from->value.wait;
+    from->value.wait.line = NULL;
+    *(prev != 0 ? &shard->futures[prev].value.wait.next : &list->first) = slot;
+    *(next != 0 ? &shard->futures[next].value.wait.prev : &list->last) = slot;
+    /* The word lies in the value already. */
+    to->state = GY__FUTURE_DONE;
+    to->res = from->res;
+    to->size = sizeof(uint64_t);
+    ended(shard, to);
+}
+
 /* ---- lines ---- */
 
 static struct gy_actor *owner_of(struct gy_shard *shard, const struct gy_waits *waits)
@@ -102,15 +130,6 @@ void gy_waits_init(struct gy_waits *waits, struct gy_actor *owner, gy_left_fn *l
     if (next != NULL)
         next->gy__prevp = &waits->gy__next;
     owner->gy__waits = waits;
-}
-
-/* The outcome is in the slot: whoever consumes it learns of it. */
-static void ended(struct gy_shard *shard, struct gy__future *future)
-{
-    if (future->run == gy__group_input)
-        gy__group_notify(shard, future);
-    else if (future->run != NULL)
-        gy__future_queue(shard, future);
 }
 
 static void wake(struct gy_shard *shard, struct gy__future *future, uint64_t word)

@@ -49,7 +49,8 @@ GY_API GY_MUST_CHECK gy_fut gy_chain_raw(struct gy_actor *self, gy_fut fut, enum
                                          void (*run)(struct gy_actor *self,
                                                      const struct gy_done *done, gy_promise out),
                                          uint64_t ctx);
-/* The same future, but a discard of it does not reach fut. */
+/* The same future, but a discard of it does not reach fut, which then ends for nobody: what it is
+ * given by a line (gyre/wait.h) goes back. */
 GY_API GY_MUST_CHECK gy_fut gy_undiscardable(struct gy_actor *self, gy_fut fut);
 
 /* Again and again: next() starts something, body() looks at how it ended and returns 1 to go on,

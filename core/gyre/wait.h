@@ -22,10 +22,11 @@
  * the owner lives. Nothing allocates: a future that waits is one future slot, and takes no more.
  * All costs are O(1) unless said.
  *
- * "Got to see" means: its continuation or chain began; or the combinator it is in ended ready and
- * its own consumer ran, which then has each input of gy_all and gy_settle, and of gy_any the one it
- * names. So when gy_all fails, what it had been given comes back by itself. What gy_undiscardable
- * shields counts as seen. */
+ * "Got to see" means: its continuation, or a chain's function, began; or the combinator it is in
+ * ended ready and its own consumer ran, which then has each input of gy_all and gy_settle, and of
+ * gy_any the one it names. So when gy_all fails, what it had been given comes back by itself. A
+ * chain that only passes on what it waited for, or gy_undiscardable, has not seen it: whoever waits
+ * for the chain has to, and if nobody does any more it comes back. */
 #ifndef GYRE_WAIT_H
 #define GYRE_WAIT_H
 

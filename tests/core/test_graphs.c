@@ -44,6 +44,7 @@ static struct node {
     bool open;         /* somebody owes it an answer, and has not been told that nobody waits */
     uint64_t deadline_ns;
     int missing, error;
+    int keeps;         /* whose inputs go with it: a group's own, or those a chain took over; or -1 */
     unsigned calls;    /* of the chain's function */
     int seen;          /* what it saw last */
 
@@ -131,9 +132,10 @@ static void model_gone(int i)
 {
     nodes[i].state = GONE;
     nodes[i].deadline_ns = 0;
-    for (int k = 0; is_group(i) && k < nodes[i].n; k++)
-        if (nodes[nodes[i].inputs[k]].state != GONE)
-            model_gone(nodes[i].inputs[k]);
+    const struct node *group = &nodes[nodes[i].keeps];
+    for (int k = 0; nodes[i].keeps >= 0 && k < group->n; k++)
+        if (nodes[group->inputs[k]].state != GONE)
+            model_gone(group->inputs[k]);
 }
 
 static void model_count(int i, int res, int place)
@@ -194,6 +196,11 @@ static void model_consume(int i)
         if (nodes[parent].state == PENDING)
             model_count(parent, node->res, node->place);
     } else {
+        if (nodes[parent].state == PENDING && node->res >= 0 &&
+            !model_wants(&nodes[parent], node->res)) {
+            nodes[parent].keeps = node->keeps;
+            node->keeps = -1;
+        }
         model_gone(i);
         if (nodes[parent].state == PENDING)
             model_chain(parent, node->res, node->has_value, node->value);
@@ -246,6 +253,7 @@ static void model_made(int i)
 {
     struct node *node = &nodes[i];
     node->state = PENDING;
+    node->keeps = is_group(i) ? i : -1;
     node->open = node->kind == PAIR || node->kind == CALL;
     if (node->kind == REFUSED) {
         node->state = DONE;

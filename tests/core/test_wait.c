@@ -237,6 +237,162 @@ static void combinators_take_or_give_back(void **state)
     }
 }
 
+/* ---- a chain that passes on what it does not want ---- */
+
+/* What runs between the cell that brings the outcome to the chain and the one that takes it on. */
+enum between {
+    NOTHING,
+    DISCARD,
+    FORGET,
+    DIE,
+    EXPIRE,
+    FAIL, /* gy_all over it */
+    RACE, /* in gy_any over it: what takes one more cell comes too late */
+    BETWEENS
+};
+static struct {
+    enum between what;
+    gy_fut fut;
+    gy_promise promise;
+    struct guest *dying;
+} hook;
+
+static void on_hook(struct gy_actor *self, const struct gy_done *done)
+{
+    (void)self, (void)done;
+    if (hook.what == DISCARD)
+        gy_discard(hook.fut);
+    else if (hook.what == FORGET)
+        gy_forget(hook.fut);
+    else if (hook.what == DIE)
+        guest_end(hook.dying);
+    else if (hook.what == EXPIRE)
+        (void)gy_deadline(hook.fut, 0);
+}
+
+/* of: waits in line, or a group of two of them. */
+static gy_fut carrier(unsigned of)
+{
+    gy_fut f[2] = { gy_waits_join(&line.waits, 0, 0), { 0 } };
+    if (of == 0)
+        return f[0];
+    f[1] = gy_waits_join(&line.waits, 1, 0);
+    return of == 1 ? gy_all(f, 2) : of == 2 ? gy_settle(f, 2) : gy_any(f, 2);
+}
+
+static gy_fut chain_of(gy_fut fut, unsigned kind)
+{
+    if (kind == 0)
+        return gy_chain_raw(me(), fut, GY_WHEN_FAILED, add_nothing, 0);
+    if (kind == 1)
+        return gy_undiscardable(me(), fut);
+    return chain_of(chain_of(fut, kind - 2), kind % 2);
+}
+
+static void pass_on(unsigned of, unsigned kind, enum between what)
+{
+    struct guest *host = (struct guest *)(void *)me(), *dying = guest_new();
+    struct seen seen = { 0, 0, 0, 0 }, hooked;
+    gy_promise now, decide = { 0 };
+    gy_fut f[2];
+    line_init(&host->actor);
+    as(dying);
+    gy_fut fut = chain_of(carrier(of), kind);
+    if (what == RACE || what == FAIL) {
+        f[0] = gy_pair(me(), &decide);
+        f[1] = fut;
+        watch(what == RACE ? gy_any(f, 2) : gy_all(f, 2), &seen);
+    } else if (what == NOTHING || what == DIE) {
+        watch(fut, &seen);
+    }
+    unsigned given = of == 1 || of == 2 ? 2 : 1;
+    for (unsigned i = 0; i < given; i++)
+        assert_true(gy_waits_wake(&line.waits, 11));
+    hook.what = what;
+    hook.fut = fut;
+    hook.dying = dying;
+    as(host);
+    gy_fut hooks = gy_pair(me(), &now);
+    assert_int_equal(gy_then_raw(me(), hooks, on_hook, (uint64_t)(uintptr_t)&hooked), 0);
+    gy_resolve_raw(now, 0, NULL, 0, NULL);
+    as(dying);
+    if (decide.bits != 0)
+        gy_resolve_raw(decide, what == FAIL ? -EIO : 0, NULL, 0, NULL);
+    as(host);
+    settle();
+    if (what == EXPIRE && line.lost + line.seen == 0)
+        gy_discard(fut); /* it had its outcome: no deadline any more */
+    bool wins = what == RACE && kind < 2 && of == 0; /* before the other is there */
+    if (what == NOTHING || what == RACE)
+        assert_ended(seen, wins);
+    else if (what == FAIL)
+        assert_ended(seen, -EIO);
+    bool sees = what == NOTHING || wins;
+    assert_int_equal(line.seen, sees ? given : 0);
+    assert_int_equal(line.lost, sees ? 0 : given);
+    assert_int_equal(gy_waits_given(&line.waits), 0);
+    if (what == NOTHING && of == 0)
+        assert_int_equal(seen.word, 11);
+    gy_waits_fini(&line.waits, -ECANCELED);
+    if (what != DIE)
+        guest_end(dying);
+}
+
+static void what_a_chain_passes_on_is_not_lost(void **state)
+{
+    (void)state;
+    for (unsigned of = 0; of < 4; of++)
+        for (unsigned kind = 0; kind < 6; kind++)
+            for (unsigned what = 0; what < BETWEENS; what++)
+                pass_on(of, kind, (enum between)what);
+}
+
+/* Nobody waits for it any more, but it goes on, and is given something. */
+static void what_a_shield_let_go_comes_back(void **state)
+{
+    (void)state;
+    for (unsigned of = 0; of < 4; of++) {
+        line_init(me());
+        gy_fut fut = gy_undiscardable(me(), carrier(of));
+        gy_discard(fut);
+        settle();
+        assert_int_equal(gy_waits_count(&line.waits), of == 0 ? 1 : 2);
+        unsigned given = 0;
+        while (gy_waits_wake(&line.waits, 3))
+            given++;
+        settle();
+        assert_int_equal(line.lost, given);
+        assert_int_equal(line.seen, 0);
+        gy_waits_fini(&line.waits, -ECANCELED);
+    }
+}
+
+/* What a group that was late had been given, whatever its slot held before. */
+static void late_groups_give_back(void **state)
+{
+    struct seen seen;
+    gy_fut f[2];
+    (void)state;
+    for (unsigned of = 1; of < 3; of++) {
+        line_init(me());
+        /* The slot's former user was ready. */
+        watch(gy_after(0), &seen);
+        advance(GY_MS);
+        f[0] = gy_waits_join(&line.waits, 0, 0);
+        f[1] = gy_waits_join(&line.waits, 0, 0);
+        gy_fut fut = of == 1 ? gy_all(f, 2) : gy_settle(f, 2);
+        watch(fut, &seen);
+        gy_waits_wake(&line.waits, 5);
+        assert_int_equal(gy_deadline(fut, GY_MS), 0);
+        advance(2 * GY_MS);
+        assert_ended(seen, -ETIMEDOUT);
+        assert_int_equal(line.seen, 0);
+        assert_int_equal(line.lost, 1);
+        assert_int_equal(line.left, 1);
+        gy_waits_fini(&line.waits, -ECANCELED);
+    }
+}
+
 /* ---- waking some, calling, ending ---- */
 
 static void each_of_a_kind_is_woken(void **state)
@@ -361,6 +517,9 @@ int main(void)
         TEST(given_and_not_seen_comes_back),
         TEST(discarded_chain_gives_back),
         TEST(combinators_take_or_give_back),
+        TEST(what_a_chain_passes_on_is_not_lost),
+        TEST(what_a_shield_let_go_comes_back),
+        TEST(late_groups_give_back),
         TEST(each_of_a_kind_is_woken),
         TEST(waking_each_survives_leavers),
         TEST(called_stays_pending_until_answered),
