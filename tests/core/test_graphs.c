@@ -132,8 +132,10 @@ static void model_gone(int i)
 {
     nodes[i].state = GONE;
     nodes[i].deadline_ns = 0;
+    if (nodes[i].keeps < 0)
+        return;
     const struct node *group = &nodes[nodes[i].keeps];
-    for (int k = 0; nodes[i].keeps >= 0 && k < group->n; k++)
+    for (int k = 0; k < group->n; k++)
         if (nodes[group->inputs[k]].state != GONE)
             model_gone(group->inputs[k]);
 }
