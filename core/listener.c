@@ -313,15 +313,7 @@ static void options_fill(struct gy_listen_options *out, const struct gy_listen_o
     *out = defaults;
     if (options != NULL)
         memcpy(out, options, options->size < sizeof(*out) ? options->size : sizeof(*out));
-    if (out->held_max == 0)
-        out->held_max = 1;
-    if (out->held_max > UINT16_MAX / 2)
-        out->held_max = UINT16_MAX / 2;
-    /* Below low_water must be reachable, and not from below. */
-    if (out->low_water > out->high_water)
-        out->low_water = out->high_water;
-    if (out->low_water == 0)
-        out->low_water = 1;
+    gy__stream_limits(out->high_water, &out->low_water, &out->held_max);
 }
 
 int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_stream_events *events,

@@ -8,6 +8,7 @@
  * queued. CLOSE is submitted only when no receive is in flight. A state changes only by
  * gy__stream_move(), along the table. */
 #include "core/streams.h"
+#include "core/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,7 +20,12 @@
 
 const struct gy__stream_rules gy__stream_rules[GY__STREAM_STATES] = {
     /* clang-format off */
-    [GY__STREAM_FREE]        = { .name = "free",   .next = TO(OPEN) },
+    [GY__STREAM_FREE]        = { .name = "free",   .next = TO(OPEN) | TO(CONNECTING) },
+    [GY__STREAM_CONNECTING]  = { .name = "connecting",
+                                 .next = TO(OPEN) | TO(CONNECT_LAST) | TO(ABORTING) | TO(CLOSE),
+                                 .takes = true, .ends = true },
+    [GY__STREAM_CONNECT_LAST] = { .name = "connect-last", .next = TO(OPEN) | TO(ABORTING) | TO(CLOSE),
+                                 .ends = true },
     [GY__STREAM_OPEN]        = { .name = "open",   .next = TO(CLOSING) | TO(LINGER_SEND) | TO(ABORTING),
                                  .takes = true, .sends = true, .reads = true, .gives = true, .ends = true },
     [GY__STREAM_CLOSING]     = { .name = "closing", .next = TO(CLOSE) | TO(ABORTING),
@@ -43,9 +49,17 @@ static const struct gy__stream_rules *rules_of(const struct gy_stream *s)
 
 void gy__stream_move(struct gy_shard *shard, struct gy_stream *s, enum gy__stream_state to)
 {
+    const unsigned last_words = TO(CONNECT_LAST) | TO(CLOSING) | TO(LINGER_SEND);
+    bool waits = s->state == GY__STREAM_LINGER_READ || gy__stream_connects(s);
+
     GY_ASSERT(rules_of(s)->next & 1u << to);
-    if (s->state == GY__STREAM_LINGER_READ)
-        gy__timer_cancel(&shard->wheel, &s->u.timer);
+    if (waits && to != GY__STREAM_CONNECT_LAST)
+        gy__timer_cancel(&shard->wheel, &s->u.wait.timer);
+    /* What its owner has said last is still to leave. */
+    if (!s->holds && last_words & 1u << to) {
+        s->holds = true;
+        gy__drain_hold(shard);
+    }
     s->state = (uint8_t)to;
 }
 
@@ -166,6 +180,10 @@ void gy__stream_step(struct gy_shard *shard, struct gy_stream *s)
 
 void gy__stream_close(struct gy_shard *shard, struct gy_stream *s)
 {
+    if (s->state == GY__STREAM_CONNECTING && s->queue != NULL)
+        gy__stream_move(shard, s, GY__STREAM_CONNECT_LAST);
+    else if (s->state == GY__STREAM_CONNECTING)
+        gy__stream_abort(shard, s, 0);
     if ((rules_of(s)->next & TO(CLOSING)) == 0)
         return;
     gy__stream_move(shard, s, GY__STREAM_CLOSING);
@@ -216,7 +234,7 @@ int gy_stream_send(struct gy_stream *s, struct gy_buf *buf)
         s->queue_last->next = buf;
     s->queue_last = buf;
     s->queued += buf->len;
-    if (s->queued > s->listener->options.high_water)
+    if (s->queued > s->high_water)
         s->over = true;
     gy__stream_dirty(shard, s);
     return 0;
@@ -241,7 +259,7 @@ void gy_stream_pause(struct gy_stream *s)
 {
     struct gy_shard *shard = shard_of(s);
 
-    if (s->state != GY__STREAM_OPEN)
+    if (s->state != GY__STREAM_OPEN && s->state != GY__STREAM_CONNECTING)
         return;
     s->paused = true;
     gy__stream_dirty(shard, s);
@@ -265,6 +283,8 @@ void gy_stream_linger(struct gy_stream *s, uint64_t max_ns, uint64_t max_bytes)
     struct gy_shard *shard = shard_of(s);
     uint64_t ms = max_ns / (uint64_t)GY_MS + (max_ns % (uint64_t)GY_MS != 0);
 
+    if (s->state == GY__STREAM_CONNECTING)
+        gy__stream_close(shard, s);
     if (s->state != GY__STREAM_OPEN)
         return;
     gy__stream_move(shard, s, GY__STREAM_LINGER_SEND);
@@ -292,10 +312,13 @@ void *gy_stream_context(const struct gy_stream *s)
 void gy_stream_peer(const struct gy_stream *s, char *out, size_t len)
 {
     struct gy_shard *shard = shard_of(s);
+    struct gy__text text;
 
     if (len == 0)
         return;
-    out[0] = 0;
-    if (s->state < GY__STREAM_CLOSE)
+    gy__text_init(&text, out, len);
+    if (s->handle < 0)
+        gy__text_string(&text, s->u.wait.addr);
+    else if (s->state < GY__STREAM_CLOSE)
         shard->driver->peer_name(shard->ctx, s->handle, out, len);
 }

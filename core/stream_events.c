@@ -16,7 +16,7 @@ static const struct gy__stream_rules *rules_of(const struct gy_stream *s)
 
 static const struct gy_stream_events *events_of(const struct gy_stream *s)
 {
-    return s->listener->events;
+    return s->events;
 }
 
 /* The connection broke. Whether that is the reason of the end depends on whether it was ending. */
@@ -27,11 +27,23 @@ static void broke(struct gy_shard *shard, struct gy_stream *s, int err)
 
 /* ---- opened, closed ---- */
 
+static void opened(struct gy_shard *shard, struct gy_stream *s)
+{
+    struct gy_actor *owner = s->owner;
+
+    gy__stream_count(shard, GY__COUNT_OPEN, 1);
+    gy__stream_dirty(shard, s);
+    if (s->state != GY__STREAM_OPEN || owner == NULL || events_of(s)->opened == NULL)
+        return;
+    struct gy__context saved = gy__actor_enter(shard, owner);
+    events_of(s)->opened(owner, s);
+    gy__actor_leave(shard, saved);
+}
+
 void gy__stream_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle)
 {
     struct gy_actor *owner = listener->owner;
     struct gy_stream *s = owner != NULL ? gy__stream_take(shard) : NULL;
-    struct gy__context saved;
 
     if (s == NULL) {
         gy__streams_refuse(shard, handle);
@@ -40,27 +52,20 @@ void gy__stream_accepted(struct gy_shard *shard, struct gy__listener *listener, 
     gy__stream_move(shard, s, GY__STREAM_OPEN);
     s->handle = handle;
     s->listener = listener;
+    s->events = listener->events;
+    s->high_water = listener->options.high_water;
+    s->low_water = listener->options.low_water;
+    s->held_max = (uint16_t)listener->options.held_max;
     s->first = listener->options.oneshot_first != 0;
-    s->owner = owner;
-    s->owner_next =
-        owner->gy__streams != NULL ? gy__stream_index(shard->streams, owner->gy__streams) : 0;
-    if (s->owner_next != 0)
-        gy__stream_at(shard->streams, s->owner_next)->owner_prev =
-            gy__stream_index(shard->streams, s);
-    owner->gy__streams = s;
+    gy__stream_adopt(shard, s, owner);
     listener->streams++;
+    s->holds = true;
     gy__drain_hold(shard);
     gy__stream_count(shard, GY__COUNT_OPENED, 1);
-    gy__stream_count(shard, GY__COUNT_OPEN, 1);
-    gy__stream_dirty(shard, s);
-    if (events_of(s)->opened != NULL) {
-        saved = gy__actor_enter(shard, owner);
-        events_of(s)->opened(owner, s);
-        gy__actor_leave(shard, saved);
-    }
+    opened(shard, s);
 }
 
-/* The handle is gone. */
+/* The handle is gone, or there never was one. */
 static void finish(struct gy_shard *shard, struct gy_stream *s)
 {
     struct gy_actor *owner = s->owner;
@@ -68,8 +73,10 @@ static void finish(struct gy_shard *shard, struct gy_stream *s)
     GY_ASSERT(!s->in.in_flight && !s->out.in_flight && s->queue == NULL && s->queued == 0);
     gy__stream_move(shard, s, GY__STREAM_CLOSED);
     gy__stream_unlink(shard, s);
-    gy__stream_count(shard, GY__COUNT_CLOSED, 1);
-    gy__stream_count(shard, GY__COUNT_OPEN, UINT64_MAX);
+    if (s->handle >= 0) {
+        gy__stream_count(shard, GY__COUNT_CLOSED, 1);
+        gy__stream_count(shard, GY__COUNT_OPEN, UINT64_MAX);
+    }
     if (owner != NULL) {
         struct gy__context saved = gy__actor_enter(shard, owner);
         events_of(s)->closed(owner, s, s->why);
@@ -77,6 +84,30 @@ static void finish(struct gy_shard *shard, struct gy_stream *s)
     }
     gy__stream_move(shard, s, GY__STREAM_GONE);
     gy__stream_dirty(shard, s);
+}
+
+/* ---- connecting ---- */
+
+static void connected(struct gy_shard *shard, struct gy_stream *s, int32_t res)
+{
+    bool last = s->state == GY__STREAM_CONNECT_LAST;
+
+    if (res >= 0) {
+        s->handle = res;
+        gy__stream_count(shard, GY__COUNT_CONNECTED, 1);
+        if (gy__stream_connects(s))
+            gy__stream_move(shard, s, GY__STREAM_OPEN);
+        if (last)
+            gy__stream_close(shard, s);
+        opened(shard, s);
+        return;
+    }
+    gy__stream_count(shard, GY__COUNT_CONNECT_FAILED, 1);
+    if (gy__stream_connects(s))
+        s->why = res;
+    gy__stream_move(shard, s, GY__STREAM_CLOSE);
+    gy__stream_drop(s, 0);
+    finish(shard, s);
 }
 
 /* ---- receiving ---- */
@@ -120,7 +151,7 @@ static void received(struct gy_shard *shard, struct gy_stream *s,
         gy_buf_release(buf);
         return;
     }
-    if (s->held >= s->listener->options.held_max && !s->full) {
+    if (s->held >= s->held_max && !s->full) {
         s->full = true;
         gy__stream_count(shard, GY__COUNT_HELD, 1);
         gy__stream_dirty(shard, s);
@@ -221,7 +252,7 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
             gy__stream_drop(s, 0);
         else if (err < 0)
             broke(shard, s, err);
-        else if (s->over && s->queued < s->listener->options.low_water)
+        else if (s->over && s->queued < s->low_water)
             drained(shard, s);
         break;
     case GY_OP_SEND_CLOSE:
@@ -233,6 +264,9 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
         break;
     case GY_OP_HALF_CLOSE:
         half_closed(shard, s, completion->res);
+        break;
+    case GY_OP_CONNECT:
+        connected(shard, s, completion->res);
         break;
     default:
         finish(shard, s);
@@ -247,7 +281,7 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
 
 static void linger_over(struct gy__timer *timer)
 {
-    struct gy_stream *s = GY__CONTAINER(timer, struct gy_stream, u.timer);
+    struct gy_stream *s = GY__CONTAINER(timer, struct gy_stream, u.wait.timer);
 
     s->linger_bytes = 0;
     gy__stream_dirty(gy__self(), s);
@@ -262,8 +296,8 @@ static void half_closed(struct gy_shard *shard, struct gy_stream *s, int32_t res
         return;
     }
     gy__stream_move(shard, s, GY__STREAM_LINGER_READ);
-    s->u.timer = (struct gy__timer){.fire = linger_over};
-    gy__timer_arm(&shard->wheel, &s->u.timer,
+    s->u.wait.timer = (struct gy__timer){.fire = linger_over};
+    gy__timer_arm(&shard->wheel, &s->u.wait.timer,
                   shard->now_ns + (uint64_t)s->linger_ms * (uint64_t)GY_MS);
 }
 

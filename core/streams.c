@@ -45,7 +45,7 @@ static void buffer_returned(struct gy_shard *shard, uint32_t index, uint32_t gen
         return;
     GY_ASSERT(s->held > 0);
     s->held--;
-    if (s->full && s->held <= s->listener->options.held_max / 2) {
+    if (s->full && s->held <= s->held_max / 2) {
         s->full = false;
         gy__stream_dirty(shard, s);
     }
@@ -115,14 +115,41 @@ static void give(struct gy_shard *shard, struct gy_stream *s)
     s->dirty_next = streams->free_first;
     streams->free_first = gy__stream_index(streams, s);
     streams->open--;
-    listener->streams--;
-    gy__listener_step(shard, listener);
+    if (listener != NULL) {
+        listener->streams--;
+        gy__listener_step(shard, listener);
+    }
     if (streams->accept_paused) {
         /* Those that are still full say so again. */
         streams->accept_paused = false;
         listeners_each(shard, gy__listener_step);
     }
-    gy__drain_release(shard);
+    if (s->holds)
+        gy__drain_release(shard);
+}
+
+void gy__stream_adopt(struct gy_shard *shard, struct gy_stream *s, struct gy_actor *owner)
+{
+    struct gy__streams *streams = shard->streams;
+
+    s->owner = owner;
+    s->owner_next = owner->gy__streams != NULL ? gy__stream_index(streams, owner->gy__streams) : 0;
+    if (s->owner_next != 0)
+        gy__stream_at(streams, s->owner_next)->owner_prev = gy__stream_index(streams, s);
+    owner->gy__streams = s;
+}
+
+void gy__stream_limits(uint32_t high_water, uint32_t *low_water, uint32_t *held_max)
+{
+    if (*held_max == 0)
+        *held_max = 1;
+    if (*held_max > UINT16_MAX / 2)
+        *held_max = UINT16_MAX / 2;
+    /* Below low_water must be reachable, and not from below. */
+    if (*low_water > high_water)
+        *low_water = high_water;
+    if (*low_water == 0)
+        *low_water = 1;
 }
 
 void gy__stream_unlink(struct gy_shard *shard, struct gy_stream *s)
@@ -392,6 +419,9 @@ void gy__streams_stats(const struct gy_shard *shard,
         [GY__COUNT_ACCEPT_FAILED] = {"gyre_accept_failed_total", "Accepts failed", false},
         [GY__COUNT_CONN_REFUSED] = {"gyre_streams_refused_total",
                                     "Connections accepted and closed for want of a stream", false},
+        [GY__COUNT_CONNECTED] = {"gyre_connected_total", "Connections made by this side", false},
+        [GY__COUNT_CONNECT_FAILED] = {"gyre_connect_failed_total",
+                                      "Connections that were not made", false},
     };
 
     for (unsigned i = 0; i < GY__STREAM_COUNTERS; i++) {

@@ -1,7 +1,7 @@
 /* core/streams.h - streams and listeners as the files of core/ see them.
  *
  * stream.c: the public functions and the state machine; stream_events.c: completions, and the calls
- * to the owner; listener.c: sockets that listen; streams.c: the shard's part, which is the pool,
+ * to the owner; connect.c: streams that this side opens; listener.c: sockets that listen; streams.c: the shard's part, which is the pool,
  * the end of a turn, starvation, drain and stop.
  *
  * Both machines are driven by level, not by edge: whatever happens (a completion, a call of the
@@ -20,6 +20,8 @@
 
 enum gy__stream_state {
     GY__STREAM_FREE,
+    GY__STREAM_CONNECTING,   /* CONNECT is in flight; what is sent is queued */
+    GY__STREAM_CONNECT_LAST, /* the same, and when it is open it sends what is queued and closes */
     GY__STREAM_OPEN,
     GY__STREAM_CLOSING,     /* sends what is queued, then closes */
     GY__STREAM_LINGER_SEND, /* sends what is queued, then half-closes */
@@ -50,7 +52,8 @@ struct gy__listener;
  * are linked by pool indices, 0 = none. */
 struct gy_stream {
     struct gy_actor *owner; /* NULL: it died; nobody is told anything */
-    struct gy__listener *listener;
+    struct gy__listener *listener; /* NULL: this side has connected */
+    const struct gy_stream_events *events;
     void *context;
     struct gy_buf *queue, *queue_last; /* in order; the first `sending` are in the operation */
     uint64_t queued;                   /* bytes of the queue */
@@ -62,9 +65,10 @@ struct gy_stream {
     uint32_t marked_next;
     uint32_t dirty_next;   /* also links free streams */
     uint32_t flushed_turn; /* when flush() ran last */
-    int32_t handle;
+    int32_t handle; /* -1: none yet, or it was never made */
     int32_t why;
-    uint16_t held; /* receive buffers given and not released */
+    uint32_t high_water, low_water;
+    uint16_t held_max, held; /* receive buffers given and not released */
     uint8_t state; /* enum gy__stream_state */
     uint8_t sending;
     bool dirty : 1;   /* in the list that is stepped at the end of the turn */
@@ -75,11 +79,15 @@ struct gy_stream {
     bool full : 1;    /* held_max reached; until half of it is back */
     bool over : 1;    /* above high_water; until below low_water */
     bool first : 1;   /* the next receive is the first, and a single one */
+    bool holds : 1;   /* holds the drain */
     struct gy_op in;  /* receives */
     struct gy_op out; /* sends, half-close, close: one at a time */
     union {
         struct gy_iov iov[GY__STREAM_IOV];
-        struct gy__timer timer; /* while LINGER_READ: nothing is being sent then */
+        struct { /* while LINGER_READ and until it is open: nothing is being sent then */
+            struct gy__timer timer;
+            char addr[GY__ADDRESS_TEXT_MAX]; /* of the CONNECT operation */
+        } wait;
     } u;
 };
 _Static_assert(sizeof(struct gy_stream) <= 512, "an idle connection costs at most 512 bytes");
@@ -129,6 +137,8 @@ enum gy__stream_counter {
     GY__COUNT_ACCEPT_PAUSED, /* accepting ended because there were streams_max */
     GY__COUNT_ACCEPT_FAILED,
     GY__COUNT_CONN_REFUSED, /* accepted and closed at once: no stream left */
+    GY__COUNT_CONNECTED,
+    GY__COUNT_CONNECT_FAILED,
     GY__STREAM_COUNTERS
 };
 
@@ -156,6 +166,11 @@ struct gy__streams {
     gy__counter counters[GY__STREAM_COUNTERS];
 };
 
+/* Is its handle still to come? */
+static inline bool gy__stream_connects(const struct gy_stream *s)
+{
+    return s->state == GY__STREAM_CONNECTING || s->state == GY__STREAM_CONNECT_LAST;
+}
 static inline struct gy_stream *gy__stream_at(struct gy__streams *streams, uint32_t index)
 {
     return &streams->pool[index];
@@ -169,6 +184,10 @@ static inline uint32_t gy__stream_index(const struct gy__streams *streams,
 /* ---- streams.c ---- */
 /* A stream for a new connection, or NULL. */
 struct gy_stream *gy__stream_take(struct gy_shard *shard);
+/* From here on it is one of the actor's. */
+void gy__stream_adopt(struct gy_shard *shard, struct gy_stream *s, struct gy_actor *owner);
+/* Make limits such that they can be kept. */
+void gy__stream_limits(uint32_t high_water, uint32_t *low_water, uint32_t *held_max);
 /* To be stepped at the end of the turn. */
 void gy__stream_dirty(struct gy_shard *shard, struct gy_stream *s);
 void gy__stream_mark(struct gy_shard *shard, struct gy_stream *s);
@@ -199,6 +218,10 @@ void gy__stream_accepted(struct gy_shard *shard, struct gy__listener *listener, 
 void gy__stream_in_done(struct gy_op *op, const struct gy_completion *completion);
 void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completion);
 void gy__stream_flush(struct gy_shard *shard, struct gy_stream *s);
+
+/* ---- connect.c ---- */
+/* The deadline of a stream that connects has passed. */
+void gy__connect_late(struct gy__timer *timer);
 
 /* ---- listener.c ---- */
 void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener);

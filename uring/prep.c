@@ -35,6 +35,7 @@ static const struct kind kinds[] = {
     [GY_OP_CLOSE] = {"close", gy__close_start, gy__close_reaped, NULL, true},
     [GY_OP_UNLISTEN] = {"unlisten", gy__unlisten_start, NULL, gy__unlisten_swept, false},
     [GY_OP_WORK] = {"work", gy__work_start, NULL, NULL, false},
+    [GY_OP_CONNECT] = {"connect", gy__connect_start, gy__connect_reaped, NULL, false},
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == GY_OP_KINDS, "a row for each kind");
 _Static_assert(sizeof(((struct gy_op *)0)->gy__driver[0]) >= sizeof(struct gy_op *), "a link fits");

@@ -17,20 +17,33 @@ uint64_t gy__uring_now(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static size_t addresses_bytes(const struct gy__uring *u)
+{
+    return u->ring.io.sq.ring_entries * sizeof(u->addresses[0]);
+}
+
 static void free_slots(struct gy__uring *u)
 {
     if (u->slots)
         munmap(u->slots, GY__SEND_SLOTS * sizeof(u->slots[0]));
+    if (u->addresses)
+        munmap(u->addresses, addresses_bytes(u));
     u->slots = NULL;
+    u->addresses = NULL;
+}
+
+static void *take_pages(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
 }
 
 static int take_slots(struct gy__uring *u)
 {
-    void *memory = mmap(NULL, GY__SEND_SLOTS * sizeof(u->slots[0]), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
+    u->slots = take_pages(GY__SEND_SLOTS * sizeof(u->slots[0]));
+    u->addresses = take_pages(addresses_bytes(u));
+    if (!u->slots || !u->addresses)
         return -ENOMEM;
-    u->slots = memory;
     u->slots_free = 0;
     for (uint32_t slot = GY__SEND_SLOTS; slot > 0; slot--) {
         u->slots[slot - 1].next = u->slots_free;
@@ -48,10 +61,11 @@ int gy__uring_open(struct gy__uring *u, const struct gy__uring_want *want, const
     *step = "the ring of receive buffers";
     rc = gy__recv_bufs_open(&u->bufs, &u->ring.io, want->recv_buffers, want->recv_buffer_size);
     if (rc == 0) {
-        *step = "memory for sends";
+        *step = "memory for sends and addresses";
         rc = take_slots(u);
     }
     if (rc < 0) {
+        free_slots(u);
         gy__recv_bufs_close(&u->bufs, &u->ring.io);
         gy__io_close(&u->ring);
         memset(&u->ring, 0, sizeof(u->ring));

@@ -1,13 +1,13 @@
 /* uring/uring.h - a shard's driver context and what the files of uring/ offer each other.
  *
- * Reading order: ring.h, bufs.h, this file, prep.c, recv.c, send.c, close.c, listen.c, pool.c, wake.c,
+ * Reading order: ring.h, bufs.h, this file, prep.c, recv.c, send.c, close.c, listen.c, connect.c, pool.c, wake.c,
  * reap.c, loop.c, host.h, run.c.
  *
  * Where an operation is: with the kernel (it has an entry there whose last completion is to come),
  * or on exactly one list of the driver. Its state says which. The driver's words in an operation:
  *
  *     state    gy__driver[0]                    gy__driver[1]
- *     KERNEL   of a send: see send.c            bytes sent, or the result once that is known
+ *     KERNEL   of a send: see send.c            bytes sent, or the result once that is known; of CONNECT the socket
  *     lists    the next on the list             the same; of LISTEN and ACCEPT a time to give up at
  *
  * user_data of an entry is the operation's address, with TAG_CLOSE for the second entry of a
@@ -136,6 +136,7 @@ struct gy__uring {
 
     struct gy__send_slot *slots;
     uint32_t slots_free; /* first + 1 */
+    struct gy__address *addresses; /* of the CONNECT entries that are queued, by place in the queue */
 
     _Atomic(struct gy_op *) worked; /* what threads of the pool have run, newest first */
 
@@ -204,6 +205,10 @@ void gy__close_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32
 bool gy__half_close_start(struct gy__uring *u, struct gy_op *op);
 /* The close entry of a send-and-close completed. */
 void gy__close_half_reaped(struct gy__uring *u, struct gy_op *op, int32_t res);
+
+/* ---- connect.c ---- */
+bool gy__connect_start(struct gy__uring *u, struct gy_op *op);
+void gy__connect_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
 
 /* ---- listen.c ---- */
 bool gy__listen_start(struct gy__uring *u, struct gy_op *op);

@@ -33,6 +33,8 @@ enum gy_op_kind {
                        * queued waits for descriptors or memory. Cancelled, it waits no longer */
     GY_OP_WORK,       /* run(arg) on a thread that is no shard: res = what it returned; -EAGAIN the
                        * pool of such threads is full; -ECANCELED it was not begun */
+    GY_OP_CONNECT,    /* a new connection to an address: res = its handle. When it fails, or is cancelled
+                       * in time, no handle is left */
     GY_OP_KINDS
 };
 
@@ -75,6 +77,9 @@ struct gy_op {
             uint16_t backlog;
             uint16_t port; /* out: the port bound */
         } listen;
+        struct {
+            const char *addr; /* pinned, as above */
+        } connect;
         struct {
             struct gy_op *accept; /* the accept operation that gets what was queued */
         } unlisten;

@@ -53,6 +53,7 @@ struct gy_sim_faults {
     uint32_t multishot_end_ppm;    /* of completions with MORE: the operation ends with this one */
     uint32_t accept_fail_ppm;      /* of accepts: -EMFILE, -ENOMEM or -ECONNABORTED */
     uint32_t connect_lost_ppm;     /* of connects: tried again a second later */
+    uint32_t connect_fail_ppm;     /* of connects of programs: refused, reset, timed out, no handle, ... */
     uint32_t tiny_segment_ppm;     /* of segments: 1 to 16 bytes */
     uint32_t lost_segment_ppm;     /* of segments: sent again up to segment_delay_ns later */
     uint32_t reset_ppm;            /* of segments: the connection is reset instead */
@@ -162,6 +163,12 @@ GY_API void gy_sim_set_link(struct gy_sim *sim, unsigned host, const struct gy_s
 /* Its wall clock jumps; its clocks run fast or slow by so many parts per million from now on. */
 GY_API void gy_sim_wall_jump(struct gy_sim *sim, unsigned host, int64_t by_ns);
 GY_API void gy_sim_clock_drift(struct gy_sim *sim, unsigned host, int32_t ppm);
+
+/* Programs reach each other's listeners by address: host n has 10.0.1.N and [fd00::N] with N = n + 1,
+ * itself it also reaches at 127.0.0.1 and [::1]; nobody is anywhere else (-ENETUNREACH). Only the port decides which listener
+ * it is. Clients of the test come from 10.0.0.1. -> the address with that port, as text. */
+GY_API void gy_sim_host_address(const struct gy_sim *sim, unsigned host, unsigned port, char *out,
+                                size_t len);
 
 /* The shard takes no step until it is resumed. shard: numbered through all hosts. */
 GY_API void gy_sim_pause_shard(struct gy_sim *sim, unsigned shard);

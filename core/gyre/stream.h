@@ -1,8 +1,9 @@
 /* gyre/stream.h - connected byte streams, owned by an actor.
  *
- * A listening actor gets a stream for each connection that its shard accepts; its functions run on
- * the actor, one at a time, like handlers. What is sent during a turn leaves in one operation at the
- * end of the turn. A stream pointer is valid from opened() until closed() has returned.
+ * A listening actor gets a stream for each connection that its shard accepts, and any actor may
+ * connect; the stream's functions run on the actor, one at a time, like handlers. What is sent during
+ * a turn leaves in one operation at the end of the turn. A stream pointer is valid from opened(), or
+ * from gy_connect(), until closed() has returned.
  * All functions: only on the owner's shard. */
 #ifndef GYRE_STREAM_H
 #define GYRE_STREAM_H
@@ -17,7 +18,7 @@ struct gy_stream;
 
 /* Any of these may be NULL, except data and closed. */
 struct gy_stream_events {
-    /* A connection was accepted. Reading begins when this returns. */
+    /* A connection was accepted, or made. Reading begins when this returns. */
     void (*opened)(struct gy_actor *self, struct gy_stream *s);
     /* Bytes arrived. buf: given; pass it on (gy_stream_send), or gy_buf_release it soon: it may be
      * one of a few receive buffers that all connections of the shard share. */
@@ -29,8 +30,9 @@ struct gy_stream_events {
     void (*flush)(struct gy_actor *self, struct gy_stream *s);
     /* Fewer than low_water bytes wait to be sent, after more than high_water did. */
     void (*drained)(struct gy_actor *self, struct gy_stream *s);
-    /* The end, exactly once for each opened stream. why: 0 closed by us or FIN by the peer,
-     * -ECONNRESET, -ETIMEDOUT, -EPIPE, ... */
+    /* The end, exactly once for each stream that was opened or that gy_connect() gave. why: 0 closed
+     * by us or FIN by the peer, -ECONNRESET, -ETIMEDOUT, -EPIPE, ...; without opened() before, why
+     * there is no connection: see gy_connect_raw(). */
     void (*closed)(struct gy_actor *self, struct gy_stream *s, int why);
     /* The runtime drains and no connection will be accepted after this, unless some waited for a
      * descriptor that the system did not have: end your streams when what was begun is done. The drain waits for them. If NULL, each is closed when all that was queued
@@ -70,6 +72,36 @@ GY_API unsigned gy_listen_port(const struct gy_actor *self);
  * socket closes. */
 GY_API void gy_unlisten(struct gy_actor *self);
 
+struct gy_connect_options {
+    size_t size;         /* sizeof this struct, set by GY_CONNECT_OPTIONS_INIT */
+    uint64_t timeout_ns; /* for the connection to be made, default 10 s; UINT64_MAX: only the system's */
+    uint32_t high_water; /* as for listeners */
+    uint32_t low_water;
+    uint32_t held_max;
+    void *context; /* what gy_stream_context() returns from the start */
+};
+#define GY_CONNECT_OPTIONS_INIT                                                                     \
+    { sizeof(struct gy_connect_options), 10000000000, 1u << 20, 1u << 18, 16, NULL }
+
+/* Connect to addr ("127.0.0.1:8080", "[::1]:80"). Then opened() runs, or closed() with the reason and
+ * no opened() before it:
+ * -ETIMEDOUT (the option's time, or the system's, has passed), -ECONNREFUSED, -ECONNRESET,
+ * -EHOSTUNREACH, -ENETUNREACH, -EADDRNOTAVAIL (no local port is left), -EMFILE, -ENFILE, ... of
+ * connect(2) and socket(2); 0 gy_stream_abort(). Until then gy_stream_send()
+ * queues, gy_stream_close() still sends what is queued once it is connected (without opened()), and gives
+ * up if nothing is, and gy_stream_abort() gives up; so does the end of the actor, without closed().
+ * A drain does not wait for streams that were made so, because what it waits for may need them; it does for those
+ * that their owner has closed. Listeners of this runtime open when all shards have started: from boot
+ * they cannot be reached yet.
+ * addr, options: borrowed for the call; events: while the stream lives; NULL options are the
+ * defaults. *out: the stream, until closed() has returned; out may be NULL.
+ * -> 0; and else nothing is called: -EINVAL no such address form, of which a line is logged; -EAGAIN no
+ * stream left (--max-streams); -ECANCELED the runtime stops. */
+GY_API GY_MUST_CHECK int gy_connect_raw(struct gy_actor *self, const char *addr,
+                                        const struct gy_stream_events *events,
+                                        const struct gy_connect_options *options,
+                                        struct gy_stream **out);
+
 /* Queue bytes. buf: taken in every case. -> 0; -EPIPE closed or closing; the stream then ends with
  * closed(). Nothing is refused for being much: look at gy_stream_full() and wait for drained(). */
 GY_API int gy_stream_send(struct gy_stream *s, struct gy_buf *buf);
@@ -95,7 +127,8 @@ GY_API void gy_stream_abort(struct gy_stream *s);
 /* One pointer of the owner's per stream. */
 GY_API void gy_stream_set_context(struct gy_stream *s, void *context);
 GY_API void *gy_stream_context(const struct gy_stream *s);
-/* The peer's address as text into out[len], ended by 0. */
+/* The peer's address as text into out[len], ended by 0; of a connection that was never made the one that was
+ * asked for, also in closed(). */
 GY_API void gy_stream_peer(const struct gy_stream *s, char *out, size_t len);
 
 GY_END_DECLS
@@ -121,5 +154,7 @@ GY_END_DECLS
     static const struct gy_stream_events NAME = { NAME##_opened_run, NAME##_data_run, NULL, NULL,   \
                                                   NULL, NAME##_closed_run, NULL };
 #define gy_listen(self, addr, events, options) gy_listen_raw(&(self)->actor, addr, events, options)
+#define gy_connect(self, addr, events, options, out)                                                \
+    gy_connect_raw(&(self)->actor, addr, events, options, out)
 
 #endif

@@ -280,9 +280,7 @@ static void connect_fire(struct gy_sim *sim, struct gy__event *event)
     }
     struct gy__tcp *tcp = gy__tcp_open(sim);
     tcp->port = (uint16_t)conn->port;
-    tcp->client_port = sim->client_port++;
-    if (sim->client_port == 0)
-        sim->client_port = 49152;
+    tcp->client_port = gy__client_port(sim);
     tcp->ends[0].owner = GY__END_CLIENT;
     tcp->ends[0].client = conn;
     tcp->ends[1].host = host;

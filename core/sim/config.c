@@ -100,6 +100,7 @@ void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh
     if (!harsh)
         return;
     faults->accept_fail_ppm = rate(&random, 200000);
+    faults->connect_fail_ppm = rate(&random, 100000);
     faults->reset_ppm = rate(&random, 30000);
     faults->memory_fail_ppm = rate(&random, 500000);
 }

@@ -105,7 +105,7 @@ static void on_peer_name(void *ctx, int32_t handle, char *out, size_t len)
 
     gy__text_init(&text, out, len);
     if (handle >= 0 && (uint32_t)handle < host->handles_used && host->handles[handle].tcp != NULL)
-        gy__text_printf(&text, "10.0.0.1:%u", host->handles[handle].tcp->client_port);
+        gy__end_name(&host->handles[handle].tcp->ends[!host->handles[handle].end], &text);
     else
         gy__text_string(&text, "unknown");
 }

@@ -124,7 +124,8 @@ static void dump_place(struct gy_sim *sim, const struct gy__place *place)
 
 static void dump_end(struct gy_sim *sim, const struct gy__tcp *tcp, unsigned side)
 {
-    static const char *const owners[] = {"nobody", "client", "backlog", "handle", "vanished"};
+    static const char *const owners[] = {"nobody", "client", "backlog", "handle", "vanished",
+                                         "dialing"};
     const struct gy__pipe *pipe = &tcp->pipes[side];
 
     gy__print(sim, "  connection %llu from end %u (%s %d): written %llu, arrived %llu, read %llu%s%s%s",

@@ -27,6 +27,7 @@ static const char *const names[GY_OP_KINDS] = {
     [GY_OP_CLOSE] = "close",
     [GY_OP_UNLISTEN] = "unlisten",
     [GY_OP_WORK] = "work",
+    [GY_OP_CONNECT] = "connect",
 };
 
 const char *gy__flight_name(unsigned kind)
@@ -87,6 +88,7 @@ static void flight_free(struct gy__flight *flight)
 
     gy__event_drop(place->sim, &flight->event);
     gy__event_drop(place->sim, &flight->work);
+    gy__event_drop(place->sim, &flight->dial);
     if (flight->prev != NULL)
         flight->prev->next = flight->next;
     else
@@ -115,8 +117,10 @@ static struct gy__flight *flight_of(struct gy__place *place, const struct gy_op 
 
 void gy__flight_drop_all(struct gy__place *place)
 {
-    while (place->first != NULL)
+    while (place->first != NULL) {
+        gy__dial_forget(place->first);
         flight_free(place->first);
+    }
     place->submitted = place->submitted_last = NULL;
     place->starved = place->starved_last = NULL;
     place->queue_first = place->queue_count = 0;
@@ -159,6 +163,9 @@ static void start(struct gy__flight *flight)
         break;
     case GY_OP_WORK:
         gy__blocking_start(flight);
+        break;
+    case GY_OP_CONNECT:
+        gy__dial_start(flight);
         break;
     default:
         gy__socket_start(flight);
@@ -412,6 +419,12 @@ void gy__flight_later(struct gy_sim *sim, struct gy__event *event)
     case GY_OP_WORK:
         if (flight->state == GY__FLIGHT_ACTIVE) {
             gy__blocking_cancel(flight);
+            return;
+        }
+        break;
+    case GY_OP_CONNECT:
+        if (flight->state == GY__FLIGHT_ACTIVE) {
+            gy__dial_cancel(flight);
             return;
         }
         break;

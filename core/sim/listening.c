@@ -13,7 +13,7 @@
 
 /* ---- addresses ---- */
 
-static int port_parse(const char *text)
+int gy__port_parse(const char *text)
 {
     const char *colon = strrchr(text, ':');
     uint32_t port = 0;
@@ -50,7 +50,7 @@ static struct gy__sim_port *port_find(struct gy__place *place, const char *text,
 {
     struct gy__machine *host = place->host;
     struct gy__sim_port *unused = NULL;
-    int wanted = port_parse(text);
+    int wanted = gy__port_parse(text);
     uint32_t port = (uint32_t)wanted;
 
     *err = wanted;

@@ -1,7 +1,7 @@
 /* core/sim/sim.h - the simulated world as its own files see it.
  *
  * Reading order: random.h, event.h, this file, world.c (time), machine.c (hosts), place.c (shards),
- * driver.c (the seam), flight.c (operations), blocking.c, tcp.c, socket.c, listening.c, client.c (the network),
+ * driver.c (the seam), flight.c (operations), blocking.c, tcp.c, socket.c, listening.c, connect.c, client.c (the network),
  * trace.c, check.c, dump.c, config.c, memory.c.
  *
  * Ownership: struct gy_sim owns all memory (memory.c knows every block). Hosts own shards and
@@ -58,6 +58,12 @@ struct gy__flight {
     uint8_t work_state; /* of blocking work: enum gy__work_state */
     int32_t work_result;
     struct gy__event work; /* its function is called, or has returned */
+    struct gy__event dial; /* of a connect: a packet of the handshake arrives, or is sent again */
+    struct gy__tcp *tcp;   /* of a connect: queued at the peer, the answer is on its way */
+    struct gy__machine *peer;
+    uint32_t tries;
+    uint16_t port;
+    bool refused; /* the refusal is on its way */
 };
 
 struct gy__completed { /* in the completion queue */
@@ -199,12 +205,14 @@ enum gy__end_owner {
     GY__END_BACKLOG,
     GY__END_HANDLE,
     GY__END_VANISHED, /* its host crashed */
+    GY__END_DIALING,  /* a connect operation's, which does not know of it yet */
 };
 struct gy__end {
     struct gy__machine *host; /* NULL: somewhere in the world */
     struct gy__tcp *tcp;
     struct gy__listening *listening; /* in its backlog */
     struct gy_sim_conn *client;
+    struct gy__flight *dial;
     struct gy__flight *receive, *send;
     int32_t handle;
     int32_t error; /* sticky: the connection broke */
@@ -293,6 +301,7 @@ enum gy__trace {
     GY__TRACE_REQUEST,   /* a: bits */
     GY__TRACE_HEAL,
     GY__TRACE_WORK,      /* a: operation, b: what its function returned */
+    GY__TRACE_DIAL,      /* a: operation, b: host, c: tries */
     GY__TRACES
 };
 
@@ -452,10 +461,27 @@ void gy__listening_unlisten(struct gy__flight *flight);
 void gy__listening_hurry(struct gy__flight *flight);
 void gy__listening_close(struct gy__listening *listening);
 void gy__listening_pump(struct gy__listening *listening);
-/* A client knocks. -> 1 queued; 0 nobody listens; -EAGAIN dropped, it will try again. */
+/* The port of an address, or -EINVAL. */
+int gy__port_parse(const char *text);
+/* Somebody knocks. -> 1 queued; 0 nobody listens; -EAGAIN dropped, it will try again. */
 int gy__listening_arrive(struct gy__machine *host, struct gy__tcp *tcp, unsigned port);
 
+/* ---- connect.c ---- */
+void gy__dial_start(struct gy__flight *flight);
+void gy__dial_cancel(struct gy__flight *flight);
+/* The connection that an active one waits for broke. */
+void gy__dial_broke(struct gy__end *end);
+/* Its host is gone. */
+void gy__dial_forget(struct gy__flight *flight);
+/* The address of an end. */
+void gy__end_name(const struct gy__end *end, struct gy__text *out);
+
 /* ---- tcp.c ---- */
+/* How long a packet takes between two hosts, NULL: somewhere in the world; whether none gets through. */
+uint64_t gy__way_ns(struct gy_sim *sim, const struct gy__machine *a, const struct gy__machine *b);
+bool gy__way_cut(const struct gy__machine *a, const struct gy__machine *b);
+/* A port for who connects. */
+uint16_t gy__client_port(struct gy_sim *sim);
 struct gy__tcp *gy__tcp_open(struct gy_sim *sim);
 static inline unsigned gy__end_side(const struct gy__end *end)
 {

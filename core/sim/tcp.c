@@ -11,10 +11,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <string.h>
 
 #define MSS 1460u
 #define MSS_MAX 44u /* segments that the network hands over as one, at most */
+#define LOOPBACK_NS 20000
 
 static struct gy__pipe *out_of(struct gy__end *end)
 {
@@ -33,18 +33,59 @@ static uint32_t from_end(const struct gy__pipe *pipe)
     return pipe == &pipe->tcp->pipes[1];
 }
 
-/* The host's link is the way; somewhere in the world costs nothing more. */
-static const struct gy__machine *host_of(const struct gy__tcp *tcp)
+/* ---- the way ---- */
+
+static uint64_t link_ns(struct gy_sim *sim, const struct gy__machine *host)
 {
-    return tcp->ends[1].host;
+    const struct gy_sim_link *link = &host->link;
+
+    return link->latency_ns +
+           gy__random_below(gy__rng(sim, GY__RANDOM_LATENCY), link->jitter_ns + 1);
+}
+
+/* The links of both hosts; somewhere in the world costs nothing more, and a host reaches itself by
+ * neither. */
+uint64_t gy__way_ns(struct gy_sim *sim, const struct gy__machine *a, const struct gy__machine *b)
+{
+    if (a == b)
+        return 1 + gy__random_spread(gy__rng(sim, GY__RANDOM_LATENCY), LOOPBACK_NS);
+    return link_ns(sim, b) + (a != NULL ? link_ns(sim, a) : 0);
+}
+
+bool gy__way_cut(const struct gy__machine *a, const struct gy__machine *b)
+{
+    return a != b && (b->cut || (a != NULL && a->cut));
 }
 
 static uint64_t latency(struct gy__tcp *tcp)
 {
-    const struct gy_sim_link *link = &host_of(tcp)->link;
+    return gy__way_ns(tcp->sim, tcp->ends[0].host, tcp->ends[1].host);
+}
 
-    return link->latency_ns +
-           gy__random_below(gy__rng(tcp->sim, GY__RANDOM_LATENCY), link->jitter_ns + 1);
+static bool is_cut(const struct gy__tcp *tcp)
+{
+    return gy__way_cut(tcp->ends[0].host, tcp->ends[1].host);
+}
+
+static uint64_t speed_of(const struct gy__tcp *tcp)
+{
+    const struct gy__machine *a = tcp->ends[0].host, *b = tcp->ends[1].host;
+    uint64_t speed = b->link.bytes_per_s;
+
+    if (a == b)
+        return 0;
+    if (a != NULL && a->link.bytes_per_s > 0 && (speed == 0 || a->link.bytes_per_s < speed))
+        speed = a->link.bytes_per_s;
+    return speed;
+}
+
+uint16_t gy__client_port(struct gy_sim *sim)
+{
+    uint16_t port = sim->client_port++;
+
+    if (sim->client_port == 0)
+        sim->client_port = 49152;
+    return port;
 }
 
 /* ---- life ---- */
@@ -135,6 +176,8 @@ static void broke(struct gy__end *end)
 {
     if (end->owner == GY__END_CLIENT) {
         gy__client_broke(end->client);
+    } else if (end->owner == GY__END_DIALING) {
+        gy__dial_broke(end);
     } else if (end->owner == GY__END_HANDLE) {
         gy__socket_readable(end);
         if (end->owner == GY__END_HANDLE)
@@ -156,7 +199,7 @@ static void segment_push(struct gy__pipe *pipe, uint32_t len, bool fin)
     struct gy__tcp *tcp = pipe->tcp;
     struct gy_sim *sim = tcp->sim;
     const struct gy_sim_faults *faults = &sim->config.faults;
-    uint64_t speed = host_of(tcp)->link.bytes_per_s;
+    uint64_t speed = speed_of(tcp);
     uint32_t index = (pipe->segment_first + pipe->segment_count++) % GY__SEGMENTS_MAX;
 
     if (pipe->free_ns < sim->now_ns)
@@ -252,7 +295,7 @@ static void reset_fire(struct gy_sim *sim, struct gy__event *event)
     struct gy__tcp *tcp = pipe->tcp;
 
     (void)sim;
-    if (host_of(tcp)->cut)
+    if (is_cut(tcp))
         return; /* gy__tcp_resume_all() */
     tcp->pins++;
     end_broken(receiver_of(pipe), -ECONNRESET);
@@ -304,7 +347,7 @@ static void arrive_fire(struct gy_sim *sim, struct gy__event *event)
     struct gy__pipe *pipe = GY__CONTAINER(event, struct gy__pipe, arrive);
     struct gy__tcp *tcp = pipe->tcp;
 
-    if (host_of(tcp)->cut || receiver_of(pipe)->owner == GY__END_VANISHED)
+    if (is_cut(tcp) || receiver_of(pipe)->owner == GY__END_VANISHED)
         return; /* gy__tcp_resume_all() */
     tcp->pins++;
     if (gy__random_chance(gy__rng(sim, GY__RANDOM_RESETS), sim->config.faults.reset_ppm))
@@ -320,11 +363,12 @@ void gy__tcp_resume_all(struct gy_sim *sim)
 {
     for (struct gy__tcp *tcp = sim->tcps, *next; tcp != NULL; tcp = next) {
         next = tcp->next;
-        if (host_of(tcp)->cut)
+        if (is_cut(tcp))
             continue;
-        if (tcp->ends[1].owner == GY__END_VANISHED) {
-            if (host_of(tcp)->runtime != NULL)
-                send_reset(&tcp->ends[1]);
+        if (tcp->ends[0].owner == GY__END_VANISHED || tcp->ends[1].owner == GY__END_VANISHED) {
+            struct gy__end *gone = &tcp->ends[tcp->ends[1].owner == GY__END_VANISHED];
+            if (gone->host->runtime != NULL)
+                send_reset(gone);
             continue;
         }
         for (unsigned i = 0; i < 2; i++) {

@@ -76,6 +76,7 @@ static const struct {
     [GY__TRACE_REQUEST] = {"request", "bits", NULL, NULL},
     [GY__TRACE_HEAL] = {"heal", NULL, NULL, NULL},
     [GY__TRACE_WORK] = {"work ran", "op", "result", NULL},
+    [GY__TRACE_DIAL] = {"dials", "op", "host", "tries"},
 };
 static const char *const client_events[] = {"connected", "refused", "data",
                                             "sent",      "ended",   "reset"};
