@@ -20,6 +20,7 @@ struct demo_options {
 struct demo_home {
     limit_pid limit;
     front_pid front;
+    int err; /* why front ended, if it failed */
 };
 
 struct demo {

@@ -134,7 +134,8 @@ static int front_start(struct front *self, const struct front_args *args)
 
 static void front_stop(struct front *self, int why)
 {
-    (void)self, (void)why;
+    if (why < 0 && why != -ECANCELED) /* the runtime's own stop */
+        self->demo->homes[gy_shard()].err = why;
     gy_stop(gy_runtime_of_shard());
 }
 

@@ -9,7 +9,7 @@
 struct demo;
 
 struct front_args {
-    const struct demo *demo; /* borrowed */
+    struct demo *demo; /* borrowed */
 };
 GY_ACTOR(front);
 

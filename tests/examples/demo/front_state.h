@@ -7,7 +7,7 @@
 
 #include "demo.h"
 
-#define FRONT_SUMS 16
+#define FRONT_SUMS 256
 
 /* How long another actor may take to answer. */
 #define FRONT_PATIENCE_NS (2 * GY_S)
@@ -24,7 +24,7 @@ struct front_sum {
 
 struct front {
     struct gy_actor actor;
-    const struct demo *demo;
+    struct demo *demo;
     unsigned unknown;   /* shards whose home has not been learnt */
     unsigned listening; /* of shard 0: shards whose listener is open */
     uint64_t entered;

@@ -100,6 +100,8 @@ int main(int argc, char **argv)
         err = prepare(&demo);
     if (err == 0)
         err = gy_run(&cfg, boot, &demo);
+    for (unsigned i = 0; i < GY_SHARDS_MAX && err == 0; i++)
+        err = demo.homes[i].err;
     free((void *)(uintptr_t)demo.big);
     return gy_exit_status(err);
 }
