@@ -29,7 +29,8 @@ static struct gy_slice pack(char **at, struct gy_slice slice)
 struct gy_buf *gy__http_pack(const struct gy_http_req *req)
 {
     size_t headers = req->header_count * sizeof(req->headers[0]);
-    size_t size = sizeof(*req) + headers + req->path.len + req->query.len + req->body.len;
+    size_t size = sizeof(*req) + headers + req->path.len + req->route.len + req->query.len +
+                  req->body.len;
     struct gy_http_header *header;
     struct gy_http_req *copy;
     struct gy_buf *buf;
@@ -46,6 +47,7 @@ struct gy_buf *gy__http_pack(const struct gy_http_req *req)
     *copy = *req; /* the method is constant text */
     copy->path = pack(&at, req->path);
     copy->rest.ptr = copy->path.ptr + (req->path.len - req->rest.len);
+    copy->route = pack(&at, req->route);
     copy->query = pack(&at, req->query);
     copy->headers = header;
     for (unsigned i = 0; i < req->header_count; i++) {

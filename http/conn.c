@@ -200,13 +200,20 @@ static void wait_for_more(struct gy__http_conn *conn)
             conn->env->now_ns + (parser->phase == GY__HTTP_HEAD ? config->head_timeout_ns
                                                                 : config->body_timeout_ns);
     }
-    if (conn->continued || !gy__http_parser_expects(parser))
+    if (!gy__http_parser_expects(parser)) {
+        if (conn->message_deadline_ns == UINT64_MAX) /* it did not wait for the 100 */
+            conn->message_deadline_ns = conn->env->now_ns + config->body_timeout_ns;
+        return;
+    }
+    if (conn->continued)
         return;
     status = conn->env->calls->admit(conn, parser->slot, &why);
-    if (status != 0)
+    if (status != 0) {
         stop_with(conn, status, why);
-    else
-        conn->continued = true; /* flush writes it when it is this request's turn */
+        return;
+    }
+    conn->continued = true; /* flush writes it when it is this request's turn, and then its time runs */
+    conn->message_deadline_ns = UINT64_MAX;
 }
 
 static struct gy__http_slot *take_slot(struct gy__http_conn *conn)
@@ -512,6 +519,7 @@ static void say_continue(struct gy__http_conn *conn)
     else
         memcpy(to, text, sizeof(text) - 1);
     conn->parser.slot->flags &= (uint16_t)~GY__SLOT_EXPECTS;
+    conn->message_deadline_ns = conn->env->now_ns + conn->env->config.body_timeout_ns;
 }
 
 void gy__http_conn_flush(struct gy__http_conn *conn)

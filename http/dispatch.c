@@ -22,30 +22,86 @@ static struct gy__http_server *server_of(struct gy__http_conn *conn)
 
 /* ---- which route ------------------------------------------------------------------------- */
 
-/* Sets req.rest. */
+/* path: raw, or decoded, which may have cut it. */
+static void look_up(const struct gy__http_server *server, const char *path, size_t len, bool cut,
+                    const struct gy__http_slot *slot, struct gy__http_match *match)
+{
+    match->cut = cut;
+    gy__http_route_find(&server->routes, path, len, slot->method, server->shard, match);
+}
+
+/* What has no route is looked up once more behind the delegate's path. -> bytes of the path before
+ * the rest. */
+static size_t look_up_delegated(const struct gy__http_server *server, const char *path, size_t len,
+                                bool cut, const struct gy__http_slot *slot,
+                                struct gy__http_match *match)
+{
+    char longer[2 * GY__HTTP_ROUTE_LEN_MAX];
+    size_t before = strlen(server->env.config.delegate);
+
+    if (len > GY__HTTP_ROUTE_LEN_MAX) {
+        cut = true;
+        for (len = GY__HTTP_ROUTE_LEN_MAX; path[len] != '/'; len--)
+            ;
+    }
+    memcpy(longer, server->env.config.delegate, before);
+    memcpy(longer + before, path, len);
+    look_up(server, longer, before + len, cut, slot, match);
+    return match->len > before ? match->len - before : 0;
+}
+
+/* What a request with an odd path leads to, or one that has no route as it is. Sets match. -> bytes
+ * of the path before the rest. */
+static size_t find_oddly(struct gy__http_server *server, struct gy__http_slot *slot,
+                         struct gy__http_match *match, bool *delegated)
+{
+    const struct gy_slice *path = &slot->req.path;
+    const char *text = path->ptr;
+    size_t len = path->len, matched;
+    char decoded[GY__HTTP_ROUTE_LEN_MAX];
+    bool cut = false;
+
+    match->target = NULL;
+    match->methods = 0;
+    match->len = 0;
+    if (slot->flags & GY__SLOT_DOTS) {
+        /* A path that climbs has no route, whatever it would lead to. */
+        if (gy__http_path_dots(text, len))
+            return 0;
+        text = decoded;
+        len = gy__http_path_decode(path->ptr, len, decoded);
+        cut = gy__http_path_raw_len(path->ptr, path->len, len) < path->len;
+        look_up(server, text, len, cut, slot, match);
+    }
+    matched = match->len;
+    *delegated = match->methods == 0 && server->env.config.delegate != NULL;
+    if (*delegated)
+        matched = look_up_delegated(server, text, len, cut, slot, match);
+    return text == decoded ? gy__http_path_raw_len(path->ptr, path->len, matched) : matched;
+}
+
+/* Sets req.rest and req.route. */
 static void find(struct gy__http_server *server, struct gy__http_slot *slot,
                  struct gy__http_match *match)
 {
     struct gy_http_req *req = &slot->req;
-    size_t len = req->path.len, matched;
+    bool delegated = false;
+    size_t matched;
 
-    match->path = NULL;
-    match->target = NULL;
-    if (slot->flags & GY__SLOT_DOTS) {
-        char decoded[GY__HTTP_ROUTE_LEN_MAX];
-
-        /* A path that climbs has no route, whatever it would lead to. */
-        if (gy__http_path_dots(req->path.ptr, len))
-            return;
-        len = gy__http_path_decode(req->path.ptr, len, decoded);
-        gy__http_route_find(&server->routes, decoded, len, slot->method, server->shard, match);
-        matched = gy__http_path_raw_len(req->path.ptr, req->path.len, match->len);
-    } else {
-        gy__http_route_find(&server->routes, req->path.ptr, len, slot->method, server->shard, match);
+    if (!(slot->flags & GY__SLOT_DOTS)) {
+        look_up(server, req->path.ptr, req->path.len, false, slot, match);
         matched = match->len;
     }
+    if ((slot->flags & GY__SLOT_DOTS) || match->methods == 0)
+        matched = find_oddly(server, slot, match, &delegated);
+    if (match->target == NULL)
+        return;
     req->rest.ptr = req->path.ptr + matched;
     req->rest.len = req->path.len - matched;
+    req->route.ptr = (const char *)match->target->text->data;
+    req->route.len = match->target->text->len;
+    if (delegated)
+        gy__http_route_behind(&req->route, server->env.config.delegate);
 }
 
 /* The slot's value of Allow lies where its headers did: no handler will look at them. */
@@ -63,11 +119,11 @@ static char *allow_of(struct gy__http_slot *slot)
 static int no_target(struct gy__http_slot *slot, const struct gy__http_match *match,
                      const char **text)
 {
-    if (match->path == NULL) {
+    if (match->methods == 0) {
         *text = "There is nothing here";
         return 404;
     }
-    gy__http_route_allow(match->path, allow_of(slot), ALLOW_SIZE);
+    gy__http_methods_allow(match->methods, allow_of(slot), ALLOW_SIZE);
     if (slot->method == HTTP_OPTIONS) {
         *text = NULL;
         return 204;

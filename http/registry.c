@@ -145,7 +145,7 @@ static void hear(struct gy_actor *self, const void *payload, struct gy_buf *buf,
 
 void gy__http_unregister(struct gy__http_server *server, gy_pid pid)
 {
-    struct gy__http_target target = { pid, NULL, 0 };
+    struct gy__http_target target = { pid, NULL, 0, NULL };
 
     if (gy__http_route_remove(&server->routes, pid) > 0)
         (void)tell_others(server, ACTOR_GONE, &target, NULL, 0); /* they will ask again */
@@ -153,7 +153,7 @@ void gy__http_unregister(struct gy__http_server *server, gy_pid pid)
 
 void gy__http_suspect(struct gy__http_server *server, gy_pid pid)
 {
-    struct gy__http_target target = { pid, NULL, 0 };
+    struct gy__http_target target = { pid, NULL, 0, NULL };
 
     if (add_news(server, ACTOR_SUSPECT, gy_pid_shard(pid), &target, NULL, 0) == 0)
         tell(server);
@@ -162,7 +162,7 @@ void gy__http_suspect(struct gy__http_server *server, gy_pid pid)
 int gy__http_register(struct gy__http_server *server, const char *route, gy_pid pid,
                       const struct gy_verb *verb)
 {
-    struct gy__http_target target = { pid, verb, 0 };
+    struct gy__http_target target = { pid, verb, 0, NULL };
     const char *path;
     gy_pid rival;
     size_t len;

@@ -1,5 +1,6 @@
 /* http/request.c - what handlers ask about a request. Pure: reads slices. */
 #include "gyre/http.h"
+#include "http/pattern.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -72,6 +73,122 @@ static bool decodes_to(const char *at, const char *end, const char *name)
     }
     return *name == '\0';
 }
+
+/* ---- numbers ----------------------------------------------------------------------------- */
+
+#define NUMBER_SIZE 24 /* more than any that fits has digits */
+
+static int to_u64(const char *text, uint64_t *out)
+{
+    uint64_t value = 0;
+
+    if (*text == '\0')
+        return -EINVAL;
+    for (; *text >= '0' && *text <= '9'; text++) {
+        uint64_t digit = (uint64_t)(*text - '0');
+
+        if (value > (UINT64_MAX - digit) / 10)
+            return -ERANGE;
+        value = value * 10 + digit;
+    }
+    if (*text != '\0')
+        return -EINVAL;
+    *out = value;
+    return 0;
+}
+
+/* What got has found, len being its result. What is longer than any number is out of range, if it is
+ * one at all. */
+static int number_len(int len)
+{
+    return len == -ENOBUFS ? -ERANGE : len;
+}
+
+int gy_http_query_u64(const struct gy_http_req *req, const char *name, uint64_t *out)
+{
+    char text[NUMBER_SIZE];
+    int len = number_len(gy_http_query(req, name, text, sizeof(text)));
+
+    return len < 0 ? len : to_u64(text, out);
+}
+
+int gy_http_query_i64(const struct gy_http_req *req, const char *name, int64_t *out)
+{
+    char text[NUMBER_SIZE];
+    int err = number_len(gy_http_query(req, name, text, sizeof(text)));
+    bool negative;
+    uint64_t value;
+
+    if (err < 0)
+        return err;
+    negative = text[0] == '-';
+    err = to_u64(text + negative, &value);
+    if (err < 0)
+        return err;
+    if (value > (uint64_t)INT64_MAX + negative)
+        return -ERANGE;
+    *out = negative ? (int64_t)(0 - value) : (int64_t)value;
+    return 0;
+}
+
+int gy_http_query_bool(const struct gy_http_req *req, const char *name, int *out)
+{
+    static const char *const no[] = { "0", "false", "off", "no" };
+    static const char *const yes[] = { "", "1", "true", "on", "yes" };
+    char text[8];
+    int len = gy_http_query(req, name, text, sizeof(text));
+
+    if (len < 0)
+        return len == -ENOBUFS ? -EINVAL : len;
+    for (unsigned i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+        if (strcmp(text, no[i]) == 0)
+            return *out = 0, 0;
+    for (unsigned i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+        if (strcmp(text, yes[i]) == 0)
+            return *out = 1, 0;
+    return -EINVAL;
+}
+
+/* ---- parameters of the route ------------------------------------------------------------- */
+
+int gy_http_param(const struct gy_http_req *req, const char *name, char *out, size_t size)
+{
+    bool rest = false;
+    struct gy_slice value = gy__http_pattern_value(req->route, req->path, name, &rest);
+    const char *at = value.ptr, *end = at + value.len;
+    size_t len = 0;
+
+    if (at == NULL)
+        return -ENOENT;
+    while (at < end) {
+        const char *before = at;
+        int c = *at == '+' ? (at++, '+') : decode(&at, end);
+
+        if (c <= 0)
+            return -EINVAL;
+        if (c == '/' && rest && *before == '%') {
+            c = '%';
+            at = before + 1;
+        }
+        if (len + 1 >= size)
+            return -ENOBUFS;
+        out[len++] = (char)c;
+    }
+    if (size == 0)
+        return -ENOBUFS;
+    out[len] = '\0';
+    return (int)len;
+}
+
+int gy_http_param_u64(const struct gy_http_req *req, const char *name, uint64_t *out)
+{
+    char text[NUMBER_SIZE];
+    int len = number_len(gy_http_param(req, name, text, sizeof(text)));
+
+    return len < 0 ? len : to_u64(text, out);
+}
+
+/* ---- the query --------------------------------------------------------------------------- */
 
 int gy_http_query(const struct gy_http_req *req, const char *name, char *out, size_t size)
 {

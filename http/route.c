@@ -2,7 +2,10 @@
  *
  * Open addressing by the hash of a path; each path is one buffer {path, text, targets}, so that
  * nothing here is of a fixed size. A request's path is looked up as a whole, which is what most
- * requests ask for, then without its last segment, and so on: at most one probe per segment.
+ * requests ask for, then without its last segment, and so on: at most one probe per segment. Patterns
+ * stand in a table of their own, by their keys (http/pattern.h); without any a request is spared all
+ * that. The text of a route is a buffer of its target: a handler may read it while its actor lives,
+ * whatever happens to the table.
  *
  * Pointers into the table are valid until it changes; nothing outside keeps any. */
 #include "http/route.h"
@@ -10,6 +13,7 @@
 #include "http/method.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdalign.h>
 #include <string.h>
 
@@ -30,9 +34,9 @@ static struct gy__http_path *path_of(const struct gy_buf *buf)
     return (struct gy__http_path *)(void *)buf->base;
 }
 
-static struct gy_buf **table_of(const struct gy__http_routes *routes)
+static struct gy_buf **entries_of(const struct gy__http_table *table)
 {
-    return (struct gy_buf **)(void *)routes->table->base;
+    return (struct gy_buf **)(void *)table->buf->base;
 }
 
 /* ---- what a program writes --------------------------------------------------------------- */
@@ -53,6 +57,16 @@ static int parse_path(const char *path, size_t len)
             return -EINVAL;
     }
     return gy__http_path_dots(path, len) ? -EINVAL : 0;
+}
+
+static int parse_parameters(const char *path, size_t len)
+{
+    char key[GY__HTTP_ROUTE_LEN_MAX];
+    struct gy__http_shape shape;
+
+    if (!gy__http_pattern_is(path, len))
+        return 0;
+    return gy__http_pattern_parse(path, len, &shape, key) < 0 ? -EINVAL : 0;
 }
 
 int gy__http_route_parse(const char *text, uint64_t *methods, const char **path, size_t *len)
@@ -76,14 +90,16 @@ int gy__http_route_parse(const char *text, uint64_t *methods, const char **path,
         *methods = GY__HTTP_METHODS_ANY;
     *path = text;
     *len = strlen(text);
-    return parse_path(*path, *len);
+    if (parse_path(*path, *len) < 0)
+        return -EINVAL;
+    return parse_parameters(*path, *len);
 }
 
 /* ---- the table --------------------------------------------------------------------------- */
 
-static uint32_t place_of(const struct gy__http_routes *routes, uint32_t hash)
+static uint32_t place_of(const struct gy__http_table *table, uint32_t hash)
 {
-    return hash & routes->mask;
+    return hash & table->mask;
 }
 
 /* Eight bytes at a time; the last eight may overlap those before. */
@@ -107,41 +123,41 @@ static inline uint32_t hash_of(const char *path, size_t len)
 }
 
 /* The entry of that path, or the empty one where it would stand. */
-static struct gy_buf **entry_of(const struct gy__http_routes *routes, uint32_t hash,
-                                const char *path, size_t len)
+static struct gy_buf **entry_of(const struct gy__http_table *table, uint32_t hash, const char *path,
+                                size_t len)
 {
-    struct gy_buf **table = table_of(routes);
+    struct gy_buf **entries = entries_of(table);
 
-    for (uint32_t i = place_of(routes, hash);; i = (i + 1) & routes->mask) {
+    for (uint32_t i = place_of(table, hash);; i = (i + 1) & table->mask) {
         const struct gy__http_path *p;
 
-        if (table[i] == NULL)
-            return &table[i];
-        p = path_of(table[i]);
+        if (entries[i] == NULL)
+            return &entries[i];
+        p = path_of(entries[i]);
         if (p->hash == hash && p->len == len && memcmp(p->text, path, len) == 0)
-            return &table[i];
+            return &entries[i];
     }
 }
 
-static bool table_grow(struct gy__http_routes *routes)
+static bool table_grow(struct gy__http_table *table)
 {
-    uint32_t size = routes->table != NULL ? 2 * (routes->mask + 1) : TABLE_FIRST;
-    struct gy__http_routes larger = *routes;
+    uint32_t size = table->buf != NULL ? 2 * (table->mask + 1) : TABLE_FIRST;
+    struct gy__http_table larger = *table;
 
-    larger.table = gy_buf_take(size * sizeof(struct gy_buf *));
-    if (larger.table == NULL)
+    larger.buf = gy_buf_take(size * sizeof(struct gy_buf *));
+    if (larger.buf == NULL)
         return false;
     larger.mask = size - 1;
-    memset(larger.table->base, 0, size * sizeof(struct gy_buf *));
-    for (uint32_t i = 0; routes->table != NULL && i <= routes->mask; i++) {
-        struct gy_buf *buf = table_of(routes)[i];
+    memset(larger.buf->base, 0, size * sizeof(struct gy_buf *));
+    for (uint32_t i = 0; table->buf != NULL && i <= table->mask; i++) {
+        struct gy_buf *buf = entries_of(table)[i];
 
         if (buf != NULL)
             *entry_of(&larger, path_of(buf)->hash, path_of(buf)->text, path_of(buf)->len) = buf;
     }
-    if (routes->table != NULL)
-        gy_buf_release(routes->table);
-    *routes = larger;
+    if (table->buf != NULL)
+        gy_buf_release(table->buf);
+    *table = larger;
     return true;
 }
 
@@ -171,16 +187,17 @@ static struct gy_buf *path_make(const char *text, size_t len, uint32_t room,
     return buf;
 }
 
-int gy__http_route_add(struct gy__http_routes *routes, const char *path, size_t len,
-                       const struct gy__http_target *target, gy_pid *rival)
+/* key: what the table knows the path by. text: taken on success. */
+static int table_add(struct gy__http_table *table, const char *key, size_t len,
+                     const struct gy__http_target *target, struct gy_buf *text, gy_pid *rival)
 {
     struct gy__http_path *p = NULL;
     struct gy_buf **entry, *buf;
     uint32_t at;
 
-    if ((routes->table == NULL || 2 * (routes->count + 1) > routes->mask) && !table_grow(routes))
+    if ((table->buf == NULL || 2 * (table->count + 1) > table->mask) && !table_grow(table))
         return -EAGAIN;
-    entry = entry_of(routes, hash_of(path, len), path, len);
+    entry = entry_of(table, hash_of(key, len), key, len);
     if (*entry != NULL) {
         p = path_of(*entry);
         for (uint32_t i = 0; i < p->count; i++)
@@ -191,11 +208,11 @@ int gy__http_route_add(struct gy__http_routes *routes, const char *path, size_t 
             }
     }
     if (p == NULL || p->count == p->room) {
-        buf = path_make(path, len, p != NULL ? 2 * p->room : TARGETS_FIRST, p);
+        buf = path_make(key, len, p != NULL ? 2 * p->room : TARGETS_FIRST, p);
         if (buf == NULL)
             return -EAGAIN;
         if (p == NULL)
-            routes->count++;
+            table->count++;
         else
             gy_buf_release(*entry);
         *entry = buf;
@@ -205,37 +222,130 @@ int gy__http_route_add(struct gy__http_routes *routes, const char *path, size_t 
     for (at = p->count; at > 0 && p->targets[at - 1].pid.bits > target->pid.bits; at--)
         p->targets[at] = p->targets[at - 1];
     p->targets[at] = *target;
+    p->targets[at].text = text;
     p->count++;
     p->methods |= target->methods;
-    routes->methods |= target->methods;
     return 0;
 }
 
-/* Close the gap that an entry leaves, so that what was displaced by it is still found. */
-static void entry_drop(struct gy__http_routes *routes, uint32_t gap)
+/* ---- shapes ------------------------------------------------------------------------------ */
+
+static bool shapes_equal(const struct gy__http_shape *a, const struct gy__http_shape *b)
 {
-    struct gy_buf **table = table_of(routes);
+    return a->parameters == b->parameters && a->segments == b->segments && a->rest == b->rest;
+}
 
-    gy_buf_release(table[gap]);
-    routes->count--;
-    table[gap] = NULL;
-    for (uint32_t i = (gap + 1) & routes->mask; table[i] != NULL; i = (i + 1) & routes->mask) {
-        uint32_t wants = place_of(routes, path_of(table[i])->hash);
+/* One more pattern of that shape. */
+static int shape_use(struct gy__http_routes *routes, const struct gy__http_shape *shape)
+{
+    uint32_t at = 0;
 
-        if (((i - wants) & routes->mask) < ((i - gap) & routes->mask))
+    while (at < routes->shape_count && !shapes_equal(&routes->shapes[at], shape))
+        at++;
+    if (at == routes->shape_count) {
+        if (at == GY__HTTP_SHAPES_MAX)
+            return -ENOSPC;
+        for (; at > 0 && gy__http_shape_before(shape, &routes->shapes[at - 1]); at--)
+            routes->shapes[at] = routes->shapes[at - 1];
+        routes->shapes[at] = *shape;
+        routes->shape_count++;
+    }
+    routes->shapes[at].users++;
+    return 0;
+}
+
+static void shape_leave(struct gy__http_routes *routes, const struct gy__http_shape *shape)
+{
+    uint32_t at = 0;
+
+    while (!shapes_equal(&routes->shapes[at], shape))
+        at++;
+    if (--routes->shapes[at].users > 0)
+        return;
+    routes->shape_count--;
+    for (; at < routes->shape_count; at++)
+        routes->shapes[at] = routes->shapes[at + 1];
+}
+
+/* ---- adding and removing ----------------------------------------------------------------- */
+
+static int add_pattern(struct gy__http_routes *routes, const char *path, size_t len,
+                       const struct gy__http_target *target, struct gy_buf *text, gy_pid *rival)
+{
+    char key[GY__HTTP_ROUTE_LEN_MAX];
+    struct gy__http_shape shape;
+    int key_len = gy__http_pattern_parse(path, len, &shape, key), err;
+
+    if (key_len < 0)
+        return key_len;
+    err = shape_use(routes, &shape);
+    if (err < 0)
+        return err;
+    err = table_add(&routes->patterns, key, (size_t)key_len, target, text, rival);
+    if (err < 0)
+        shape_leave(routes, &shape);
+    return err;
+}
+
+int gy__http_route_add(struct gy__http_routes *routes, const char *path, size_t len,
+                       const struct gy__http_target *target, gy_pid *rival)
+{
+    struct gy_buf *text = gy_buf_take(len);
+    int err;
+
+    if (text == NULL)
+        return -EAGAIN;
+    memcpy(text->data, path, len);
+    text->len = (uint32_t)len;
+    if (gy__http_pattern_is(path, len))
+        err = add_pattern(routes, path, len, target, text, rival);
+    else
+        err = table_add(&routes->plain, path, len, target, text, rival);
+    if (err < 0)
+        gy_buf_release(text);
+    else
+        routes->methods |= target->methods;
+    return err;
+}
+
+/* Close the gap that an entry leaves, so that what was displaced by it is still found. */
+static void entry_drop(struct gy__http_table *table, uint32_t gap)
+{
+    struct gy_buf **entries = entries_of(table);
+
+    gy_buf_release(entries[gap]);
+    table->count--;
+    entries[gap] = NULL;
+    for (uint32_t i = (gap + 1) & table->mask; entries[i] != NULL; i = (i + 1) & table->mask) {
+        uint32_t wants = place_of(table, path_of(entries[i])->hash);
+
+        if (((i - wants) & table->mask) < ((i - gap) & table->mask))
             continue;
-        table[gap] = table[i];
-        table[i] = NULL;
+        entries[gap] = entries[i];
+        entries[i] = NULL;
         gap = i;
     }
 }
 
-unsigned gy__http_route_remove(struct gy__http_routes *routes, gy_pid pid)
+static void target_drop(struct gy__http_routes *routes, struct gy__http_target *target)
+{
+    const char *text = (const char *)target->text->data;
+    char key[GY__HTTP_ROUTE_LEN_MAX];
+    struct gy__http_shape shape;
+
+    if (gy__http_pattern_is(text, target->text->len)) {
+        (void)gy__http_pattern_parse(text, target->text->len, &shape, key);
+        shape_leave(routes, &shape);
+    }
+    gy_buf_release(target->text);
+}
+
+static unsigned table_remove(struct gy__http_routes *routes, struct gy__http_table *table, gy_pid pid)
 {
     unsigned removed = 0;
 
-    for (uint32_t i = 0; routes->table != NULL && i <= routes->mask; i++) {
-        struct gy_buf *buf = table_of(routes)[i];
+    for (uint32_t i = 0; table->buf != NULL && i <= table->mask; i++) {
+        struct gy_buf *buf = entries_of(table)[i];
         struct gy__http_path *path = buf != NULL ? path_of(buf) : NULL;
         uint32_t kept = 0, before = path != NULL ? path->count : 0;
 
@@ -243,26 +353,44 @@ unsigned gy__http_route_remove(struct gy__http_routes *routes, gy_pid pid)
             continue;
         path->methods = 0;
         for (uint32_t k = 0; k < before; k++) {
-            if (gy_pid_equal(path->targets[k].pid, pid))
+            if (gy_pid_equal(path->targets[k].pid, pid)) {
+                target_drop(routes, &path->targets[k]);
                 continue;
+            }
             path->methods |= path->targets[k].methods;
             path->targets[kept++] = path->targets[k];
         }
         path->count = kept;
         removed += before - kept;
         if (kept == 0) {
-            entry_drop(routes, i);
+            entry_drop(table, i);
             i--; /* another may stand there now */
         }
     }
     return removed;
 }
 
+unsigned gy__http_route_remove(struct gy__http_routes *routes, gy_pid pid)
+{
+    return table_remove(routes, &routes->plain, pid) + table_remove(routes, &routes->patterns, pid);
+}
+
+static void table_fini(struct gy__http_table *table)
+{
+    for (uint32_t i = 0; table->buf != NULL && i <= table->mask; i++) {
+        struct gy_buf *buf = entries_of(table)[i];
+
+        for (uint32_t k = 0; buf != NULL && k < path_of(buf)->count; k++)
+            gy_buf_release(path_of(buf)->targets[k].text);
+        gy_buf_release(buf);
+    }
+    gy_buf_release(table->buf);
+}
+
 void gy__http_routes_fini(struct gy__http_routes *routes)
 {
-    for (uint32_t i = 0; routes->table != NULL && i <= routes->mask; i++)
-        gy_buf_release(table_of(routes)[i]);
-    gy_buf_release(routes->table);
+    table_fini(&routes->plain);
+    table_fini(&routes->patterns);
     memset(routes, 0, sizeof(*routes));
 }
 
@@ -289,25 +417,82 @@ static const struct gy__http_target *choose(const struct gy__http_path *path, un
     return far;
 }
 
+/* The path is that of a route. -> false: none of its targets takes the method. */
+static bool fits(const struct gy__http_path *path, size_t len, unsigned method, unsigned shard,
+                 struct gy__http_match *match)
+{
+    match->target = choose(path, method, shard);
+    match->len = len;
+    match->methods |= path->methods;
+    return match->target != NULL;
+}
+
+static const struct gy__http_path *find_plain(const struct gy__http_routes *routes, const char *path,
+                                              size_t len)
+{
+    struct gy_buf *buf = *entry_of(&routes->plain, hash_of(path, len), path, len);
+
+    return buf != NULL ? path_of(buf) : NULL;
+}
+
+/* There are patterns: ask by shape, and for paths without parameters between those shapes that say
+ * more and those that say less. */
+static void find_among_patterns(const struct gy__http_routes *routes, const char *path, size_t len,
+                                unsigned method, unsigned shard, struct gy__http_match *match)
+{
+    char key[GY__HTTP_ROUTE_LEN_MAX + 2];
+    struct gy__http_segments segments;
+    bool plain = routes->plain.count > 0; /* still to be asked */
+    unsigned text, at = 0;                /* in shapes */
+
+    gy__http_segments_of(path, len, &segments);
+    text = segments.count < GY__HTTP_ROUTE_SEGMENTS_MAX ? segments.count
+                                                        : GY__HTTP_ROUTE_SEGMENTS_MAX;
+    if (match->cut)
+        segments.count = UINT_MAX; /* only what has a rest can match */
+    for (;; text--) {
+        size_t prefix = text > 0 ? segments.ends[text - 1] : 1, matched;
+
+        for (; at < routes->shape_count && gy__http_shape_text(&routes->shapes[at]) >= text; at++) {
+            size_t key_len = gy__http_pattern_key(&routes->shapes[at], &segments, key, sizeof(key),
+                                                  &matched);
+            struct gy_buf *buf = NULL;
+
+            if (key_len > 0)
+                buf = *entry_of(&routes->patterns, hash_of(key, key_len), key, key_len);
+            if (buf != NULL && fits(path_of(buf), matched, method, shard, match))
+                return;
+        }
+        if (plain && prefix <= GY__HTTP_ROUTE_LEN_MAX) {
+            const struct gy__http_path *found = find_plain(routes, path, prefix);
+
+            plain = found == NULL;
+            if (found != NULL && fits(found, prefix, method, shard, match))
+                return;
+        }
+        if (text == 0)
+            return;
+    }
+}
+
 void gy__http_route_find(const struct gy__http_routes *routes, const char *path, size_t len,
                          unsigned method, unsigned shard, struct gy__http_match *match)
 {
+    const struct gy__http_path *found;
     size_t prefix = len;
 
-    match->path = NULL;
     match->target = NULL;
     match->len = 0;
-    if (routes->count == 0 || len == 0)
+    match->methods = 0;
+    if (routes->shape_count > 0 && len > 0) {
+        find_among_patterns(routes, path, len, method, shard, match);
+        return;
+    }
+    if (routes->plain.count == 0 || len == 0)
         return;
     for (;;) {
-        struct gy_buf *buf = NULL;
-
-        if (prefix <= GY__HTTP_ROUTE_LEN_MAX)
-            buf = *entry_of(routes, hash_of(path, prefix), path, prefix);
-        if (buf != NULL) {
-            match->path = path_of(buf);
-            match->len = prefix;
-            match->target = choose(match->path, method, shard);
+        if (prefix <= GY__HTTP_ROUTE_LEN_MAX && (found = find_plain(routes, path, prefix)) != NULL) {
+            (void)fits(found, prefix, method, shard, match);
             return;
         }
         if (prefix == 1)
@@ -341,11 +526,6 @@ void gy__http_methods_allow(uint64_t methods, char *out, size_t size)
         len += name.len;
     }
     out[len] = '\0';
-}
-
-void gy__http_route_allow(const struct gy__http_path *path, char *out, size_t size)
-{
-    gy__http_methods_allow(path->methods, out, size);
 }
 
 /* ---- escapes ----------------------------------------------------------------------------- */

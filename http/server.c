@@ -352,12 +352,22 @@ struct gy__http_server *gy__http_server(void)
     return server;
 }
 
+static bool delegate_valid(const char *path)
+{
+    uint64_t methods;
+    const char *at;
+    size_t len;
+
+    return path == NULL || (path[0] == '/' && path[1] != '\0' && !gy__http_pattern_is(path, strlen(path)) &&
+                            gy__http_route_parse(path, &methods, &at, &len) == 0);
+}
+
 static bool config_valid(const struct gy_http_config *config)
 {
     return config->listen != NULL && config->line_max >= 64 && config->line_max <= 1u << 24 &&
            config->head_max <= 1u << 24 && config->headers_max >= 1 &&
            config->headers_max <= UINT16_MAX && config->body_max <= 1u << 30 &&
-           config->pipeline_max >= 1;
+           config->pipeline_max >= 1 && delegate_valid(config->delegate);
 }
 
 int gy_http_listen(const struct gy_http_config *config)

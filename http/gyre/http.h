@@ -27,11 +27,18 @@ struct gy_http_header {
     struct gy_slice name, value;
 };
 
-/* A request, borrowed by the handler until it returns (keep it with a copy of what is needed). */
+/* A request, borrowed by the handler until it returns: what is needed later must be copied before.
+ * To answer later, keep the promise (gy_http_keep) in a record of the request's own, a place in a
+ * table of the actor, say, and pass that place as the context of the continuations: a promise in the
+ * actor itself is overwritten by the next request. A promise is one word: its promise.bits may also
+ * be that context itself. */
 struct gy_http_req {
     struct gy_slice method;
     struct gy_slice path;  /* raw, up to '?' */
-    struct gy_slice rest;  /* of the path, behind the matched route */
+    struct gy_slice rest;  /* raw: of the path, behind the matched route: "" or from a slash on. A
+                            * handler that has nothing below its route answers 404 if this is more
+                            * than "/" */
+    struct gy_slice route; /* as it was registered, without methods: "/users/:id" */
     struct gy_slice query; /* raw, behind '?' */
     struct gy_slice body;
     const struct gy_http_header *headers;
@@ -63,11 +70,14 @@ struct gy_http_config {
                                  * send that ended: aborted */
     uint64_t linger_ns;         /* after an answer that closes while the peer still sends; and on drain,
                                  * for a request that may be on its way to an idle connection */
+    const char *delegate; /* "/master": a path without a route is looked up once more behind it, so
+                           * that /state is served as /master/state; NULL: 404. Borrowed while the
+                           * runtime lives */
 };
 #define GY_HTTP_CONFIG_INIT(address)                                                               \
     {                                                                                              \
         sizeof(struct gy_http_config), address, 8192, 65536, 100, 1u << 20, 0, 64, 16384, 1u << 20,\
-            10 * GY_S, 30 * GY_S, 60 * GY_S, 30 * GY_S, 30 * GY_S, 1 * GY_S                        \
+            10 * GY_S, 30 * GY_S, 60 * GY_S, 30 * GY_S, 30 * GY_S, 1 * GY_S, NULL                  \
     }
 
 /* Serve HTTP on this shard. In boot. config: copied, but for the text of listen.
@@ -80,13 +90,23 @@ GY_API GY_MUST_CHECK int gy_http_listen(const struct gy_http_config *config);
 GY_API unsigned gy_http_port(void);
 
 /* Answer requests at route on this actor, from every shard. route: "/id/name" (any method) or
- * "GET /id/name" or "GET,POST /id/name"; copied. The longest registered prefix by path segments
- * wins, and an actor of the accepting shard wins over one elsewhere. A known path with another
- * method is 405 with Allow (204 to OPTIONS), an unknown path 404. HEAD is answered by a GET handler,
- * without its body. A request's path is compared with its escapes decoded, but for %2F; one with a
- * segment "." or ".." has no route. The other shards learn of it in the turns that follow.
- * Routes end with their actor.
- * -> 0; -EINVAL no such route; -EEXIST taken on this shard by an actor that lives; -EAGAIN no memory. */
+ * "GET /id/name" or "GET,POST /id/name"; copied.
+ *
+ * A path without parameters matches itself and all below it; of several the longest wins, by
+ * segments. A path with parameters matches as a whole (one slash more at its end is ignored):
+ * "/users/:id/posts", where a segment ":name" stands for one that is not empty, and "*name", only at
+ * the end, for any number, none too. Of all routes that match, the one that says more wins: segment
+ * by segment from the left, text before ":name" before what stands for the rest. If it does not take
+ * the method the next one is asked; a path with none that does is 405 with Allow (204 to OPTIONS), an
+ * unknown path 404. "/" answers what no other route does. HEAD is answered by a GET handler, without
+ * its body.
+ *
+ * A request's path is compared with its escapes decoded, but for %2F; one with a segment "." or ".."
+ * has no route. An actor of the accepting shard wins over one elsewhere. The other shards learn of a
+ * route in the turns that follow. Routes end with their actor.
+ * -> 0; -EINVAL no such route; -EEXIST taken on this shard by an actor that lives (parameters of
+ * other names are no difference); -EAGAIN no memory; -ENOSPC above 64 combinations of text and
+ * parameters. */
 GY_API GY_MUST_CHECK int gy_http_route_raw(struct gy_actor *self, const char *route,
                                            const struct gy_verb *verb);
 
@@ -95,6 +115,19 @@ GY_API const struct gy_slice *gy_http_header(const struct gy_http_req *req, cons
 /* The last query parameter of that name, percent-decoded into out[size], ended by 0.
  * -> its length; -ENOENT; -ENOBUFS longer than size - 1; -EINVAL broken escape. */
 GY_API int gy_http_query(const struct gy_http_req *req, const char *name, char *out, size_t size);
+/* The same as a number, decimal digits only. *out is untouched on error. -> 0; -ENOENT; -EINVAL no
+ * number; -ERANGE it does not fit. */
+GY_API int gy_http_query_u64(const struct gy_http_req *req, const char *name, uint64_t *out);
+GY_API int gy_http_query_i64(const struct gy_http_req *req, const char *name, int64_t *out);
+/* "", "1", "true", "on", "yes" are 1, "0", "false", "off", "no" 0. -> as above. */
+GY_API int gy_http_query_bool(const struct gy_http_req *req, const char *name, int *out);
+/* A parameter of the route, ":name" or "*name", percent-decoded into out[size], ended by 0. "*name"
+ * is what stands behind the slash, in which %2F stays as it is: no slash comes of decoding.
+ * -> its length; -ENOENT the route has none such; -ENOBUFS longer than size - 1; -EINVAL broken
+ * escape, or %00. */
+GY_API int gy_http_param(const struct gy_http_req *req, const char *name, char *out, size_t size);
+/* The same as a number. -> as gy_http_query_u64. */
+GY_API int gy_http_param_u64(const struct gy_http_req *req, const char *name, uint64_t *out);
 /* 1 if the slice is exactly that text. */
 GY_API int gy_slice_equal(struct gy_slice slice, const char *text);
 
@@ -107,6 +140,18 @@ GY_API int gy_http_reply(gy_http_promise reply, int status, const char *type, co
 /* The same with a text/plain body by printf's formats. */
 GY_API int gy_http_replyf(gy_http_promise reply, int status, const char *format, ...)
     GY_PRINTF(3, 4);
+
+/* Answer later: gy_keep() for a request's promise. -> 0; -EAGAIN no record left: answer now. */
+GY_API GY_MUST_CHECK int gy_http_keep(gy_http_promise reply);
+/* The status for a negative errno: -EINVAL 400, -EACCES and -EPERM 403, -ENOENT 404, -EEXIST 409,
+ * -EMSGSIZE 413, -ERANGE 416, -ENOTSUP 501, -EAGAIN, -EBUSY, -ENOBUFS, -ENOMEM, -ENOSPC and -ECANCELED
+ * 503, -ETIMEDOUT 504, and 500 for all others, -EOWNERDEAD among them. */
+GY_API int gy_http_status(int err);
+/* Answer with gy_http_status(err) and its name as text. -> as gy_http_reply. */
+GY_API int gy_http_fail(gy_http_promise reply, int err);
+/* Answer with a redirect: 301, 302, 303, 307 or 308, and where to, which is checked as gy_http_set
+ * does. -> as gy_http_reply; another status is -EINVAL, and 500 to the client. */
+GY_API int gy_http_redirect(gy_http_promise reply, int status, const char *location);
 
 /* An answer with headers of its own, built in one buffer. */
 struct gy_http_res {

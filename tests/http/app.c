@@ -1,5 +1,7 @@
 #include "tests/http/app.h"
 
+#include "gyre/json.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +16,10 @@ GY_HTTP(app, app_nothing);
 GY_HTTP(app, app_die);
 GY_HTTP(app, app_wrong);
 GY_HTTP(app, app_big);
+GY_HTTP(app, app_user);
+GY_HTTP(app, app_fail);
+GY_HTTP(app, app_move);
+GY_HTTP(app, app_json);
 
 static void app_hello(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
 {
@@ -87,6 +93,53 @@ static void app_big(struct app *self, const struct gy_http_req *req, gy_http_pro
     gy_http_end_buf(&res, reply, gy_buf_wrap(body, sizeof(body), NULL, NULL));
 }
 
+static void app_user(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    static const char *const names[] = { "what", "path", "id" };
+    char value[64] = "";
+    int len = -ENOENT;
+
+    (void)self;
+    for (unsigned i = 0; i < 3 && len == -ENOENT; i++)
+        len = gy_http_param(req, names[i], value, sizeof(value));
+    if (len < 0)
+        gy_http_fail(reply, len);
+    else
+        gy_http_replyf(reply, 200, "%u %.*s %s", gy_shard(), (int)req->route.len, req->route.ptr, value);
+}
+
+static void app_fail(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    uint64_t n = 0;
+    int err = gy_http_query_u64(req, "n", &n);
+
+    (void)self;
+    gy_http_fail(reply, err < 0 ? err : -(int)n);
+}
+
+static void app_move(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    char to[64] = "";
+    uint64_t status = 302;
+
+    (void)self;
+    (void)gy_http_query_u64(req, "status", &status);
+    (void)gy_http_query(req, "to", to, sizeof(to));
+    (void)gy_http_redirect(reply, (int)status, to);
+}
+
+static void app_json(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    struct gy_json json = GY_JSON_INIT;
+
+    (void)self;
+    gy_json_object(&json);
+    gy_json_key(&json, "path"), gy_json_strn(&json, req->path.ptr, req->path.len);
+    if (req->query.len == 0)
+        gy_json_end(&json);
+    (void)gy_http_json(reply, 200, &json);
+}
+
 static int app_start(struct app *self, const struct app_args *args)
 {
     static const struct {
@@ -97,6 +150,9 @@ static int app_start(struct app *self, const struct app_args *args)
         { "GET ", "where", &app_where_verb },     { "GET ", "keep", &app_keep_verb },
         { "GET ", "nothing", &app_nothing_verb }, { "GET ", "die", &app_die_verb },
         { "GET ", "wrong", &app_wrong_verb },     { "GET ", "big", &app_big_verb },
+        { "GET ", "users/:id", &app_user_verb },  { "GET ", "users/:id/:what", &app_user_verb },
+        { "GET ", "tree/*path", &app_user_verb }, { "GET ", "fail", &app_fail_verb },
+        { "GET ", "move", &app_move_verb },       { "GET ", "json", &app_json_verb },
     };
     int err = 0;
 

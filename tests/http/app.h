@@ -24,6 +24,9 @@ GY_CAST(app, release);
  *   GET  PREFIX/nothing   returns without an answer
  *   GET  PREFIX/die       its actor fails
  *   GET  PREFIX/wrong     answers with a bare call's answer
+ *   GET  PREFIX/users/:id "SHARD ROUTE ID", PREFIX/users/:id/:what "SHARD ROUTE WHAT",
+ *        PREFIX/tree/ *path (without the space) "SHARD ROUTE PATH"
+ *   GET  PREFIX/fail      gy_http_fail(-n), PREFIX/move a redirect to where "to" says, PREFIX/json
  *   GET  PREFIX/big       1 MiB - 1 KiB of 'b', shown, not copied */
 struct app {
     struct gy_actor actor;

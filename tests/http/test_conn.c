@@ -366,6 +366,38 @@ static void test_continue_in_order(void **state)
     expect_reply(200, "/c ab");
 }
 
+/* While the client has to wait for its 100 the body's time does not run. */
+static void test_continue_has_time(void **state)
+{
+    (void)state;
+    peer.at_once = false;
+    peer.env.config.body_timeout_ns = 10 * GY_S;
+    peer.env.config.answer_timeout_ns = 1000 * GY_S;
+    for (unsigned i = 0; i < 2; i++) {
+        peer_send(&peer, GET("/1") EXPECTING);
+        peer.env.now_ns += 100 * GY_S;
+        assert_true(gy__http_conn_deadline(&peer.conn) > peer.env.now_ns);
+        gy__http_conn_expire(&peer.conn, false);
+        peer_flush(&peer);
+        expect_nothing();
+        if (i == 1) { /* it does not wait: then time runs */
+            peer_send(&peer, "a");
+            assert_int_equal(gy__http_conn_deadline(&peer.conn), peer.env.now_ns + 10 * GY_S);
+            break;
+        }
+        peer_answer(&peer, 0);
+        peer_flush(&peer);
+        expect_reply(200, "/1 ");
+        assert_int_equal(peer_read(&peer, false).status, 100);
+        assert_int_equal(gy__http_conn_deadline(&peer.conn), peer.env.now_ns + 10 * GY_S);
+        peer.env.now_ns += 10 * GY_S;
+        gy__http_conn_expire(&peer.conn, false);
+        peer_flush(&peer);
+        expect_story("408 linger");
+        peer_reopen(&peer);
+    }
+}
+
 static void test_not_admitted(void **state)
 {
     (void)state;
@@ -851,6 +883,7 @@ int main(void)
         T(test_body_limit),
         T(test_continue),
         T(test_continue_in_order),
+        T(test_continue_has_time),
         T(test_not_admitted),
         T(test_pipeline_max),
         T(test_held_max),
@@ -886,6 +919,7 @@ int main(void)
         T(test_body_limit),
         T(test_continue),
         T(test_continue_in_order),
+        T(test_continue_has_time),
         T(test_not_admitted),
         T(test_pipeline_max),
         T(test_held_max),

@@ -127,6 +127,99 @@ static void test_rest(void **state)
     }
 }
 
+/* Parameters reach the handler wherever it lives, escapes and all. */
+static void test_parameters(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        c = world_connect(&world, shard);
+        world_text(&world, c, GET("/only/users/7") GET("/only/users/a%20b%2Fc+d/") GET("/%6fnly/users/x/y?z")
+                                  GET("/only/tree/a/b%2f%20c") GET("/only/tree") GET("/only/users/%00")
+                                  GET("/only/users/%zz") GET("/only/users/7/8/9") GET("/only/users//")
+                                  GET("/only/tree/%2e%2E/x") REQUEST("PUT", "/only/users/7"));
+        world_expect(&world, c, 200, "0 /only/users/:id 7");
+        world_expect(&world, c, 200, "0 /only/users/:id a b/c+d");
+        world_expect(&world, c, 200, "0 /only/users/:id/:what y");
+        world_expect(&world, c, 200, "0 /only/tree/*path a/b%2f c");
+        world_expect(&world, c, 200, "0 /only/tree/*path ");
+        world_expect(&world, c, 400, NULL);
+        world_expect(&world, c, 400, NULL);
+        for (unsigned i = 0; i < 3; i++)
+            world_expect(&world, c, 404, NULL);
+        assert_non_null(strstr(world_expect(&world, c, 405, NULL), "\r\nAllow: GET, HEAD, OPTIONS\r\n"));
+    }
+}
+
+/* Longer than any route, with escapes, so that only its beginning is compared. */
+static void test_long_path(void **state)
+{
+    struct peer_conn *c;
+    char text[3000], tail[1500];
+
+    (void)state;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    memset(tail, 'a', sizeof(tail));
+    tail[sizeof(tail) - 1] = '\0';
+    sprintf(text, "GET /app/users/%%41/x/%s HTTP/1.1\r\nHost: h\r\n\r\n", tail);
+    ask(c, text, 404);
+    sprintf(text, "GET /app/users/%%41/%s/y/z HTTP/1.1\r\nHost: h\r\n\r\n", tail);
+    ask(c, text, 404);
+    sprintf(text, "GET /app/tree/%%41/%s HTTP/1.1\r\nHost: h\r\n\r\n", tail);
+    ask(c, text, 503); /* the handler's buffer is too small */
+    sprintf(text, "GET /app/where/%%41/%s HTTP/1.1\r\nHost: h\r\n\r\n", tail);
+    ask(c, text, 200);
+}
+
+static void test_delegate(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world.http.delegate = "/only";
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        c = world_connect(&world, shard);
+        world_text(&world, c, GET("/where/x?y") GET("/users/7") GET("/%77here/%20") GET("/app/nothing_here")
+                                  GET("/") GET("/only/where/z") REQUEST("PUT", "/hello"));
+        world_expect(&world, c, 200, "0 /x?y");
+        world_expect(&world, c, 200, "0 /users/:id 7");
+        world_expect(&world, c, 200, "0 /%20?");
+        for (unsigned i = 0; i < 2; i++)
+            world_expect(&world, c, 404, NULL);
+        world_expect(&world, c, 200, "0 /z?");
+        world_expect(&world, c, 405, NULL);
+    }
+}
+
+static void test_short_answers(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    world_text(&world, c, GET("/app/fail?n=2") GET("/app/fail?n=x") GET("/app/fail?n=11")
+                              GET("/app/fail?n=110") GET("/app/fail?n=5") GET("/app/fail"));
+    world_expect(&world, c, 404, "Not Found\n");
+    world_expect(&world, c, 400, "Bad Request\n");
+    world_expect(&world, c, 503, NULL);
+    world_expect(&world, c, 504, "Gateway Timeout\n");
+    world_expect(&world, c, 500, NULL);
+    world_expect(&world, c, 404, NULL);
+    assert_non_null(strstr(ask(c, GET("/app/move?to=/x%3fy"), 302), "\r\nLocation: /x?y\r\n"));
+    ask(c, GET("/app/move?status=308&to=http://h/"), 308);
+    ask(c, GET("/app/move?status=200&to=/x"), 500);
+    ask(c, GET("/app/move?to=/x%0d%0aSet-Cookie:%20a=b"), 500);
+    world_text(&world, c, GET("/app/json") GET("/app/json?bad"));
+    assert_non_null(strstr(world_expect(&world, c, 200, "{\"path\":\"/app/json\"}"),
+                           "Content-Type: application/json\r\n"));
+    world_expect(&world, c, 500, NULL);
+}
+
 /* An expectation is judged by the head alone. */
 static void test_expect(void **state)
 {
@@ -284,6 +377,7 @@ int main(void)
         T(test_rest),      T(test_expect),             T(test_no_answer),
         T(test_actor_dies), T(test_actor_died_unseen), T(test_busy),
         T(test_many_not_found), T(test_order),
+        T(test_parameters), T(test_long_path), T(test_delegate), T(test_short_answers),
 #undef T
     };
 
