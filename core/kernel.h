@@ -247,6 +247,7 @@ struct gy_shard {
     uint32_t index;
     uint64_t self_bits;     /* index << GY__SHARD_SHIFT */
     uint64_t now_ns;
+    uint64_t told_ns; /* what the next turn takes for the time, 0: it reads the clock */
     uint64_t wall_ns;
     struct gy_runtime *runtime;
     const struct gy_driver *driver;

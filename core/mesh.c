@@ -367,8 +367,8 @@ void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns)
     uint32_t words = (shard->runtime->shard_count + 63) / 64;
     uint32_t start = mesh->start, since_clock = 0; /* cells since the clock was read, of all rings */
     mesh->start = start + 1 == shard->runtime->shard_count ? 0 : start + 1;
-    for (uint32_t i = 0; i <= words; i++) {
-        uint32_t w = (start / 64 + i) % words;
+    uint32_t w = start / 64;
+    for (uint32_t i = 0; i <= words; i++, w = w + 1 == words ? 0 : w + 1) {
         /* acquire: pairs with the fetch_or in gy__mesh_publish(); the ring's pointer is there. */
         uint64_t bits = atomic_load_explicit(&mesh->door->written[w], memory_order_acquire);
         if (i == 0)

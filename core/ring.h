@@ -67,7 +67,9 @@ struct gy__in {
 
 static inline uint64_t gy__ring_lap(uint64_t index, uint32_t count)
 {
-    return (index / count + 1) & GY__LAP_MASK;
+    /* A division by a power of two that the compiler does not know to be one would cost more than all
+     * the rest of a look. */
+    return ((index >> __builtin_ctz(count)) + 1) & GY__LAP_MASK;
 }
 
 /* start: the first index; anything but 0 is for tests. Every slot is marked with the lap before. */

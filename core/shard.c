@@ -258,17 +258,17 @@ static void gauges_set(struct gy_shard *shard)
 bool gy__shard_run(struct gy_shard *shard)
 {
     gy__shard_enter(shard);
-    shard->now_ns = shard->driver->now(shard->ctx);
+    shard->now_ns = shard->told_ns != 0 ? shard->told_ns : shard->driver->now(shard->ctx);
+    shard->told_ns = 0;
     shard->wall_ns = 0;
     shard->context = (struct gy__context){ &shard->nobody, 0 };
     uint64_t stop_ns = shard->now_ns + TURN_NS;
     gy__mesh_drain(shard, stop_ns);
+    /* Peers do not wait for their answers until the rest of this turn is done. */
+    gy__mesh_publish(shard);
     foreign_drain(shard);
-    if (!gy__fifo_empty(&shard->fifo)) {
-        /* Peers do not wait for their answers until the local work of this turn is done. */
-        gy__mesh_publish(shard);
+    if (!gy__fifo_empty(&shard->fifo))
         gy__fifo_run(shard, stop_ns);
-    }
     unsigned fired = 0;
     if (!gy__wheel_quiet(&shard->wheel, shard->now_ns))
         fired = gy__wheel_advance(&shard->wheel, shard->now_ns, TIMERS_AT_ONCE);
@@ -283,6 +283,11 @@ bool gy__shard_run(struct gy_shard *shard)
             GAUGE_TURNS == 0)
         gauges_set(shard);
     return goes_on || !gy__fifo_empty(&shard->fifo) || fired == TIMERS_AT_ONCE;
+}
+
+void gy__shard_tell_time(struct gy_shard *shard, uint64_t now_ns)
+{
+    shard->told_ns = now_ns;
 }
 
 void gy__shard_publish(struct gy_shard *shard)

@@ -49,10 +49,11 @@ void gy__shard_started(struct gy_shard *shard);
 
 /* ---- a turn, in this order ---- */
 
-/* Time, inbound rings, foreign lane; what these sent becomes visible at once if local cells wait;
- * local cells, timers; then the flush functions of marked streams. -> true if more can be run at
- * once. */
+/* Time, inbound rings, whose answers become visible at once; foreign lane, local cells, timers; then
+ * the flush functions of marked streams. -> true if more can be run at once. */
 bool gy__shard_run(struct gy_shard *shard);
+/* The driver has just read the clock: the next turn need not, which would delay what waits for it. */
+void gy__shard_tell_time(struct gy_shard *shard, uint64_t now_ns);
 /* Outgoing rings become visible; at most one wake per peer. */
 void gy__shard_publish(struct gy_shard *shard);
 /* Run a completion that the driver reaped. flags without MORE: the operation is over. */

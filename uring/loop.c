@@ -29,24 +29,26 @@ static bool look(const struct gy__uring *u)
     return false;
 }
 
-/* -> true: there is something to do. The clock is left alone as long as the first looks find it. */
+/* -> true: there is something to do. The clock is read while what was sent is still on its way, and
+ * the turn that follows need not read it again: it is as old as a few looks. */
 static bool spin(struct gy__uring *u, uint64_t spin_ns)
 {
     if (spin_ns == 0)
         return false;
-    if (look(u))
-        return true;
     uint64_t deadline_ns = gy__shard_deadline_ns(u->shard);
     if (u->retry_at_ns < deadline_ns)
         deadline_ns = u->retry_at_ns;
     uint64_t begun_ns = gy__uring_now(), now_ns = begun_ns;
-    bool found = now_ns >= deadline_ns;
-    while (!found && now_ns - begun_ns < spin_ns) {
-        found = look(u);
+    bool found = now_ns >= deadline_ns || look(u);
+    while (!found) {
         now_ns = gy__uring_now();
-        found = found || now_ns >= deadline_ns;
+        if (now_ns - begun_ns >= spin_ns)
+            break;
+        found = now_ns >= deadline_ns || look(u);
     }
     u->counts[GY__COUNT_SPIN_NS] += now_ns - begun_ns;
+    if (found)
+        gy__shard_tell_time(u->shard, now_ns);
     return found;
 }
 
