@@ -1,4 +1,4 @@
-/* Addresses to listen at (see address.h), read without libc, so that a command line, a listener and
+/* Addresses of streams (see address.h), read without libc, so that a command line, a listener and
  * the simulator agree about what one is, and a slip is told before anything starts. */
 #include "core/address.h"
 
@@ -68,10 +68,24 @@ static const char *ipv6(const char *text)
     return behind >= 0 && before + behind < GROUPS ? text : NULL;
 }
 
-bool gy__address_valid(const char *text)
+#define FORMS                                                                                      \
+    "not an address; allowed are 127.0.0.1:8080, [::1]:80, unix:/path, unix:@name"
+
+bool gy__address_is_unix(const char *text)
 {
-    if (text == NULL || strlen(text) >= GY__ADDRESS_TEXT_MAX)
-        return false;
+    return strncmp(text, "unix:", 5) == 0;
+}
+
+static const char *unix_wrong(const char *path)
+{
+    size_t len = strlen(path);
+    if (len < 2 || (*path != '/' && *path != '@'))
+        return FORMS;
+    return len > GY__UNIX_PATH_MAX ? "too long; a socket's path has at most 107 bytes" : NULL;
+}
+
+static bool is_internet(const char *text)
+{
     if (*text == '[') {
         text = ipv6(text + 1);
         if (text == NULL || *text++ != ']')
@@ -83,4 +97,13 @@ bool gy__address_valid(const char *text)
         return false;
     text = number(text, 65535);
     return text != NULL && *text == '\0';
+}
+
+const char *gy__address_wrong(const char *text)
+{
+    if (text == NULL)
+        return FORMS;
+    if (gy__address_is_unix(text))
+        return unix_wrong(text + 5);
+    return is_internet(text) ? NULL : FORMS;
 }

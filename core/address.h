@@ -1,16 +1,18 @@
-/* Addresses to listen at, as people write them. A pure function; any thread. */
+/* Addresses of streams, as people write them. Pure functions; any thread. */
 #ifndef GYRE_CORE_ADDRESS_H
 #define GYRE_CORE_ADDRESS_H
 
 #include <stdbool.h>
 
-/* For messages, behind what is wrong. */
-#define GY__ADDRESS_FORMS "not an address; allowed are 127.0.0.1:8080, [::1]:80"
-/* Of an address' text, the NUL included. */
-#define GY__ADDRESS_TEXT_MAX 64
+/* Of an address' text, the NUL included: "unix:" and a path. */
+#define GY__ADDRESS_TEXT_MAX (5 + GY__UNIX_PATH_MAX + 1)
+#define GY__UNIX_PATH_MAX 107 /* unix(7), without the NUL; as much as an abstract name may have */
 
 /* A whole text that is IPv4:PORT or [IPv6]:PORT, numbers all of them, the decimal ones without
- * leading zeros: 127.0.0.1:080 may mean two things. No names, no zones. NULL is none. */
-bool gy__address_valid(const char *text);
+ * leading zeros: 127.0.0.1:080 may mean two things; no names, no zones. Or unix:/PATH or unix:@NAME.
+ * -> NULL, or what is wrong, for messages behind the text. NULL is no address. */
+const char *gy__address_wrong(const char *text);
+
+bool gy__address_is_unix(const char *text);
 
 #endif

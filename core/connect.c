@@ -25,9 +25,10 @@ static void options_fill(struct gy_connect_options *out, const struct gy_connect
     gy__stream_limits(out->high_water, &out->low_water, &out->held_max);
 }
 
-static void begin(struct gy_shard *shard, struct gy_stream *s, uint64_t timeout_ns)
+static void begin(struct gy_shard *shard, struct gy_stream *s,
+                  const struct gy_connect_options *options)
 {
-    uint64_t left_ns = UINT64_MAX - shard->now_ns;
+    uint64_t left_ns = UINT64_MAX - shard->now_ns, timeout_ns = options->timeout_ns;
 
     gy__stream_move(shard, s, GY__STREAM_CONNECTING);
     s->u.wait.timer = (struct gy__timer){.fire = gy__connect_late};
@@ -36,6 +37,8 @@ static void begin(struct gy_shard *shard, struct gy_stream *s, uint64_t timeout_
     s->out.kind = GY_OP_CONNECT;
     s->out.handle = -1;
     s->out.u.connect.addr = s->u.wait.addr;
+    s->out.u.connect.keep_alive_s = options->keep_alive_s;
+    s->out.u.connect.delay_sends = options->delay_sends;
     gy__op_submit(shard, &s->out);
 }
 
@@ -43,13 +46,14 @@ int gy_connect_raw(struct gy_actor *self, const char *addr, const struct gy_stre
                    const struct gy_connect_options *options, struct gy_stream **out)
 {
     struct gy_shard *shard = gy__here(__func__);
+    const char *wrong = gy__address_wrong(addr);
     struct gy_connect_options filled;
     struct gy_stream *s;
 
     if (out != NULL)
         *out = NULL;
-    if (!gy__address_valid(addr)) {
-        gy__complain("connect %s: " GY__ADDRESS_FORMS, addr != NULL ? addr : "(null)");
+    if (wrong != NULL) {
+        gy__complain("connect %s: %s", addr != NULL ? addr : "(null)", wrong);
         return -EINVAL;
     }
     if (events == NULL || events->data == NULL || events->closed == NULL)
@@ -68,7 +72,7 @@ int gy_connect_raw(struct gy_actor *self, const char *addr, const struct gy_stre
     s->held_max = (uint16_t)filled.held_max;
     memcpy(s->u.wait.addr, addr, strlen(addr) + 1);
     gy__stream_adopt(shard, s, self);
-    begin(shard, s, filled.timeout_ns);
+    begin(shard, s, &filled);
     if (out != NULL)
         *out = s;
     return 0;

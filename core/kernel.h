@@ -532,6 +532,7 @@ struct gy_runtime {
     _Atomic int32_t error;              /* first failure of any shard */
     _Atomic int32_t pending;            /* listeners asked for, not open yet */
     _Atomic uint64_t listening_said[16]; /* hashes of addresses that the log has named */
+    _Atomic bool complained; /* a shard has said what keeps the program from working */
     void (*wake)(void *arg, unsigned shard);
     void *wake_arg;
 };

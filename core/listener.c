@@ -128,6 +128,8 @@ void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener)
             (uint16_t)(listener->options.backlog > UINT16_MAX ? UINT16_MAX
                                                               : listener->options.backlog);
         listener->op.u.listen.port = 0;
+        listener->op.u.listen.keep_alive_s = listener->options.keep_alive_s;
+        listener->op.u.listen.delay_sends = listener->options.delay_sends;
         submit(shard, listener, GY_OP_LISTEN);
         break;
     case GY__LISTENER_OPEN:
@@ -174,17 +176,29 @@ static bool say_first(struct gy_runtime *runtime, const char *host, size_t len, 
     return true;
 }
 
+static void say_listening(struct gy_runtime *runtime, const struct gy__listener *listener)
+{
+    const char *addr = listener->addr;
+    bool is_unix = gy__address_is_unix(addr);
+    size_t host = is_unix ? strlen(addr) : (size_t)(strrchr(addr, ':') - addr);
+
+    if (!say_first(runtime, addr, host, listener->port))
+        return;
+    if (is_unix)
+        gy_log("listening on %s", addr);
+    else
+        gy_log("listening on %.*s:%u", (int)host, addr, (unsigned)listener->port);
+}
+
 static void opened(struct gy_shard *shard, struct gy__listener *listener, int32_t res)
 {
     if (res < 0) {
         gy__runtime_fail(shard->runtime, res, "listen", listener->addr);
         listener->state = GY__LISTENER_CLOSING;
     } else {
-        int host = (int)(strrchr(listener->addr, ':') - listener->addr);
         listener->handle = res;
         listener->port = listener->op.u.listen.port;
-        if (say_first(shard->runtime, listener->addr, (size_t)host, listener->port))
-            gy_log("listening on %.*s:%u", host, listener->addr, (unsigned)listener->port);
+        say_listening(shard->runtime, listener);
         if (listener->state == GY__LISTENER_OPENING)
             listener->state = GY__LISTENER_OPEN;
     }
@@ -322,11 +336,12 @@ int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_strea
     struct gy_shard *shard = gy__here(__func__);
     struct gy__streams *streams = shard->streams;
     struct gy__listener *listener = streams->listeners;
+    const char *wrong = gy__address_wrong(addr);
 
-    if (!gy__address_valid(addr)) {
+    if (wrong != NULL) {
         const char *name = addr != NULL ? addr : "(null)";
         if (say_first(shard->runtime, name, strlen(name), SAID_WRONG))
-            gy__complain("listen %s: " GY__ADDRESS_FORMS, name);
+            gy__complain("listen %s: %s", name, wrong);
         return -EINVAL;
     }
     if (events == NULL || events->data == NULL || events->closed == NULL)

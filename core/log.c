@@ -47,6 +47,9 @@ void gy__complain(const char *format, ...)
     va_start(args, format);
     log_line(2, format, args);
     va_end(args);
+    if (gy__self() != NULL)
+        /* relaxed: whoever asks is the same thread, or asks later by other ways. */
+        atomic_store_explicit(&gy__self()->runtime->complained, true, memory_order_relaxed);
 }
 
 static _Noreturn void end(const char *message)

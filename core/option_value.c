@@ -221,8 +221,9 @@ static int read_cpus(const struct gy_option *option, void *fields, const char *v
 static int read_address(const struct gy_option *option, void *fields, const char *value,
                         struct gy__text *why)
 {
-    if (!gy__address_valid(value)) {
-        gy__text_string(why, GY__ADDRESS_FORMS);
+    const char *wrong = gy__address_wrong(value);
+    if (wrong != NULL) {
+        gy__text_string(why, wrong);
         return -EINVAL;
     }
     set(option, fields, &value);

@@ -158,6 +158,11 @@ void gy__runtime_fail(struct gy_runtime *runtime, int err, const char *what, con
     }
 }
 
+bool gy__runtime_complained(const struct gy_runtime *runtime)
+{
+    return atomic_load_explicit(&runtime->complained, memory_order_relaxed);
+}
+
 void gy__runtime_pending(struct gy_runtime *runtime, int add)
 {
     /* acq_rel: who reads 0 in gy__runtime_pending_count() sees every listener open. */

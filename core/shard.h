@@ -78,6 +78,8 @@ bool gy__runtime_unpark(struct gy_runtime *runtime, unsigned shard);
 enum gy__phase gy__shard_phase(const struct gy_runtime *runtime, unsigned shard);
 /* First error of a listener or start-up on any shard, 0 while there is none. */
 int gy__runtime_error(const struct gy_runtime *runtime);
+/* Has the core said why, in the log? */
+bool gy__runtime_complained(const struct gy_runtime *runtime);
 /* Listeners asked for and not open yet. */
 int gy__runtime_pending_count(const struct gy_runtime *runtime);
 unsigned gy__runtime_shards(const struct gy_runtime *runtime);

@@ -26,8 +26,10 @@ const struct gy__stream_rules gy__stream_rules[GY__STREAM_STATES] = {
                                  .takes = true, .ends = true },
     [GY__STREAM_CONNECT_LAST] = { .name = "connect-last", .next = TO(OPEN) | TO(ABORTING) | TO(CLOSE),
                                  .ends = true },
-    [GY__STREAM_OPEN]        = { .name = "open",   .next = TO(CLOSING) | TO(LINGER_SEND) | TO(ABORTING),
+    [GY__STREAM_OPEN]        = { .name = "open",   .next = TO(HALF) | TO(CLOSING) | TO(LINGER_SEND) | TO(ABORTING),
                                  .takes = true, .sends = true, .reads = true, .gives = true, .ends = true },
+    [GY__STREAM_HALF]        = { .name = "half", .next = TO(CLOSING) | TO(ABORTING),
+                                 .reads = true, .gives = true, .ends = true },
     [GY__STREAM_CLOSING]     = { .name = "closing", .next = TO(CLOSE) | TO(ABORTING),
                                  .sends = true, .ends = true },
     [GY__STREAM_LINGER_SEND] = { .name = "linger-send", .next = TO(LINGER_HALF) | TO(CLOSING) | TO(ABORTING),
@@ -148,6 +150,8 @@ void gy__stream_step(struct gy_shard *shard, struct gy_stream *s)
          (s->state == GY__STREAM_LINGER_SEND && s->queue == NULL && !s->out.in_flight)) &&
         (s->fin || s->linger_bytes == 0))
         gy__stream_move(shard, s, GY__STREAM_CLOSING);
+    if (s->state == GY__STREAM_HALF && s->fin && !s->out.in_flight)
+        gy__stream_move(shard, s, GY__STREAM_CLOSING);
 
     step_receive(shard, s);
     if (s->out.in_flight) {
@@ -160,6 +164,12 @@ void gy__stream_step(struct gy_shard *shard, struct gy_stream *s)
         return;
     }
     switch (s->state) {
+    case GY__STREAM_OPEN:
+        if (s->half) {
+            gy__stream_move(shard, s, GY__STREAM_HALF);
+            submit_out(shard, s, GY_OP_HALF_CLOSE);
+        }
+        break;
     case GY__STREAM_LINGER_SEND:
         gy__stream_move(shard, s, GY__STREAM_LINGER_HALF);
         submit_out(shard, s, GY_OP_HALF_CLOSE);
@@ -219,7 +229,7 @@ int gy_stream_send(struct gy_stream *s, struct gy_buf *buf)
 {
     struct gy_shard *shard = shard_of(s);
 
-    if (!rules_of(s)->takes) {
+    if (!rules_of(s)->takes || s->half) {
         gy_buf_release(buf);
         return -EPIPE;
     }
@@ -259,7 +269,7 @@ void gy_stream_pause(struct gy_stream *s)
 {
     struct gy_shard *shard = shard_of(s);
 
-    if (s->state != GY__STREAM_OPEN && s->state != GY__STREAM_CONNECTING)
+    if (!rules_of(s)->gives && s->state != GY__STREAM_CONNECTING)
         return;
     s->paused = true;
     gy__stream_dirty(shard, s);
@@ -273,6 +283,16 @@ void gy_stream_resume(struct gy_stream *s)
     gy__stream_dirty(shard, s);
 }
 
+void gy_stream_half_close(struct gy_stream *s)
+{
+    struct gy_shard *shard = shard_of(s);
+
+    if (!rules_of(s)->takes)
+        return;
+    s->half = true;
+    gy__stream_dirty(shard, s);
+}
+
 void gy_stream_close(struct gy_stream *s)
 {
     gy__stream_close(shard_of(s), s);
@@ -283,7 +303,8 @@ void gy_stream_linger(struct gy_stream *s, uint64_t max_ns, uint64_t max_bytes)
     struct gy_shard *shard = shard_of(s);
     uint64_t ms = max_ns / (uint64_t)GY_MS + (max_ns % (uint64_t)GY_MS != 0);
 
-    if (s->state == GY__STREAM_CONNECTING)
+    /* Nobody reads yet; or the FIN is sent, which is what lingering is for. */
+    if (s->state == GY__STREAM_CONNECTING || s->state == GY__STREAM_HALF)
         gy__stream_close(shard, s);
     if (s->state != GY__STREAM_OPEN)
         return;
@@ -321,4 +342,15 @@ void gy_stream_peer(const struct gy_stream *s, char *out, size_t len)
         gy__text_string(&text, s->u.wait.addr);
     else if (s->state < GY__STREAM_CLOSE)
         shard->driver->peer_name(shard->ctx, s->handle, out, len);
+}
+
+void gy_stream_local(const struct gy_stream *s, char *out, size_t len)
+{
+    struct gy_shard *shard = shard_of(s);
+
+    if (len == 0)
+        return;
+    out[0] = 0;
+    if (s->handle >= 0 && s->state < GY__STREAM_CLOSE)
+        shard->driver->local_name(shard->ctx, s->handle, out, len);
 }

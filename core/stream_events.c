@@ -117,7 +117,7 @@ static void ended(struct gy_shard *shard, struct gy_stream *s)
     struct gy_actor *owner = s->owner;
 
     s->fin = true;
-    if (s->state != GY__STREAM_OPEN)
+    if (!rules_of(s)->gives)
         return;
     if (owner == NULL || events_of(s)->ended == NULL) {
         gy__stream_close(shard, s);
@@ -210,7 +210,7 @@ static void drained(struct gy_shard *shard, struct gy_stream *s)
     struct gy_actor *owner = s->owner;
 
     s->over = false;
-    if (s->state != GY__STREAM_OPEN || owner == NULL || events_of(s)->drained == NULL)
+    if (!rules_of(s)->takes || s->half || owner == NULL || events_of(s)->drained == NULL)
         return;
     struct gy__context saved = gy__actor_enter(shard, owner);
     events_of(s)->drained(owner, s);
@@ -273,7 +273,7 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
         break;
     }
     /* An open stream whose queue is empty has nothing to do: one step less per answer. */
-    if (s->queue != NULL || s->state != GY__STREAM_OPEN)
+    if (s->queue != NULL || s->half || s->state != GY__STREAM_OPEN)
         gy__stream_dirty(shard, s);
 }
 

@@ -23,6 +23,7 @@ enum gy__stream_state {
     GY__STREAM_CONNECTING,   /* CONNECT is in flight; what is sent is queued */
     GY__STREAM_CONNECT_LAST, /* the same, and when it is open it sends what is queued and closes */
     GY__STREAM_OPEN,
+    GY__STREAM_HALF,        /* the FIN is sent, or on its way; reads until the peer's */
     GY__STREAM_CLOSING,     /* sends what is queued, then closes */
     GY__STREAM_LINGER_SEND, /* sends what is queued, then half-closes */
     GY__STREAM_LINGER_HALF, /* the half-close is on its way */
@@ -80,6 +81,7 @@ struct gy_stream {
     bool over : 1;    /* above high_water; until below low_water */
     bool first : 1;   /* the next receive is the first, and a single one */
     bool holds : 1;   /* holds the drain */
+    bool half : 1;    /* when all is sent: HALF; takes no more */
     struct gy_op in;  /* receives */
     struct gy_op out; /* sends, half-close, close: one at a time */
     union {

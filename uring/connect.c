@@ -1,5 +1,9 @@
 /* Connecting: a socket made at once, then one entry.
  *
+ * To a path it never takes long, unless the backlog there is full: then the kernel would hold a thread
+ * of its own for each that waits. So a UNIX socket is connected by the system call, and tried again
+ * later while there is no room.
+ *
  * The kernel reads the address when it takes the entry (IORING_FEAT_SUBMIT_STABLE), so an address
  * lives as long as its entry waits in the queue: in an array with one place for each. Everything else
  * lives in the operation: gy__driver[1] is the socket while the kernel has the entry; on a list there
@@ -7,22 +11,39 @@
 #include "uring/uring.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <string.h>
+#include <fcntl.h>
 #include <unistd.h>
 
-static int open_socket(const struct gy__address *address)
+#define UNIX_RETRY_NS UINT64_C(1000000)
+
+static int open_socket(const struct gy__address *address, const struct gy__tcp_options *options)
 {
-    int family = address->sockaddr.ss_family, one = 1;
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(address->sockaddr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc = fd < 0 ? -errno : 0;
+
+    if (rc == 0 && gy__address_is_internet(address))
+        rc = gy__tcp_set(fd, options);
+    if (rc < 0 && fd >= 0)
+        close(fd);
+    return rc < 0 ? rc : fd;
+}
+
+static bool connect_unix(struct gy__uring *u, struct gy_op *op, const struct gy__address *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), rc = fd;
 
     if (fd < 0)
-        return -errno;
-    /* What a turn sends leaves as one operation: there is nothing to be gained by waiting. */
-    if (family == AF_INET || family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    return fd;
+        rc = -errno;
+    else if (connect(fd, (const struct sockaddr *)&address->sockaddr, address->len) < 0 ||
+             fcntl(fd, F_SETFL, 0) < 0) /* the kernel's operations wait only if it blocks */
+        rc = -errno;
+    if (rc < 0 && fd >= 0)
+        close(fd);
+    if (fd >= 0 && (rc == -EAGAIN || rc == -EINTR))
+        gy__uring_retry_in(u, op, UNIX_RETRY_NS);
+    else
+        gy__uring_done(u, op, rc);
+    return true;
 }
 
 bool gy__connect_start(struct gy__uring *u, struct gy_op *op)
@@ -30,10 +51,13 @@ bool gy__connect_start(struct gy__uring *u, struct gy_op *op)
     struct gy__address address;
     int fd = gy__address_parse(&address, op->u.connect.addr);
 
+    if (fd == 0 && !gy__address_is_internet(&address))
+        return connect_unix(u, op, &address);
     if (!gy__uring_room(u, 1))
         return false;
     if (fd == 0)
-        fd = open_socket(&address);
+        fd = open_socket(&address, &(struct gy__tcp_options){op->u.connect.keep_alive_s,
+                                                             op->u.connect.delay_sends});
     if (fd < 0) {
         gy__uring_done(u, op, fd);
         return true;

@@ -67,6 +67,16 @@ static void driver_peer_name(void *ctx, int32_t handle, char *out, size_t len)
         gy__address_print(&peer, out, len);
 }
 
+static void driver_local_name(void *ctx, int32_t handle, char *out, size_t len)
+{
+    struct gy__address local = {.len = sizeof(local.sockaddr)};
+    (void)ctx;
+    if (getsockname(handle, (struct sockaddr *)&local.sockaddr, &local.len) < 0)
+        snprintf(out, len, "unknown");
+    else
+        gy__address_print(&local, out, len);
+}
+
 static void driver_wake(void *ctx, unsigned shard)
 {
     struct gy__uring *u = ctx;
@@ -117,6 +127,7 @@ void gy__driver_init(struct gy_driver *driver)
         .cancel = gy__uring_cancel,
         .give_back = driver_give_back,
         .peer_name = driver_peer_name,
+        .local_name = driver_local_name,
         .wake = driver_wake,
         .log = gy__uring_log,
         .wait = driver_wait,

@@ -15,8 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,14 +26,6 @@
 #define ACCEPT_ERRORS_MAX 16
 #define COMPLAIN_NS (1000 * MS)
 #define HANDSHAKE_NS (20 * MS) /* for handshakes under way when a listener closes */
-
-static void retry_in(struct gy__uring *u, struct gy_op *op, uint64_t delay_ns)
-{
-    uint64_t at_ns = gy__uring_now() + delay_ns;
-    if (at_ns < u->retry_at_ns)
-        u->retry_at_ns = at_ns;
-    gy__uring_put(&u->retry, op, GY__OP_RETRY);
-}
 
 /* The system has no descriptor or no memory, which passes. */
 static bool is_shortage(int err)
@@ -57,15 +47,16 @@ static void complain(struct gy__uring *u, int err)
 
 bool gy__listen_start(struct gy__uring *u, struct gy_op *op)
 {
+    const struct gy__tcp_options options = {op->u.listen.keep_alive_s, op->u.listen.delay_sends};
     int fd = gy__ports_listen(&u->host->ports, u->index, op->u.listen.addr, op->u.listen.backlog,
-                              &op->u.listen.port);
+                              &options, &op->u.listen.port);
     if (fd == -EADDRINUSE) {
         /* A killed predecessor's ring holds its port for some ms after the process is gone. */
         uint64_t now_ns = gy__uring_now();
         if (op->gy__driver[1] == 0)
             op->gy__driver[1] = now_ns + BIND_PATIENCE_NS;
         if (now_ns < op->gy__driver[1]) {
-            retry_in(u, op, BIND_RETRY_NS);
+            gy__uring_retry_in(u, op, BIND_RETRY_NS);
             return true;
         }
     }
@@ -89,21 +80,6 @@ bool gy__listener_forget(struct gy__uring *u, int32_t handle)
 
 /* ---- UNLISTEN ---- */
 
-/* Drop segments that would begin a handshake: SYN without ACK. */
-static void refuse_new(int fd)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
-        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
-    };
-    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
-    /* Should it fail, connections that come during the next steps are reset: no worse. */
-    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
-}
-
 static void close_listener(struct gy__uring *u, int fd)
 {
     (void)gy__listener_forget(u, fd);
@@ -113,7 +89,7 @@ static void close_listener(struct gy__uring *u, int fd)
 bool gy__unlisten_start(struct gy__uring *u, struct gy_op *op)
 {
     struct gy_op *accept_op = op->u.unlisten.accept;
-    refuse_new(op->handle);
+    gy__ports_refuse(&u->host->ports, u->index, op->handle);
     if (!accept_op || gy__op_state(accept_op) == GY__OP_IDLE) {
         close_listener(u, op->handle);
         gy__uring_done(u, op, 0);
@@ -182,7 +158,7 @@ static void unlisten_step(struct gy__uring *u, struct gy_op *op)
         wait_ns = ACCEPT_PAUSE_LEAST_NS;
     }
     if (wait_ns > 0 && !gy__op_is(unlisten_of(u, op), GY__OP_CANCELED)) {
-        retry_in(u, op, wait_ns);
+        gy__uring_retry_in(u, op, wait_ns);
         return;
     }
     struct gy_op *unlisten = take_unlisten_of(u, op);
@@ -229,7 +205,7 @@ static void pause_accept(struct gy__uring *u, struct gy_op *op, int res)
     u->retry_delay_ns =
         (uint32_t)(pause_ns * 2 > ACCEPT_PAUSE_MOST_NS ? ACCEPT_PAUSE_MOST_NS : pause_ns * 2);
     complain(u, res);
-    retry_in(u, op, pause_ns);
+    gy__uring_retry_in(u, op, pause_ns);
 }
 
 static void after_error(struct gy__uring *u, struct gy_op *op, int res)

@@ -1,14 +1,19 @@
 /* Addresses and listening sockets. All system calls, none of them on the path of messages: a
  * listener opens at start-up. */
 #include "uring/ports.h"
+#include "uring/unix.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stddef.h>
+#include <fcntl.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 void gy__ports_init(struct gy__ports *ports)
@@ -39,9 +44,29 @@ static int port_parse(const char *text)
     return (int)port;
 }
 
+static int unix_parse(struct gy__address *out, const char *path)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&out->sockaddr;
+    size_t len = strlen(path);
+    if (len < 2 || len >= sizeof(un->sun_path) || (*path != '/' && *path != '@'))
+        return -EINVAL;
+    memset(out, 0, sizeof(*out));
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, len + 1);
+    out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+    if (*path == '@') {
+        /* A NUL before the name, none behind it. */
+        un->sun_path[0] = 0;
+        out->len--;
+    }
+    return 0;
+}
+
 int gy__address_parse(struct gy__address *out, const char *text)
 {
     char host[GY__ADDR_TEXT_MAX];
+    if (text && strncmp(text, "unix:", 5) == 0)
+        return unix_parse(out, text + 5);
     const char *colon = text ? strrchr(text, ':') : NULL;
     if (!colon || (size_t)(colon - text) >= sizeof(host))
         return -EINVAL;
@@ -84,8 +109,20 @@ static void set_port(struct gy__address *address, uint16_t port)
 {
     if (address->sockaddr.ss_family == AF_INET)
         ((struct sockaddr_in *)&address->sockaddr)->sin_port = htons(port);
-    else
+    else if (address->sockaddr.ss_family == AF_INET6)
         ((struct sockaddr_in6 *)&address->sockaddr)->sin6_port = htons(port);
+}
+
+static void unix_print(const struct gy__address *address, char *out, size_t len)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&address->sockaddr;
+    int n = (int)address->len - (int)offsetof(struct sockaddr_un, sun_path);
+    if (n <= 0)
+        snprintf(out, len, "unix:");
+    else if (un->sun_path[0] == 0)
+        snprintf(out, len, "unix:@%.*s", n - 1, un->sun_path + 1);
+    else
+        snprintf(out, len, "unix:%.*s", n, un->sun_path);
 }
 
 void gy__address_print(const struct gy__address *address, char *out, size_t len)
@@ -99,8 +136,10 @@ void gy__address_print(const struct gy__address *address, char *out, size_t len)
              inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)any)->sin6_addr, host,
                        sizeof(host)))
         snprintf(out, len, "[%s]:%u", host, gy__address_port(address));
+    else if (any->ss_family == AF_UNIX)
+        unix_print(address, out, len);
     else
-        snprintf(out, len, "%s", any->ss_family == AF_UNIX ? "unix" : "unknown");
+        snprintf(out, len, "unknown");
 }
 
 /* ---- the table ---- */
@@ -142,6 +181,33 @@ static int on(int fd, int level, int option)
     return setsockopt(fd, level, option, &one, sizeof(one)) < 0 ? -errno : 0;
 }
 
+static int set_int(int fd, int option, int value)
+{
+    return setsockopt(fd, IPPROTO_TCP, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* The peer is asked after half of the time, then a few times; what is sent and not confirmed has the
+ * whole time (RFC 5482). See tcp(7). */
+static int set_keep_alive(int fd, uint32_t s)
+{
+    const uint32_t most_s = 32767; /* the kernel's, of both times */
+    int rc = on(fd, SOL_SOCKET, SO_KEEPALIVE);
+    s = s < 2 ? 2 : s > most_s ? most_s : s;
+    if (rc == 0)
+        rc = set_int(fd, TCP_KEEPIDLE, (int)(s / 2));
+    if (rc == 0)
+        rc = set_int(fd, TCP_KEEPINTVL, (int)(s / 8 > 0 ? s / 8 : 1));
+    return rc == 0 ? set_int(fd, TCP_USER_TIMEOUT, (int)s * 1000) : rc;
+}
+
+int gy__tcp_set(int fd, const struct gy__tcp_options *options)
+{
+    int rc = options && options->delay_sends ? 0 : on(fd, IPPROTO_TCP, TCP_NODELAY);
+    if (rc == 0 && options && options->keep_alive_s > 0)
+        rc = set_keep_alive(fd, options->keep_alive_s);
+    return rc;
+}
+
 /* Bind alone, then let the other shards in: the option may be set behind the bind. */
 static int bind_first(struct gy__port *port, int fd, struct gy__address *address)
 {
@@ -162,13 +228,14 @@ static int bind_joining(const struct gy__port *port, int fd, struct gy__address 
     return bind(fd, (struct sockaddr *)&address->sockaddr, address->len) < 0 ? -errno : 0;
 }
 
-static int bind_and_listen(struct gy__port *port, int fd, struct gy__address *address, int backlog)
+static int listen_tcp(struct gy__port *port, int fd, struct gy__address *address, int backlog,
+                      const struct gy__tcp_options *options)
 {
     /* What a closed connection left behind must not keep a restarted service from its port. */
     int rc = on(fd, SOL_SOCKET, SO_REUSEADDR);
-    /* Accepted sockets inherit it: one system call here instead of one per connection. */
+    /* Accepted sockets inherit them: system calls here instead of for each connection. */
     if (rc == 0)
-        rc = on(fd, IPPROTO_TCP, TCP_NODELAY);
+        rc = gy__tcp_set(fd, options);
     if (rc == 0)
         rc = is_free(port) ? bind_first(port, fd, address) : bind_joining(port, fd, address);
     if (rc == 0 && listen(fd, backlog) < 0)
@@ -176,8 +243,27 @@ static int bind_and_listen(struct gy__port *port, int fd, struct gy__address *ad
     return rc;
 }
 
+/* The first gives the table a copy; the others get copies of that, in place of theirs. */
+static int listen_unix(struct gy__port *port, int fd, const struct gy__address *address,
+                       int backlog)
+{
+    if (!is_free(port))
+        return dup3(port->shared, fd, O_CLOEXEC) < 0 ? -errno : 0;
+    int shared = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    int rc = shared < 0 ? -errno : gy__unix_bind(fd, address, &port->at);
+    if (rc == 0 && listen(fd, backlog) < 0) {
+        rc = -errno;
+        gy__unix_unbind(fd, address, &port->at);
+    }
+    if (rc < 0 && shared >= 0)
+        close(shared);
+    port->shared = shared;
+    port->bound = *address;
+    return rc;
+}
+
 int gy__ports_listen(struct gy__ports *ports, unsigned shard, const char *text, int backlog,
-                     uint16_t *port_out)
+                     const struct gy__tcp_options *options, uint16_t *port_out)
 {
     struct gy__address address;
     int rc = gy__address_parse(&address, text);
@@ -188,7 +274,12 @@ int gy__ports_listen(struct gy__ports *ports, unsigned shard, const char *text, 
         return -errno;
     pthread_mutex_lock(&ports->lock);
     struct gy__port *port = entry_for(ports, shard, text);
-    rc = port ? bind_and_listen(port, fd, &address, backlog) : -ENOSPC;
+    if (!port)
+        rc = -ENOSPC;
+    else if (gy__address_is_internet(&address))
+        rc = listen_tcp(port, fd, &address, backlog, options);
+    else
+        rc = listen_unix(port, fd, &address, backlog);
     if (rc == 0) {
         snprintf(port->text, sizeof(port->text), "%s", text);
         port->shards[shard / 64] |= UINT64_C(1) << (shard % 64);
@@ -202,19 +293,60 @@ int gy__ports_listen(struct gy__ports *ports, unsigned shard, const char *text, 
     return fd;
 }
 
-void gy__ports_leave(struct gy__ports *ports, unsigned shard, int fd)
+/* Drop segments that would begin a handshake: SYN without ACK. */
+static void refuse_new(int fd)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+    };
+    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+    /* Should it fail, connections that come during the next steps are reset: no worse. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+static struct gy__port *port_of(struct gy__ports *ports, unsigned shard, int fd)
 {
     struct gy__address bound = {.len = sizeof(bound.sockaddr)};
     if (getsockname(fd, (struct sockaddr *)&bound.sockaddr, &bound.len) < 0)
-        return;
-    pthread_mutex_lock(&ports->lock);
+        return NULL;
     for (size_t i = 0; i < GY__PORTS_MAX; i++) {
         struct gy__port *port = &ports->ports[i];
         if (listens(port, shard) && port->bound.len == bound.len &&
-            memcmp(&port->bound.sockaddr, &bound.sockaddr, bound.len) == 0) {
-            port->shards[shard / 64] &= ~(UINT64_C(1) << (shard % 64));
-            break;
-        }
+            memcmp(&port->bound.sockaddr, &bound.sockaddr, bound.len) == 0)
+            return port;
     }
+    return NULL;
+}
+
+static void leave(struct gy__port *port, unsigned shard)
+{
+    port->shards[shard / 64] &= ~(UINT64_C(1) << (shard % 64));
+    if (is_free(port) && !gy__address_is_internet(&port->bound)) {
+        gy__unix_unbind(port->shared, &port->bound, &port->at);
+        close(port->shared);
+    }
+}
+
+void gy__ports_refuse(struct gy__ports *ports, unsigned shard, int fd)
+{
+    pthread_mutex_lock(&ports->lock);
+    struct gy__port *port = port_of(ports, shard, fd);
+    if (port && gy__address_is_internet(&port->bound))
+        refuse_new(fd);
+    else if (port)
+        leave(port, shard);
+    pthread_mutex_unlock(&ports->lock);
+}
+
+void gy__ports_leave(struct gy__ports *ports, unsigned shard, int fd)
+{
+    pthread_mutex_lock(&ports->lock);
+    struct gy__port *port = port_of(ports, shard, fd);
+    if (port)
+        leave(port, shard);
     pthread_mutex_unlock(&ports->lock);
 }

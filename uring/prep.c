@@ -84,6 +84,14 @@ struct gy_op *gy__uring_take(struct gy__op_list *list)
     return op;
 }
 
+void gy__uring_retry_in(struct gy__uring *u, struct gy_op *op, uint64_t delay_ns)
+{
+    uint64_t at_ns = gy__uring_now() + delay_ns;
+    if (at_ns < u->retry_at_ns)
+        u->retry_at_ns = at_ns;
+    gy__uring_put(&u->retry, op, GY__OP_RETRY);
+}
+
 /* ---- entries ---- */
 
 bool gy__uring_room(struct gy__uring *u, unsigned n)

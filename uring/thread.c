@@ -119,7 +119,11 @@ static int open_shard(struct gy__uring *u)
     gy__shard_enter(u->shard);
     rc = u->host->boot(u->index, u->host->boot_arg);
     gy__shard_leave();
-    return rc < 0 ? complain(u, rc, "the boot function") : 0;
+    if (rc < 0 && gy__runtime_complained(u->host->runtime))
+        (void)is_first_to_fail(u->host, rc); /* the log has the cause, one line of it */
+    else if (rc < 0)
+        (void)complain(u, rc, "the boot function");
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- the thread ---- */

@@ -180,6 +180,8 @@ void gy__uring_op_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uin
 /* Put on a list in a state; res or progress in gy__driver[1] stays. */
 void gy__uring_put(struct gy__op_list *list, struct gy_op *op, enum gy__op_state state);
 struct gy_op *gy__uring_take(struct gy__op_list *list);
+/* Started again when that time has passed. */
+void gy__uring_retry_in(struct gy__uring *u, struct gy_op *op, uint64_t delay_ns);
 /* Ended while being submitted: told at the next poll. */
 void gy__uring_done(struct gy__uring *u, struct gy_op *op, int32_t res);
 /* Tell the core: more to come / the last one. The last leaves the operation to its submitter. */

@@ -73,12 +73,16 @@ struct gy_op {
             uint32_t n;
         } send;
         struct {
-            const char *addr; /* pinned: "127.0.0.1:8080" */
+            const char *addr; /* pinned: "127.0.0.1:8080", "unix:/path" */
             uint16_t backlog;
-            uint16_t port; /* out: the port bound */
+            uint16_t port; /* out: the port bound, 0 of a path */
+            uint32_t keep_alive_s; /* of connections, as in gyre/stream.h */
+            uint8_t delay_sends;
         } listen;
         struct {
             const char *addr; /* pinned, as above */
+            uint32_t keep_alive_s;
+            uint8_t delay_sends;
         } connect;
         struct {
             struct gy_op *accept; /* the accept operation that gets what was queued */
@@ -109,8 +113,9 @@ struct gy_driver {
     void (*cancel)(void *ctx, struct gy_op *op);
     /* A receive buffer is free again. Queued, effective at the next poll. */
     void (*give_back)(void *ctx, uint32_t buffer);
-    /* The peer's address of a connected handle as text. */
+    /* The peer's address of a connected handle as text, and its own. */
     void (*peer_name)(void *ctx, int32_t handle, char *out, size_t len);
+    void (*local_name)(void *ctx, int32_t handle, char *out, size_t len);
     /* Wake another shard of this runtime, which announced that it sleeps. One at most per its
      * sleep. */
     void (*wake)(void *ctx, unsigned shard);

@@ -2,7 +2,8 @@
  *
  * A listening actor gets a stream for each connection that its shard accepts, and any actor may
  * connect; the stream's functions run on the actor, one at a time, like handlers. What is sent during
- * a turn leaves in one operation at the end of the turn. A stream pointer is valid from opened(), or
+ * a turn leaves in one operation at the end of the turn. An address is "127.0.0.1:8080", "[::1]:80",
+ * "unix:/path" or "unix:@abstract" (unix(7)); no names, no leading zeros. A stream pointer is valid from opened(), or
  * from gy_connect(), until closed() has returned.
  * All functions: only on the owner's shard. */
 #ifndef GYRE_STREAM_H
@@ -50,12 +51,18 @@ struct gy_listen_options {
                              * before it is told to stop */
     uint32_t held_max;      /* receive buffers one stream may hold before reading stops, default 16 */
     uint8_t oneshot_first;  /* the first receive is a single one: cheap if the answer closes */
+    uint8_t delay_sends;    /* let the system wait for more before it sends little (Nagle) */
+    uint32_t keep_alive_s;  /* a TCP peer that cannot be reached for so long, at least 2 s, is gone:
+                             * -ETIMEDOUT. 0, the default: only what is sent and never confirmed ends
+                             * a connection, after some 15 minutes */
 };
-#define GY_LISTEN_OPTIONS_INIT { sizeof(struct gy_listen_options), 4096, 1u << 20, 1u << 18, 0, 16, 0 }
+#define GY_LISTEN_OPTIONS_INIT                                                                      \
+    { sizeof(struct gy_listen_options), 4096, 1u << 20, 1u << 18, 0, 16, 0, 0, 0 }
 
-/* Accept connections at addr ("127.0.0.1:8080", "[::1]:80", "0.0.0.0:0"). Call it on every shard that
- * shall accept: the shards share the port (SO_REUSEPORT); port 0 means one free port, the same for
- * all. The socket opens when all shards have started; a failure then ends gy_run with this error,
+/* Accept connections at addr, also "0.0.0.0:0". Call it on every shard that
+ * shall accept: the shards share the port (SO_REUSEPORT), or the socket at a path; port 0 means one
+ * free port, the same for all. A socket at the path that nobody listens at any more is replaced, one
+ * that somebody does is -EADDRINUSE, and at the end the path is removed. The socket opens when all shards have started; a failure then ends gy_run with this error,
  * and the log names the address. addr, events, options: borrowed while the actor lives; NULL options
  * are the defaults.
  * -> 0; -EINVAL no such address form (no names, no leading zeros), of which a line is logged;
@@ -78,15 +85,17 @@ struct gy_connect_options {
     uint32_t high_water; /* as for listeners */
     uint32_t low_water;
     uint32_t held_max;
+    uint8_t delay_sends;
+    uint32_t keep_alive_s;
     void *context; /* what gy_stream_context() returns from the start */
 };
 #define GY_CONNECT_OPTIONS_INIT                                                                     \
-    { sizeof(struct gy_connect_options), 10000000000, 1u << 20, 1u << 18, 16, NULL }
+    { sizeof(struct gy_connect_options), 10000000000, 1u << 20, 1u << 18, 16, 0, 0, NULL }
 
-/* Connect to addr ("127.0.0.1:8080", "[::1]:80"). Then opened() runs, or closed() with the reason and
+/* Connect to addr. Then opened() runs, or closed() with the reason and
  * no opened() before it:
  * -ETIMEDOUT (the option's time, or the system's, has passed), -ECONNREFUSED, -ECONNRESET,
- * -EHOSTUNREACH, -ENETUNREACH, -EADDRNOTAVAIL (no local port is left), -EMFILE, -ENFILE, ... of
+ * -EHOSTUNREACH, -ENETUNREACH, -EADDRNOTAVAIL (no local port is left), -ENOENT (no such path), -EMFILE, -ENFILE, ... of
  * connect(2) and socket(2); 0 gy_stream_abort(). Until then gy_stream_send()
  * queues, gy_stream_close() still sends what is queued once it is connected (without opened()), and gives
  * up if nothing is, and gy_stream_abort() gives up; so does the end of the actor, without closed().
@@ -102,7 +111,9 @@ GY_API GY_MUST_CHECK int gy_connect_raw(struct gy_actor *self, const char *addr,
                                         const struct gy_connect_options *options,
                                         struct gy_stream **out);
 
-/* Queue bytes. buf: taken in every case. -> 0; -EPIPE closed or closing; the stream then ends with
+/* Queue bytes. buf: taken in every case. All that is queued during a turn leaves together at its end,
+ * up to 16 buffers in one operation, without a copy: there is nothing to be corked. -> 0; -EPIPE closed,
+ * closing or half-closed; the stream then ends with
  * closed(). Nothing is refused for being much: look at gy_stream_full() and wait for drained(). */
 GY_API int gy_stream_send(struct gy_stream *s, struct gy_buf *buf);
 GY_API int gy_stream_full(const struct gy_stream *s);
@@ -118,6 +129,10 @@ GY_API void gy_stream_resume(struct gy_stream *s);
 /* Send all that is queued, then close. A peer that sends after that is reset, and may lose what is
  * still on its way to it: end with gy_stream_linger() unless the answer is small. */
 GY_API void gy_stream_close(struct gy_stream *s);
+/* Send all that is queued, then a FIN, and go on reading: the peer is told that no more comes, as
+ * after a request whose end that is. When the peer's FIN has come too, and ended() has returned, the stream
+ * closes by itself. */
+GY_API void gy_stream_half_close(struct gy_stream *s);
 /* Send all that is queued, half-close, read and drop until the peer's FIN, max_ns or max_bytes, then
  * close: the peer gets to read the answer although it is still sending. */
 GY_API void gy_stream_linger(struct gy_stream *s, uint64_t max_ns, uint64_t max_bytes);
@@ -128,8 +143,10 @@ GY_API void gy_stream_abort(struct gy_stream *s);
 GY_API void gy_stream_set_context(struct gy_stream *s, void *context);
 GY_API void *gy_stream_context(const struct gy_stream *s);
 /* The peer's address as text into out[len], ended by 0; of a connection that was never made the one that was
- * asked for, also in closed(). */
+ * asked for, also in closed(). 128 bytes are always enough. A UNIX peer without a path is "unix:". */
 GY_API void gy_stream_peer(const struct gy_stream *s, char *out, size_t len);
+/* The same of this end; "" while there is no connection. */
+GY_API void gy_stream_local(const struct gy_stream *s, char *out, size_t len);
 
 GY_END_DECLS
 

@@ -5,12 +5,14 @@
  * four, as TCP does it, until that has been in vain too often. The handle is given when the answer
  * arrives; until then the end of the connection is the operation's (GY__END_DIALING). */
 #include "core/sim/sim.h"
+#include "core/address.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define RETRY_NS GY_S
 #define TRIES_MAX 6
+#define UNIX_RETRY_NS 100000 /* who connects to a path with a full backlog sleeps */
 
 /* ---- addresses ---- */
 
@@ -20,7 +22,7 @@ static struct gy__machine *host_at(struct gy__machine *from, const char *text)
     struct gy_sim *sim = from->sim;
     uint32_t base = 10, number = 0;
 
-    if (strncmp(text, "127.", 4) == 0 || strncmp(text, "[::1]", 5) == 0)
+    if (gy__address_is_unix(text) || strncmp(text, "127.", 4) == 0 || strncmp(text, "[::1]", 5) == 0)
         return from;
     if (strncmp(text, "[fd00::", 7) == 0)
         base = 16, text += 7;
@@ -45,9 +47,12 @@ void gy_sim_host_address(const struct gy_sim *sim, unsigned host, unsigned port,
 
 void gy__end_name(const struct gy__end *end, struct gy__text *out)
 {
-    unsigned port = gy__end_side(end) == 0 ? end->tcp->client_port : end->tcp->port;
+    bool accepted = gy__end_side(end) != 0;
+    unsigned port = accepted ? end->tcp->port : end->tcp->client_port;
 
-    if (end->host == NULL)
+    if (end->tcp->path != NULL)
+        gy__text_string(out, accepted ? end->tcp->path : "unix:");
+    else if (end->host == NULL)
         gy__text_printf(out, "10.0.0.1:%u", port);
     else
         gy__text_printf(out, "10.0.1.%u:%u", end->host->number + 1, port);
@@ -71,7 +76,9 @@ static void again_in(struct gy__flight *flight, uint64_t after_ns, bool under_wa
 
 static void retry(struct gy__flight *flight)
 {
-    if (flight->tries >= TRIES_MAX)
+    if (flight->port >= GY__SIM_UNIX_PORT)
+        again_in(flight, UNIX_RETRY_NS, false);
+    else if (flight->tries >= TRIES_MAX)
         ended(flight, -ETIMEDOUT);
     else
         again_in(flight, (uint64_t)RETRY_NS << flight->tries++, false);
@@ -104,6 +111,7 @@ static void answered(struct gy__flight *flight)
         host->handles[handle] = (struct gy__handle){.tcp = flight->tcp, .end = 0};
         end->owner = GY__END_HANDLE;
         end->handle = handle;
+        gy__end_keep_alive(end, flight->op->u.connect.keep_alive_s);
     }
     ended(flight, handle);
 }
@@ -159,7 +167,7 @@ void gy__dial_start(struct gy__flight *flight)
 {
     struct gy__machine *host = flight->place->host;
     const char *addr = flight->op->u.connect.addr;
-    int port = gy__port_parse(addr);
+    int port = gy__port_at(host, addr);
     int32_t handle = gy__handle_take(host);
 
     flight->peer = host_at(host, addr);
@@ -169,7 +177,7 @@ void gy__dial_start(struct gy__flight *flight)
     } else if (flight->peer == NULL) {
         gy__flight_tell(flight, -ENETUNREACH, false);
     } else {
-        flight->port = (uint16_t)port;
+        flight->port = (uint32_t)port;
         again_in(flight, gy__way_ns(host->sim, host, flight->peer), true);
     }
 }

@@ -98,16 +98,25 @@ static void on_give_back(void *ctx, uint32_t buffer)
     gy__trace(place->sim, place, GY__TRACE_GIVE_BACK, buffer, 0, 0);
 }
 
-static void on_peer_name(void *ctx, int32_t handle, char *out, size_t len)
+static void name_of(struct gy__machine *host, int32_t handle, bool peer, char *out, size_t len)
 {
-    struct gy__machine *host = place_of(ctx)->host;
     struct gy__text text;
 
     gy__text_init(&text, out, len);
     if (handle >= 0 && (uint32_t)handle < host->handles_used && host->handles[handle].tcp != NULL)
-        gy__end_name(&host->handles[handle].tcp->ends[!host->handles[handle].end], &text);
+        gy__end_name(&host->handles[handle].tcp->ends[host->handles[handle].end != peer], &text);
     else
         gy__text_string(&text, "unknown");
+}
+
+static void on_peer_name(void *ctx, int32_t handle, char *out, size_t len)
+{
+    name_of(place_of(ctx)->host, handle, true, out, len);
+}
+
+static void on_local_name(void *ctx, int32_t handle, char *out, size_t len)
+{
+    name_of(place_of(ctx)->host, handle, false, out, len);
 }
 
 static void on_wake(void *ctx, unsigned shard)
@@ -175,6 +184,7 @@ void gy__sim_driver_init(struct gy_driver *driver)
         .cancel = on_cancel,
         .give_back = on_give_back,
         .peer_name = on_peer_name,
+        .local_name = on_local_name,
         .wake = on_wake,
         .log = on_log,
         .wait = on_wait,

@@ -4,6 +4,7 @@
  * them, by seed, and waits in that one's backlog until it is accepted. UNLISTEN lets no more in,
  * gives what is queued to the accept operation, ends that, and closes; CLOSE resets what waits. */
 #include "core/sim/sim.h"
+#include "core/address.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 /* ---- addresses ---- */
 
-int gy__port_parse(const char *text)
+static int port_parse(const char *text)
 {
     const char *colon = strrchr(text, ':');
     uint32_t port = 0;
@@ -45,12 +46,23 @@ static bool listens_at(const struct gy__place *place, const struct gy__sim_port 
     return listening != NULL;
 }
 
+int gy__port_at(const struct gy__machine *host, const char *text)
+{
+    if (!gy__address_is_unix(text))
+        return port_parse(text);
+    for (unsigned i = 0; i < GY__SIM_PORTS_MAX; i++)
+        if (host->ports[i].listeners > 0 && strcmp(host->ports[i].text, text) == 0)
+            return (int)host->ports[i].port;
+    return text[5] == '@' ? -ECONNREFUSED : -ENOENT;
+}
+
 /* The entry to join, or a new one. */
 static struct gy__sim_port *port_find(struct gy__place *place, const char *text, int *err)
 {
     struct gy__machine *host = place->host;
     struct gy__sim_port *unused = NULL;
-    int wanted = gy__port_parse(text);
+    bool is_path = gy__address_is_unix(text);
+    int wanted = is_path ? 0 : port_parse(text);
     uint32_t port = (uint32_t)wanted;
 
     *err = wanted;
@@ -64,12 +76,12 @@ static struct gy__sim_port *port_find(struct gy__place *place, const char *text,
             return entry;
     }
     *err = unused == NULL ? -ENOSPC : -EADDRINUSE;
-    if (unused == NULL || (port != 0 && port_taken(host, port)))
+    if (unused == NULL || (is_path ? gy__port_at(host, text) > 0 : port != 0 && port_taken(host, port)))
         return NULL;
-    for (uint32_t i = EPHEMERAL; port == 0; i++)
+    for (uint32_t i = is_path ? GY__SIM_UNIX_PORT : EPHEMERAL; port == 0; i++)
         port = port_taken(host, i) ? 0 : i;
     memcpy(unused->text, text, strlen(text) + 1);
-    unused->port = (uint16_t)port;
+    unused->port = port;
     return unused;
 }
 
@@ -97,7 +109,8 @@ void gy__listening_open(struct gy__flight *flight)
     host->listenings = listening;
     port->listeners++;
     host->handles[handle].listening = listening;
-    flight->op->u.listen.port = port->port;
+    port->keep_alive_s = flight->op->u.listen.keep_alive_s;
+    flight->op->u.listen.port = (uint16_t)(port->port < GY__SIM_UNIX_PORT ? port->port : 0);
     gy__flight_tell(flight, handle, false);
 }
 
@@ -147,6 +160,8 @@ int gy__listening_arrive(struct gy__machine *host, struct gy__tcp *tcp, unsigned
         return -EAGAIN;
     tcp->ends[1].owner = GY__END_BACKLOG;
     tcp->ends[1].listening = chosen;
+    if (chosen->port->port >= GY__SIM_UNIX_PORT)
+        gy__tcp_at(tcp, chosen->port->text);
     backlog_push(chosen, tcp);
     gy__listening_pump(chosen);
     return 1;
@@ -178,6 +193,7 @@ static int32_t accept_one(struct gy__listening *listening)
     tcp->ends[1].owner = GY__END_HANDLE;
     tcp->ends[1].listening = NULL;
     tcp->ends[1].handle = handle;
+    gy__end_keep_alive(&tcp->ends[1], listening->port->keep_alive_s);
     return handle;
 }
 

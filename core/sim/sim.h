@@ -61,8 +61,7 @@ struct gy__flight {
     struct gy__event dial; /* of a connect: a packet of the handshake arrives, or is sent again */
     struct gy__tcp *tcp;   /* of a connect: queued at the peer, the answer is on its way */
     struct gy__machine *peer;
-    uint32_t tries;
-    uint16_t port;
+    uint32_t tries, port;
     bool refused; /* the refusal is on its way */
 };
 
@@ -143,11 +142,13 @@ struct gy__handle {
 };
 
 #define GY__SIM_PORTS_MAX 64
-#define GY__SIM_ADDR_MAX 64
+#define GY__SIM_ADDR_MAX 128
+#define GY__SIM_UNIX_PORT 65536u /* and above: of paths */
 /* An address that shards of a host listen at, together. */
 struct gy__sim_port {
     char text[GY__SIM_ADDR_MAX];
-    uint16_t port;
+    uint32_t port; /* or a number in the place of one, if the text is a path */
+    uint32_t keep_alive_s; /* of what is accepted */
     uint32_t listeners; /* 0: free */
 };
 
@@ -217,7 +218,10 @@ struct gy__end {
     int32_t handle;
     int32_t error; /* sticky: the connection broke */
     bool error_told;
+    bool was_silent; /* the peer could not be reached when it was asked last */
     uint8_t owner; /* enum gy__end_owner */
+    uint64_t ask_every_ns;
+    struct gy__event ask; /* whether the peer is still there */
 };
 
 #define GY__SEGMENTS_MAX 8
@@ -248,7 +252,9 @@ struct gy__tcp {
     uint64_t number;
     struct gy__end ends[2];   /* 0: who connected; 1: who accepted */
     struct gy__pipe pipes[2]; /* i: from end i */
-    uint16_t port, client_port;
+    uint32_t port;
+    uint16_t client_port;
+    char *path; /* of a UNIX socket, where it was accepted */
     uint32_t pins; /* somebody on the stack still looks at it */
 };
 
@@ -461,8 +467,9 @@ void gy__listening_unlisten(struct gy__flight *flight);
 void gy__listening_hurry(struct gy__flight *flight);
 void gy__listening_close(struct gy__listening *listening);
 void gy__listening_pump(struct gy__listening *listening);
-/* The port of an address, or -EINVAL. */
-int gy__port_parse(const char *text);
+/* The port that an address of that host has, also if it is a path; < 0: -EINVAL, -ENOENT no such path,
+ * -ECONNREFUSED no such abstract name. */
+int gy__port_at(const struct gy__machine *host, const char *text);
 /* Somebody knocks. -> 1 queued; 0 nobody listens; -EAGAIN dropped, it will try again. */
 int gy__listening_arrive(struct gy__machine *host, struct gy__tcp *tcp, unsigned port);
 
@@ -495,6 +502,8 @@ void gy__end_write(struct gy__end *end, const void *bytes, uint32_t len);
 void gy__end_read(struct gy__end *end, void *out, uint32_t len);
 /* No more bytes from this end. */
 void gy__end_fin(struct gy__end *end);
+/* Ask from now on whether the peer is still there: gone for so long, and it is over. 0: not. */
+void gy__end_keep_alive(struct gy__end *end, uint32_t s);
 /* Its owner lets go: a FIN, or a reset if bytes were not read. The connection may be freed. */
 void gy__end_close(struct gy__end *end);
 /* The same, with a reset. */
@@ -504,6 +513,8 @@ void gy__end_vanish(struct gy__end *end);
 /* The network changed: what stood still may go on. */
 void gy__tcp_resume_all(struct gy_sim *sim);
 void gy__tcp_free(struct gy__tcp *tcp);
+/* It is one of a UNIX socket at that path. */
+void gy__tcp_at(struct gy__tcp *tcp, const char *path);
 
 /* ---- client.c ---- */
 void gy__client_readable(struct gy_sim_conn *conn);

@@ -115,6 +115,12 @@ struct gy__tcp *gy__tcp_open(struct gy_sim *sim)
     return tcp;
 }
 
+void gy__tcp_at(struct gy__tcp *tcp, const char *path)
+{
+    tcp->path = gy__sim_take(tcp->sim, strlen(path) + 1);
+    memcpy(tcp->path, path, strlen(path));
+}
+
 static void pipe_stop(struct gy__pipe *pipe)
 {
     struct gy_sim *sim = pipe->tcp->sim;
@@ -132,6 +138,7 @@ void gy__tcp_free(struct gy__tcp *tcp)
     for (unsigned i = 0; i < 2; i++) {
         pipe_stop(&tcp->pipes[i]);
         gy__event_drop(sim, &tcp->pipes[i].reset);
+        gy__event_drop(sim, &tcp->ends[i].ask);
         gy__sim_give(sim, tcp->pipes[i].data);
     }
     if (tcp->prev != NULL)
@@ -140,6 +147,7 @@ void gy__tcp_free(struct gy__tcp *tcp)
         sim->tcps = tcp->next;
     if (tcp->next != NULL)
         tcp->next->prev = tcp->prev;
+    gy__sim_give(sim, tcp->path);
     gy__sim_give(sim, tcp);
 }
 
@@ -310,6 +318,42 @@ static void break_both(struct gy__tcp *tcp)
         gy__trace(tcp->sim, NULL, GY__TRACE_RESET, tcp->number, 0, i);
         end_broken(&tcp->ends[i], -ECONNRESET);
     }
+}
+
+/* ---- keep-alive ---- */
+
+/* Is anybody at the other end's address who could answer? Also a reset is an answer. */
+static bool is_reachable(const struct gy__end *peer)
+{
+    return !is_cut(peer->tcp) && (peer->host == NULL || peer->host->state != GY_SIM_CRASHED);
+}
+
+static void ask_fire(struct gy_sim *sim, struct gy__event *event)
+{
+    struct gy__end *end = GY__CONTAINER(event, struct gy__end, ask);
+    struct gy__tcp *tcp = end->tcp;
+    bool silent = !is_reachable(&tcp->ends[!gy__end_side(end)]);
+
+    if (let_go(end) || end->error != 0)
+        return;
+    if (silent && end->was_silent) {
+        tcp->pins++;
+        end_broken(end, -ETIMEDOUT);
+        tcp->pins--;
+        try_free(tcp);
+        return;
+    }
+    end->was_silent = silent;
+    gy__event_plan(sim, &end->ask, sim->now_ns + end->ask_every_ns, false);
+}
+
+void gy__end_keep_alive(struct gy__end *end, uint32_t s)
+{
+    if (s == 0 || end->tcp->path != NULL)
+        return;
+    end->ask.fire = ask_fire;
+    end->ask_every_ns = (s < 2 ? 2 : s) * (uint64_t)GY_S / 2;
+    gy__event_plan(end->tcp->sim, &end->ask, end->tcp->sim->now_ns + end->ask_every_ns, false);
 }
 
 /* ---- arriving ---- */

@@ -108,6 +108,12 @@ static void on_peer_name(void *ctx, int32_t handle, char *out, size_t len)
     snprintf(out, len, "%s", self_of(ctx)->fake->peer);
 }
 
+static void on_local_name(void *ctx, int32_t handle, char *out, size_t len)
+{
+    (void)ctx;
+    snprintf(out, len, "local-%d", (int)handle);
+}
+
 static void on_wake(void *ctx, unsigned shard)
 {
     struct fake_driver *fake = self_of(ctx)->fake;
@@ -174,6 +180,7 @@ void fake_init(struct fake_driver *fake)
         .cancel = on_cancel,
         .give_back = on_give_back,
         .peer_name = on_peer_name,
+        .local_name = on_local_name,
         .wake = on_wake,
         .log = on_log,
         .wait = on_wait,

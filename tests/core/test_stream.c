@@ -655,6 +655,77 @@ static void linger_reads_though_it_was_paused(void **state)
     fx_told(&fx, " closed:0");
 }
 
+/* ---- half-close ---- */
+
+static void half_close_sends_all_and_reads_on(void **state)
+{
+    struct gy_stream *s = open_stream();
+
+    (void)state;
+    fx_send(&fx, s, "abc");
+    gy_stream_half_close(s);
+    gy_stream_half_close(s);
+    assert_int_equal(fx_send(&fx, s, "def"), -EPIPE);
+    fx_turn(&fx);
+    fx_sent(&fx, s, "abc");
+    fx_turn(&fx);
+    assert_int_equal(s->out.kind, GY_OP_HALF_CLOSE);
+    fx_data(&fx, s, "one", true);
+    fx_out(&fx, s, 0);
+    fx_data(&fx, s, "two", true);
+    assert_int_equal(fx_send(&fx, s, "def"), -EPIPE);
+    fx_turn(&fx);
+    assert_true(s->in.in_flight && !s->in.canceled);
+    fx_told(&fx, " data:one data:two");
+    gy_stream_pause(s);
+    fx_turn(&fx);
+    assert_true(s->in.canceled);
+    fx_in(&fx, s, -ECANCELED);
+    fake_enter(&fx.fake, 0);
+    gy_stream_resume(s);
+    fx_turn(&fx);
+    /* Their FIN, and both sides are done. */
+    fx_in(&fx, s, 0);
+    fx_turn(&fx);
+    assert_int_equal(s->out.kind, GY_OP_CLOSE);
+    fx_out(&fx, s, 0);
+    fx_told(&fx, " ended closed:0");
+}
+
+static void half_close_after_their_fin_closes(void **state)
+{
+    struct gy_stream *s = open_stream();
+
+    (void)state;
+    fx_in(&fx, s, 0);
+    fx_turn(&fx);
+    fake_enter(&fx.fake, 0);
+    gy_stream_half_close(s);
+    fx_turn(&fx);
+    assert_int_equal(s->out.kind, GY_OP_HALF_CLOSE);
+    fx_out(&fx, s, 0);
+    fx_turn(&fx);
+    assert_int_equal(s->out.kind, GY_OP_CLOSE);
+    fx_out(&fx, s, 0);
+    fx_told(&fx, " ended closed:0");
+}
+
+static void a_broken_half_says_so(void **state)
+{
+    struct gy_stream *s = open_stream();
+
+    (void)state;
+    fake_enter(&fx.fake, 0);
+    gy_stream_half_close(s);
+    fx_turn(&fx);
+    fx_out(&fx, s, 0);
+    fx_in(&fx, s, -ECONNRESET);
+    fx_turn(&fx);
+    assert_int_equal(s->out.kind, GY_OP_CLOSE);
+    fx_out(&fx, s, 0);
+    fx_told(&fx, " closed:-104");
+}
+
 /* ---- abort ---- */
 
 static void abort_with_both_ways_in_flight(void **state)
@@ -759,6 +830,22 @@ static void in_open_fin(struct gy_stream *s)
 {
     fx_in(&fx, s, 0);
     fx_turn(&fx);
+}
+static void in_half_sending(struct gy_stream *s)
+{
+    in_open_sending(s);
+    gy_stream_half_close(s);
+    fx_turn(&fx);
+}
+static void in_half_going(struct gy_stream *s)
+{
+    gy_stream_half_close(s);
+    fx_turn(&fx);
+}
+static void in_half(struct gy_stream *s)
+{
+    in_half_going(s);
+    fx_out(&fx, s, 0);
 }
 static void in_closing(struct gy_stream *s)
 {
@@ -889,6 +976,10 @@ static void ev_close(struct gy_stream *s)
 {
     gy_stream_close(s);
 }
+static void ev_half_close(struct gy_stream *s)
+{
+    gy_stream_half_close(s);
+}
 static void ev_linger(struct gy_stream *s)
 {
     gy_stream_linger(s, 5 * GY_MS, 20);
@@ -938,6 +1029,9 @@ static const struct {
         ROW(in_open_paused),
         ROW(in_open_held),
         ROW(in_open_fin),
+        ROW(in_half_sending),
+        ROW(in_half_going),
+        ROW(in_half),
         ROW(in_closing),
         ROW(in_closing_canceled),
         ROW(in_linger_send),
@@ -954,7 +1048,7 @@ static const struct {
       ROW(ev_out_short),  ROW(ev_out_fails), ROW(ev_out_canceled), ROW(ev_send),
       ROW(ev_pause),      ROW(ev_resume),    ROW(ev_mark),         ROW(ev_close),
       ROW(ev_linger),     ROW(ev_abort),     ROW(ev_time),         ROW(ev_returned),
-      ROW(ev_owner_dies), ROW(ev_drain),     ROW(ev_stop),
+      ROW(ev_owner_dies), ROW(ev_drain),     ROW(ev_stop),         ROW(ev_half_close),
 };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -1096,6 +1190,9 @@ int main(void)
         TEST(linger_half_close_fails),
         TEST(linger_after_fin),
         TEST(linger_reads_though_it_was_paused),
+        TEST(half_close_sends_all_and_reads_on),
+        TEST(half_close_after_their_fin_closes),
+        TEST(a_broken_half_says_so),
         TEST(abort_with_both_ways_in_flight),
         TEST(abort_of_a_closing_send),
         TEST(abort_of_a_close_is_nothing),

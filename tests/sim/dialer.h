@@ -28,6 +28,8 @@ static inline uint8_t dialer_byte(uint64_t position)
 {
     return (uint8_t)(position * 31 + position / 251);
 }
+/* The echo service at another address as well, on the shard where it is called. */
+int dialer_listen(const char *addr);
 /* End the dialer of that shard, on it. */
 int dialer_kill(unsigned shard, void *arg);
 

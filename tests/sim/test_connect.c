@@ -11,6 +11,7 @@
 
 static struct gy_sim_config config;
 static struct gy_sim *sim;
+static bool never_told; /* the other side of a connection, that it is gone */
 static char there[64]; /* the echo service of host 1 */
 
 /* Host 0 serves; host 1, whose shard has the number 1, serves and dials. */
@@ -45,7 +46,8 @@ static void close_world(void)
         assert_true(dialer_calls[i].closed);
         assert_false(dialer_calls[i].wrong);
     }
-    assert_int_equal(echo_counts.opened, echo_counts.closed);
+    assert_true(echo_counts.opened == echo_counts.closed || never_told);
+    never_told = false;
 }
 
 static struct {
@@ -238,7 +240,7 @@ static void given_up_at_each_state(void **state)
                 if (gy_sim_host_state(sim, 0) == GY_SIM_CRASHED)
                     assert_int_equal(gy_sim_restart(sim, 0), 0);
                 gy_sim_settle(sim);
-                echo_counts.closed = echo_counts.opened;
+                never_told = true;
             }
             close_world();
         }
@@ -298,7 +300,7 @@ static void a_thousand_given_up_at_once(void **state)
     }
 }
 
-static char named[64];
+static char named[64], named_local[64];
 
 static int ask_name(unsigned shard, void *arg)
 {
@@ -306,7 +308,86 @@ static int ask_name(unsigned shard, void *arg)
 
     (void)shard;
     gy_stream_peer(call->stream, named, sizeof(named));
+    gy_stream_local(call->stream, named_local, sizeof(named_local));
     return 0;
+}
+
+static int listen_path(unsigned shard, void *arg)
+{
+    (void)shard;
+    return dialer_listen(arg);
+}
+
+static void to_a_path(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        const char *path = i == 0 ? "unix:/run/s" : "unix:@s";
+        open_two(20);
+        struct dialer_call *call = dial(path, NULL, 0);
+        gy_sim_settle(sim);
+        assert_int_equal(call->why, i == 0 ? -ENOENT : -ECONNREFUSED);
+        assert_int_equal(gy_sim_run_on(sim, 1, listen_path, (void *)(uintptr_t)path), 0);
+        gy_sim_settle(sim);
+        call = dial(path, NULL, 10000);
+        gy_sim_settle(sim);
+        assert_int_equal(call->received, 10000);
+        assert_int_equal(gy_sim_run_on(sim, 1, ask_name, call), 0);
+        assert_string_equal(named, path);
+        assert_string_equal(named_local, "unix:");
+        close_world();
+    }
+}
+
+static int half_close(unsigned shard, void *arg)
+{
+    struct dialer_call *call = arg;
+
+    (void)shard;
+    gy_stream_half_close(call->stream);
+    return 0;
+}
+
+/* All that was sent comes back although the FIN went out at once; the echo closes behind it. */
+static void half_closed_at_once(void **state)
+{
+    (void)state;
+    open_two(21);
+    struct dialer_call *call = dial(there, NULL, 200000);
+    assert_int_equal(gy_sim_run_on(sim, 1, half_close, call), 0);
+    gy_sim_settle(sim);
+    assert_int_equal(call->received, 200000);
+    assert_true(call->closed);
+    assert_int_equal(call->why, 0);
+    close_world();
+}
+
+static void kept_alive(void **state)
+{
+    struct gy_connect_options options = GY_CONNECT_OPTIONS_INIT;
+
+    (void)state;
+    options.keep_alive_s = 10;
+    for (unsigned crash = 0; crash < 2; crash++) {
+        open_two(22);
+        struct dialer_call *call = dial(there, &options, 10), *other = dial(there, NULL, 10);
+        gy_sim_advance(sim, 60 * GY_S);
+        assert_int_equal(call->received, 10);
+        if (crash)
+            gy_sim_crash(sim, 0);
+        else
+            gy_sim_partition(sim, 0, true);
+        gy_sim_advance(sim, 4 * GY_S);
+        assert_false(call->closed);
+        gy_sim_advance(sim, 7 * GY_S);
+        assert_int_equal(call->why, -ETIMEDOUT);
+        assert_false(other->closed);
+        if (crash) {
+            assert_int_equal(gy_sim_restart(sim, 0), 0);
+        }
+        never_told = true;
+        close_world();
+    }
 }
 
 static void the_peer_has_its_address(void **state)
@@ -317,6 +398,7 @@ static void the_peer_has_its_address(void **state)
     gy_sim_settle(sim);
     assert_int_equal(gy_sim_run_on(sim, 1, ask_name, call), 0);
     assert_string_equal(named, "10.0.1.1:7");
+    assert_memory_equal(named_local, "10.0.1.2:", 9);
     close_world();
 }
 
@@ -332,6 +414,9 @@ int main(void)
         cmocka_unit_test(given_up_at_each_state),
         cmocka_unit_test(resets_and_failures),
         cmocka_unit_test(a_thousand_given_up_at_once),
+        cmocka_unit_test(to_a_path),
+        cmocka_unit_test(half_closed_at_once),
+        cmocka_unit_test(kept_alive),
         cmocka_unit_test(the_peer_has_its_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

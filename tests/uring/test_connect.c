@@ -227,6 +227,54 @@ static void thousands(void **state)
     fixture_close(f);
 }
 
+/* To a path, to an abstract name, to nobody, and to one whose backlog is full: then it waits. */
+static void to_a_path(void **state)
+{
+    struct fixture *f = fixture_open(&want);
+    char directory[] = "/tmp/gyre-connect-XXXXXX", addr[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    for (int i = 0; i < 2; i++) {
+        snprintf(addr, sizeof(addr), i == 0 ? "unix:%s/s" : "unix:@%s", directory);
+        struct gy_op op = op_to(addr), more[4];
+        uint16_t port;
+        int before = open_descriptors();
+        fixture_submit(f, &op);
+        assert_int_equal(fixture_finish(f, &op), i == 0 ? -ENOENT : -ECONNREFUSED);
+        int fd = gy__ports_listen(&f->host.ports, 0, addr, 0, NULL, &port);
+        assert_true(fd >= 0);
+        fixture_submit(f, &op);
+        int handle = fixture_finish(f, &op);
+        assert_true(handle >= 0);
+        for (int k = 0; k < 4; k++) {
+            more[k] = op_to(addr);
+            fixture_submit(f, &more[k]);
+        }
+        fixture_settle(f);
+        assert_true(more[3].in_flight);
+        fixture_cancel(f, &more[3]);
+        assert_int_equal(fixture_finish(f, &more[3]), -ECANCELED);
+        for (int k = 0; k < 3; k++) {
+            int accepted = accept(fd, NULL, NULL);
+            assert_true(accepted >= 0);
+            close(accepted);
+            fixture_until(f, f->told_n + (more[0].in_flight || more[1].in_flight));
+        }
+        for (int k = 0; k < 3; k++) {
+            int res = fixture_finish(f, &more[k]);
+            assert_true(res >= 0);
+            close(res);
+        }
+        close(handle);
+        gy__ports_leave(&f->host.ports, 0, fd);
+        close(fd);
+        assert_int_equal(open_descriptors(), before);
+    }
+    assert_int_equal(rmdir(directory), 0);
+    fixture_close(f);
+}
+
 /* What the loopback does not do by itself. */
 static void whatever_the_kernel_says(void **state)
 {
@@ -292,6 +340,7 @@ int main(void)
         cmocka_unit_test(no_descriptor),
         cmocka_unit_test(cancelled),
         cmocka_unit_test(thousands),
+        cmocka_unit_test(to_a_path),
         cmocka_unit_test(whatever_the_kernel_says),
         cmocka_unit_test(closed_with_connects_in_flight),
     };

@@ -405,7 +405,7 @@ static void a_busy_port_is_tried_for_some_time(void **state)
     char text[64];
     static struct gy__ports others;
     gy__ports_init(&others);
-    int fd = gy__ports_listen(&others, 0, "127.0.0.1:0", 16, &port);
+    int fd = gy__ports_listen(&others, 0, "127.0.0.1:0", 16, NULL, &port);
     assert_true(fd >= 0);
     snprintf(text, sizeof(text), "127.0.0.1:%u", port);
     struct gy_op op = {.kind = GY_OP_LISTEN};
@@ -421,7 +421,7 @@ static void a_busy_port_is_tried_for_some_time(void **state)
     assert_true(handle >= 0);
     close(handle);
     /* Giving up is possible too. */
-    fd = gy__ports_listen(&others, 1, "127.0.0.1:0", 16, &port);
+    fd = gy__ports_listen(&others, 1, "127.0.0.1:0", 16, NULL, &port);
     snprintf(text, sizeof(text), "127.0.0.1:%u", port);
     fixture_submit(f, &op);
     fixture_settle(f);
