@@ -13,6 +13,9 @@ enum gy__bug {
     GY__BUG_MAILBOX,       /* a mailbox takes one too many */
     GY__BUG_PIPELINE,      /* HTTP: an answer that is ready overtakes the one before it */
     GY__BUG_DRAIN,         /* HTTP: a drain forgets requests whose body is still coming */
+    GY__BUG_LOST_EXITED,   /* an end that finds no room in a ring is never told */
+    GY__BUG_RESTART_TWICE, /* a supervisor does not remember whom it has started again */
+    GY__BUG_LEAKED_WAITER, /* what a waiter was given and never saw is not taken back */
     GY__BUGS
 };
 

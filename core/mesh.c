@@ -5,6 +5,7 @@
  * are never more on their way than the other side has calls outstanding, half a ring at most. So an answer
  * always fits, and two full rings cannot wait for each other. A shard drains its inbound rings
  * whatever its outbound ones do. */
+#include "core/bugs.h"
 #include "core/kernel.h"
 #include "core/links.h"
 #include "core/names.h"
@@ -176,6 +177,8 @@ void gy__mesh_notice(struct gy_shard *shard, uint32_t peer, uint32_t record)
         send_notice(shard, peer, gy__ring_reserve(out), record);
         return;
     }
+    if (gy__bug(GY__BUG_LOST_EXITED))
+        return;
     backlog_add(&shard->mesh, out);
     shard->links[record].hash_next = 0;
     if (out->notices_first == 0)

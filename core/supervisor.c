@@ -10,6 +10,7 @@
  * dead with its exit still on the way. Exits of stopped children decide nothing; those of
  * children found dead decide only whether they start again with the group, since its restart is
  * counted already. With the last of these exits the group is started. */
+#include "core/bugs.h"
 #include "core/kernel.h"
 
 #include "gyre/link.h"
@@ -115,7 +116,7 @@ static void children_start(struct supervisor *self, uint32_t from)
     for (uint32_t i = from; i < self->args.count; i++) {
         if (!self->children[i].again)
             continue;
-        self->children[i].again = false;
+        self->children[i].again = gy__bug(GY__BUG_RESTART_TWICE);
         self->children[i].restarts++;
         while (child_start(self, i) < 0) {
             if (!restart_allowed(self, i))

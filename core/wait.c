@@ -8,6 +8,7 @@
  *
  * Invariant: value.wait.line is the line exactly while the slot is in one of its lists; `when` says
  * in which. */
+#include "core/bugs.h"
 #include "core/future.h"
 
 #include "gyre/wait.h"
@@ -64,6 +65,8 @@ static void depart(struct gy_shard *shard, struct gy__future *future, enum gy_le
     struct gy_waits *waits = future->value.wait.line;
     uint64_t word = future->value.word[0];
     pull(shard, future);
+    if (gy__bug(GY__BUG_LEAKED_WAITER) && how == GY_LEFT_LOST)
+        return;
     if (waits->gy__left != NULL)
         waits->gy__left(waits, (gy_fut){ gy__future_bits(shard, future) }, how,
                         future->value.wait.a, how == GY_LEFT_LINE ? 0 : word);

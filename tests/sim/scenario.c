@@ -36,7 +36,7 @@ static struct {
 } sums[SUMS_MAX];
 static unsigned sum_count, runs;
 
-static void add(const char *name, uint64_t value)
+void scenario_add(const char *name, uint64_t value)
 {
     unsigned i = 0;
 
@@ -52,7 +52,7 @@ static void add_stat(void *arg, const struct gy__stat *stat)
 {
     (void)arg;
     if (!stat->gauge && stat->type == NULL)
-        add(stat->name, stat->value);
+        scenario_add(stat->name, stat->value);
 }
 
 void scenario_sum(void)
@@ -60,8 +60,8 @@ void scenario_sum(void)
     struct gy_runtime *runtime = gy_sim_runtime(scenario_sim, 0);
 
     runs++;
-    add("events", gy_sim_events(scenario_sim));
-    add("virtual ms", gy_sim_now(scenario_sim) / 1000000);
+    scenario_add("events", gy_sim_events(scenario_sim));
+    scenario_add("virtual ms", gy_sim_now(scenario_sim) / 1000000);
     for (unsigned i = 0; runtime != NULL && i < runtime->shard_count; i++)
         gy__stats_each(runtime, i, add_stat, NULL);
 }
@@ -74,6 +74,14 @@ void scenario_print_sums(FILE *out)
 }
 
 /* ---- the end ---- */
+
+void scenario_live(bool (*done)(void *arg), void *arg, uint64_t max_ns, const char *what)
+{
+    gy_sim_heal(scenario_sim);
+    scenario_check(gy_sim_until(scenario_sim, done, arg, max_ns),
+                   "%llu ms after all faults have ended %s", (unsigned long long)(max_ns / GY_MS),
+                   what);
+}
 
 uint64_t scenario_close(void)
 {

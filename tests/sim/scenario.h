@@ -14,8 +14,8 @@ struct scenario {
     uint64_t (*run)(struct gy_sim_config *config);
 };
 
-extern const struct scenario scenario_mesh, scenario_lifecycle, scenario_futures, scenario_echo,
-    scenario_http, scenario_limiter, scenario_hosts;
+extern const struct scenario scenario_mesh, scenario_lifecycle, scenario_futures,
+    scenario_supervision, scenario_primitives, scenario_echo, scenario_http, scenario_limiter, scenario_hosts;
 
 /* The simulation under way, for gy_sim_fail from actors; there is one at a time. */
 extern struct gy_sim *scenario_sim;
@@ -28,6 +28,11 @@ extern struct gy_sim *scenario_sim;
 /* gy_sim_open into scenario_sim; -> false: the start failed as the faults wanted it. */
 bool scenario_open(const struct gy_sim_config *config, int (*boot)(unsigned shard, void *arg),
                    void *arg);
+/* From here on nothing goes wrong any more: what is pending must be done(arg) within max_ns of
+ * virtual time, or the run fails with what. */
+void scenario_live(bool (*done)(void *arg), void *arg, uint64_t max_ns, const char *what);
+/* A figure of the scenario's own for the sums. */
+void scenario_add(const char *name, uint64_t value);
 /* Add what host 0 has counted to the sums that scenario_print_sums() shows: whether runs meet what
  * they are meant to meet. Part of scenario_close(). */
 void scenario_sum(void);

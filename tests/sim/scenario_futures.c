@@ -420,8 +420,7 @@ static uint64_t run(struct gy_sim_config *config)
     builds_left = 0;
     gy_sim_advance(scenario_sim, 50 * GY_MS);
     finishing = true;
-    scenario_check(gy_sim_until(scenario_sim, is_done, NULL, 1000 * GY_S), "%u trees do not end",
-                   trees_open);
+    scenario_live(is_done, NULL, GY_S, "trees do not end");
     gy_sim_advance(scenario_sim, 100 * GY_MS);
     gy_sim_settle(scenario_sim);
     slots_check();

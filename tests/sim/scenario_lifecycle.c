@@ -678,7 +678,7 @@ static uint64_t end_early(uint64_t how)
     uint64_t hash;
 
     gy_sim_at(scenario_sim, 1 + (gy_sim_random(scenario_sim) >> 40), ending, &how);
-    scenario_check(gy_sim_until(scenario_sim, is_over, NULL, 1000 * GY_S),
+    scenario_check(gy_sim_until(scenario_sim, is_over, NULL, 20 * GY_S),
                    "it does not end in the middle of the storm");
     hash = gy_sim_hash(scenario_sim);
     scenario_sum();
@@ -709,8 +709,7 @@ static uint64_t run(struct gy_sim_config *config)
     gy_sim_settle(scenario_sim);
     links_check();
     finishing = true;
-    scenario_check(gy_sim_until(scenario_sim, is_done, NULL, 10000 * GY_S), "%u calls and %u monitors do not end",
-                   calls_open, monitors_open);
+    scenario_live(is_done, NULL, GY_S, "calls or monitors do not end");
     gy_sim_advance(scenario_sim, 100 * GY_MS);
     gy_sim_settle(scenario_sim);
     scenario_check(casts_accepted == casts_handled + casts_lost(),

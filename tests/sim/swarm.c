@@ -30,6 +30,8 @@ static const struct scenario *const scenarios[] = {
     &scenario_mesh,
     &scenario_lifecycle,
     &scenario_futures,
+    &scenario_supervision,
+    &scenario_primitives,
     &scenario_echo,
     &scenario_http,
     &scenario_limiter,
@@ -52,6 +54,9 @@ static const struct {
     [GY__BUG_MAILBOX] = {"mailbox", &scenario_lifecycle},
     [GY__BUG_PIPELINE] = {"pipeline-order", &scenario_http},
     [GY__BUG_DRAIN] = {"drain-forgets", &scenario_http},
+    [GY__BUG_LOST_EXITED] = {"lost-exited", &scenario_lifecycle},
+    [GY__BUG_RESTART_TWICE] = {"restart-twice", &scenario_supervision},
+    [GY__BUG_LEAKED_WAITER] = {"leaked-waiter", &scenario_primitives},
 };
 
 static struct options {
