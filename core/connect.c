@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-void gy__connect_late(struct gy__timer *timer)
+static void late(struct gy__timer *timer)
 {
     gy__stream_abort(gy__self(), GY__CONTAINER(timer, struct gy_stream, u.wait.timer), -ETIMEDOUT);
 }
@@ -25,38 +25,67 @@ static void options_fill(struct gy_connect_options *out, const struct gy_connect
     gy__stream_limits(out->high_water, &out->low_water, &out->held_max);
 }
 
-static void begin(struct gy_shard *shard, struct gy_stream *s,
-                  const struct gy_connect_options *options)
+void gy__connect_prepare(struct gy_stream *s, const char *addr,
+                         const struct gy_connect_options *options)
 {
-    uint64_t left_ns = UINT64_MAX - shard->now_ns, timeout_ns = options->timeout_ns;
-
-    gy__stream_move(shard, s, GY__STREAM_CONNECTING);
-    s->u.wait.timer = (struct gy__timer){.fire = gy__connect_late};
-    gy__timer_arm(&shard->wheel, &s->u.wait.timer,
-                  timeout_ns < left_ns ? shard->now_ns + timeout_ns : UINT64_MAX);
+    memset(&s->u.wait, 0, sizeof(s->u.wait));
+    memcpy(s->u.wait.addr, addr, strlen(addr) + 1);
+    s->handle = -1;
     s->out.kind = GY_OP_CONNECT;
     s->out.handle = -1;
     s->out.u.connect.addr = s->u.wait.addr;
     s->out.u.connect.keep_alive_s = options->keep_alive_s;
     s->out.u.connect.delay_sends = options->delay_sends;
-    gy__op_submit(shard, &s->out);
 }
 
-int gy_connect_raw(struct gy_actor *self, const char *addr, const struct gy_stream_events *events,
-                   const struct gy_connect_options *options, struct gy_stream **out)
+static void set_deadline(struct gy_shard *shard, struct gy_stream *s, uint64_t timeout_ns)
+{
+    uint64_t left_ns = UINT64_MAX - shard->now_ns;
+
+    s->u.wait.timer.fire = late;
+    gy__timer_arm(&shard->wheel, &s->u.wait.timer,
+                  timeout_ns < left_ns ? shard->now_ns + timeout_ns : UINT64_MAX);
+}
+
+static int begin(struct gy_shard *shard, struct gy_stream *s, const char *const *addrs,
+                 unsigned count, const struct gy_connect_options *options)
+{
+    gy__stream_move(shard, s, GY__STREAM_CONNECTING);
+    if (count == 1)
+        gy__op_submit(shard, &s->out);
+    int err = count == 1 ? 0 : gy__race_begin(shard, s, addrs, count, options);
+    if (err == 0)
+        set_deadline(shard, s, options->timeout_ns);
+    else
+        gy__stream_discard(shard, s);
+    return err;
+}
+
+static int check(const char *const *addrs, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const char *wrong = gy__address_wrong(addrs[i]);
+        if (wrong != NULL) {
+            gy__complain("connect %s: %s", addrs[i] != NULL ? addrs[i] : "(null)", wrong);
+            return -EINVAL;
+        }
+    }
+    return count > 0 ? 0 : -EINVAL;
+}
+
+int gy_connect_any_raw(struct gy_actor *self, const char *const *addrs, unsigned count,
+                       const struct gy_stream_events *events,
+                       const struct gy_connect_options *options, struct gy_stream **out)
 {
     struct gy_shard *shard = gy__here(__func__);
-    const char *wrong = gy__address_wrong(addr);
     struct gy_connect_options filled;
     struct gy_stream *s;
 
     if (out != NULL)
         *out = NULL;
-    if (wrong != NULL) {
-        gy__complain("connect %s: %s", addr != NULL ? addr : "(null)", wrong);
-        return -EINVAL;
-    }
-    if (events == NULL || events->data == NULL || events->closed == NULL)
+    if (count > GY__RACE_MAX)
+        count = GY__RACE_MAX;
+    if (check(addrs, count) < 0 || events == NULL || events->data == NULL || events->closed == NULL)
         return -EINVAL;
     if (shard->phase >= GY__PHASE_STOP)
         return -ECANCELED;
@@ -64,16 +93,21 @@ int gy_connect_raw(struct gy_actor *self, const char *addr, const struct gy_stre
     if (s == NULL)
         return -EAGAIN;
     options_fill(&filled, options);
-    s->handle = -1;
     s->events = events;
     s->context = filled.context;
     s->high_water = filled.high_water;
     s->low_water = filled.low_water;
     s->held_max = (uint16_t)filled.held_max;
-    memcpy(s->u.wait.addr, addr, strlen(addr) + 1);
+    gy__connect_prepare(s, addrs[0], &filled);
     gy__stream_adopt(shard, s, self);
-    begin(shard, s, &filled);
-    if (out != NULL)
+    int err = begin(shard, s, addrs, count, &filled);
+    if (err == 0 && out != NULL)
         *out = s;
-    return 0;
+    return err;
+}
+
+int gy_connect_raw(struct gy_actor *self, const char *addr, const struct gy_stream_events *events,
+                   const struct gy_connect_options *options, struct gy_stream **out)
+{
+    return gy_connect_any_raw(self, &addr, 1, events, options, out);
 }

@@ -176,7 +176,9 @@ void gy__stream_step(struct gy_shard *shard, struct gy_stream *s)
         break;
     case GY__STREAM_CLOSING:
     case GY__STREAM_ABORTING:
-        if (!s->in.in_flight) {
+        if (s->handle < 0) { /* a leader, whose attempts are still to end */
+            gy__race_cancel(shard, s, false);
+        } else if (!s->in.in_flight) {
             gy__stream_move(shard, s, GY__STREAM_CLOSE);
             submit_out(shard, s, GY_OP_CLOSE);
         }

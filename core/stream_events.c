@@ -73,10 +73,10 @@ static void finish(struct gy_shard *shard, struct gy_stream *s)
     GY_ASSERT(!s->in.in_flight && !s->out.in_flight && s->queue == NULL && s->queued == 0);
     gy__stream_move(shard, s, GY__STREAM_CLOSED);
     gy__stream_unlink(shard, s);
-    if (s->handle >= 0) {
-        gy__stream_count(shard, GY__COUNT_CLOSED, 1);
+    if (s->handle >= 0)
         gy__stream_count(shard, GY__COUNT_OPEN, UINT64_MAX);
-    }
+    if (s->handle >= 0 && !s->attempt)
+        gy__stream_count(shard, GY__COUNT_CLOSED, 1);
     if (owner != NULL) {
         struct gy__context saved = gy__actor_enter(shard, owner);
         events_of(s)->closed(owner, s, s->why);
@@ -88,13 +88,14 @@ static void finish(struct gy_shard *shard, struct gy_stream *s)
 
 /* ---- connecting ---- */
 
-static void connected(struct gy_shard *shard, struct gy_stream *s, int32_t res)
+void gy__stream_connected(struct gy_shard *shard, struct gy_stream *s, int32_t res)
 {
     bool last = s->state == GY__STREAM_CONNECT_LAST;
 
     if (res >= 0) {
         s->handle = res;
-        gy__stream_count(shard, GY__COUNT_CONNECTED, 1);
+        if (!s->attempt)
+            gy__stream_count(shard, GY__COUNT_CONNECTED, 1);
         if (gy__stream_connects(s))
             gy__stream_move(shard, s, GY__STREAM_OPEN);
         if (last)
@@ -102,7 +103,8 @@ static void connected(struct gy_shard *shard, struct gy_stream *s, int32_t res)
         opened(shard, s);
         return;
     }
-    gy__stream_count(shard, GY__COUNT_CONNECT_FAILED, 1);
+    if (!s->attempt)
+        gy__stream_count(shard, GY__COUNT_CONNECT_FAILED, 1);
     if (gy__stream_connects(s))
         s->why = res;
     gy__stream_move(shard, s, GY__STREAM_CLOSE);
@@ -266,7 +268,10 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
         half_closed(shard, s, completion->res);
         break;
     case GY_OP_CONNECT:
-        connected(shard, s, completion->res);
+        if (s->attempt && s->u.wait.leader != 0)
+            gy__race_done(shard, s, completion->res);
+        else
+            gy__stream_connected(shard, s, completion->res);
         break;
     default:
         finish(shard, s);

@@ -168,6 +168,15 @@ void gy__stream_unlink(struct gy_shard *shard, struct gy_stream *s)
     s->owner_next = s->owner_prev = 0;
 }
 
+void gy__stream_discard(struct gy_shard *shard, struct gy_stream *s)
+{
+    gy__stream_unlink(shard, s);
+    gy__stream_move(shard, s, GY__STREAM_CLOSE);
+    gy__stream_move(shard, s, GY__STREAM_CLOSED);
+    gy__stream_move(shard, s, GY__STREAM_GONE);
+    gy__stream_dirty(shard, s);
+}
+
 bool gy__streams_full(const struct gy_shard *shard)
 {
     return shard->streams->open >= shard->runtime->config.streams_max;
@@ -376,7 +385,9 @@ void gy__streams_stop(struct gy_shard *shard)
 
     listeners_each(shard, gy__listener_close);
     for (uint32_t i = 1; i < streams->pool_used; i++)
-        if (gy__stream_at(streams, i)->state != GY__STREAM_FREE)
+        /* Attempts end with their leaders. */
+        if (gy__stream_at(streams, i)->state != GY__STREAM_FREE &&
+            !gy__stream_at(streams, i)->attempt)
             gy__stream_abort(shard, gy__stream_at(streams, i), -ECANCELED);
 }
 

@@ -1,7 +1,7 @@
 /* core/streams.h - streams and listeners as the files of core/ see them.
  *
  * stream.c: the public functions and the state machine; stream_events.c: completions, and the calls
- * to the owner; connect.c: streams that this side opens; listener.c: sockets that listen; streams.c: the shard's part, which is the pool,
+ * to the owner; connect.c, race.c: streams that this side opens; listener.c: sockets that listen; streams.c: the shard's part, which is the pool,
  * the end of a turn, starvation, drain and stop.
  *
  * Both machines are driven by level, not by edge: whatever happens (a completion, a call of the
@@ -82,6 +82,7 @@ struct gy_stream {
     bool first : 1;   /* the next receive is the first, and a single one */
     bool holds : 1;   /* holds the drain */
     bool half : 1;    /* when all is sent: HALF; takes no more */
+    bool attempt : 1; /* it has no owner, and never had: see race.c */
     struct gy_op in;  /* receives */
     struct gy_op out; /* sends, half-close, close: one at a time */
     union {
@@ -89,6 +90,10 @@ struct gy_stream {
         struct { /* while LINGER_READ and until it is open: nothing is being sent then */
             struct gy__timer timer;
             char addr[GY__ADDRESS_TEXT_MAX]; /* of the CONNECT operation */
+            uint32_t leader; /* of an attempt (race.c): the stream that it is made for, or 0 */
+            uint32_t race_next; /* of a leader its first attempt, of an attempt the next */
+            uint32_t racing;    /* of a leader: attempts in flight */
+            int32_t error;      /* of a leader: of the first attempt that failed */
         } wait;
     } u;
 };
@@ -190,6 +195,8 @@ struct gy_stream *gy__stream_take(struct gy_shard *shard);
 void gy__stream_adopt(struct gy_shard *shard, struct gy_stream *s, struct gy_actor *owner);
 /* Make limits such that they can be kept. */
 void gy__stream_limits(uint32_t high_water, uint32_t *low_water, uint32_t *held_max);
+/* It has no handle, and nobody is to hear of it: as if it had not been taken. */
+void gy__stream_discard(struct gy_shard *shard, struct gy_stream *s);
 /* To be stepped at the end of the turn. */
 void gy__stream_dirty(struct gy_shard *shard, struct gy_stream *s);
 void gy__stream_mark(struct gy_shard *shard, struct gy_stream *s);
@@ -217,13 +224,27 @@ void gy__stream_drop(struct gy_stream *s, uint32_t keep);
 
 /* ---- stream_events.c ---- */
 void gy__stream_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle);
+/* What it connected to, or why it did not. */
+void gy__stream_connected(struct gy_shard *shard, struct gy_stream *s, int32_t res);
 void gy__stream_in_done(struct gy_op *op, const struct gy_completion *completion);
 void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completion);
 void gy__stream_flush(struct gy_shard *shard, struct gy_stream *s);
 
 /* ---- connect.c ---- */
-/* The deadline of a stream that connects has passed. */
-void gy__connect_late(struct gy__timer *timer);
+/* What its CONNECT operation needs. */
+void gy__connect_prepare(struct gy_stream *s, const char *addr,
+                         const struct gy_connect_options *options);
+
+/* ---- race.c ---- */
+#define GY__RACE_MAX 16 /* addresses of one stream */
+/* Try several addresses. -> 0; -EAGAIN too few streams are left. */
+GY_MUST_CHECK int gy__race_begin(struct gy_shard *shard, struct gy_stream *leader,
+                                 const char *const *addrs, unsigned count,
+                                 const struct gy_connect_options *options);
+/* The operation of an attempt has completed. */
+void gy__race_done(struct gy_shard *shard, struct gy_stream *s, int32_t res);
+/* No further attempts; those in flight are cancelled. leave: the leader is not to hear of them. */
+void gy__race_cancel(struct gy_shard *shard, struct gy_stream *leader, bool leave);
 
 /* ---- listener.c ---- */
 void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener);

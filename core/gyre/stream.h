@@ -111,6 +111,17 @@ GY_API GY_MUST_CHECK int gy_connect_raw(struct gy_actor *self, const char *addr,
                                         const struct gy_connect_options *options,
                                         struct gy_stream **out);
 
+/* The same, to the first of several addresses that answers, as a name may stand for them (RFC 8305):
+ * families alternate, beginning with the first one's, otherwise in the order given; the next is tried 250 ms
+ * after the last, or at once when that has failed. opened() runs for the first, and the others are
+ * given up. closed() tells the error of the address that failed first. count: from 1; those behind the 16th are not
+ * tried. addrs: borrowed for the call. A stream of the shard's is in use for each address until
+ * then. -> as gy_connect_raw(). */
+GY_API GY_MUST_CHECK int gy_connect_any_raw(struct gy_actor *self, const char *const *addrs,
+                                            unsigned count, const struct gy_stream_events *events,
+                                            const struct gy_connect_options *options,
+                                            struct gy_stream **out);
+
 /* Queue bytes. buf: taken in every case. All that is queued during a turn leaves together at its end,
  * up to 16 buffers in one operation, without a copy: there is nothing to be corked. -> 0; -EPIPE closed,
  * closing or half-closed; the stream then ends with
@@ -173,5 +184,7 @@ GY_END_DECLS
 #define gy_listen(self, addr, events, options) gy_listen_raw(&(self)->actor, addr, events, options)
 #define gy_connect(self, addr, events, options, out)                                                \
     gy_connect_raw(&(self)->actor, addr, events, options, out)
+#define gy_connect_any(self, addrs, count, events, options, out)                                    \
+    gy_connect_any_raw(&(self)->actor, addrs, count, events, options, out)
 
 #endif

@@ -80,6 +80,12 @@ int dialer_boot(unsigned shard, void *arg)
 int dialer_connect(unsigned shard, const char *addr, const struct gy_connect_options *options,
                    uint32_t bytes)
 {
+    return dialer_connect_any(shard, &addr, 1, options, bytes);
+}
+
+int dialer_connect_any(unsigned shard, const char *const *addrs, unsigned count,
+                       const struct gy_connect_options *options, uint32_t bytes)
+{
     struct gy_connect_options with = GY_CONNECT_OPTIONS_INIT;
     struct dialer_call *call = &dialer_calls[dialer_called % DIALER_CALLS_MAX];
     uint64_t position = 0;
@@ -88,7 +94,7 @@ int dialer_connect(unsigned shard, const char *addr, const struct gy_connect_opt
         with = *options;
     memset(call, 0, sizeof(*call));
     with.context = call;
-    int err = gy_connect_raw(dialers[shard], addr, &events, &with, &call->stream);
+    int err = gy_connect_any_raw(dialers[shard], addrs, count, &events, &with, &call->stream);
     if (err < 0)
         return err;
     dialer_called++;

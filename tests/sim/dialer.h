@@ -24,6 +24,9 @@ int dialer_boot(unsigned shard, void *arg);
  * gy_connect() returns; the call is the last of dialer_calls if that is 0. */
 int dialer_connect(unsigned shard, const char *addr, const struct gy_connect_options *options,
                    uint32_t bytes);
+/* The same to the first of several. */
+int dialer_connect_any(unsigned shard, const char *const *addrs, unsigned count,
+                       const struct gy_connect_options *options, uint32_t bytes);
 static inline uint8_t dialer_byte(uint64_t position)
 {
     return (uint8_t)(position * 31 + position / 251);

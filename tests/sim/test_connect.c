@@ -339,6 +339,35 @@ static void to_a_path(void **state)
     }
 }
 
+static int any_of_two(unsigned shard, void *arg)
+{
+    (void)shard;
+    return dialer_connect_any(0, arg, 2, NULL, 100);
+}
+
+/* The first address does not answer; after 250 ms the second is tried, and wins. */
+static void to_whoever_answers(void **state)
+{
+    const char *addrs[] = {"[fd00::3]:7", "10.0.1.1:7"};
+
+    (void)state;
+    open_two(23);
+    assert_int_equal(gy_sim_add_host(sim, NULL, 1, echo_boot, NULL), 2);
+    gy_sim_crash(sim, 2);
+    assert_int_equal(gy_sim_run_on(sim, 1, any_of_two, addrs), 0);
+    gy_sim_advance(sim, 249 * GY_MS);
+    assert_false(dialer_calls[0].opened);
+    gy_sim_advance(sim, 5 * GY_MS);
+    assert_true(dialer_calls[0].opened);
+    assert_int_equal(dialer_calls[0].received, 100);
+    /* Where nobody listens the next is tried at once. */
+    addrs[0] = "[fd00::1]:8";
+    assert_int_equal(gy_sim_run_on(sim, 1, any_of_two, addrs), 0);
+    gy_sim_settle(sim);
+    assert_int_equal(dialer_calls[1].received, 100);
+    close_world();
+}
+
 static int half_close(unsigned shard, void *arg)
 {
     struct dialer_call *call = arg;
@@ -415,6 +444,7 @@ int main(void)
         cmocka_unit_test(resets_and_failures),
         cmocka_unit_test(a_thousand_given_up_at_once),
         cmocka_unit_test(to_a_path),
+        cmocka_unit_test(to_whoever_answers),
         cmocka_unit_test(half_closed_at_once),
         cmocka_unit_test(kept_alive),
         cmocka_unit_test(the_peer_has_its_address),
