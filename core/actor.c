@@ -8,6 +8,7 @@
  * Invariants: generation is odd exactly while an actor lives in the slot. A slot is reused only after
  * its last handler has returned and nothing in flight points into it (gy__ops is 0). A slot whose
  * generation would wrap is retired: it is never put on a free list again. */
+#include "core/file.h"
 #include "core/kernel.h"
 #include "core/links.h"
 #include "core/names.h"
@@ -123,6 +124,7 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     gy__waits_actor_died(shard, actor);
     gy__kept_actor_died(shard, actor);
     gy__futures_actor_died(shard, actor);
+    gy__files_actor_died(shard, actor);
     /* After its lines, which may arm timers when somebody leaves them. */
     gy__timers_actor_died(shard, actor);
     shard->context = saved;

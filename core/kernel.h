@@ -53,6 +53,7 @@ struct gy_waits;    /* gyre/wait.h */
 struct gy__streams; /* core/streams.h */
 struct gy__bufs;    /* core/bufs.h */
 struct gy__opfut;   /* core/opfut.h */
+struct gy__file;    /* core/file.h */
 struct gy_filter;   /* gyre/testing.h */
 
 /* The current shard of this thread, NULL on other threads. */
@@ -278,6 +279,8 @@ struct gy_shard {
     struct gy__opfut *opfuts; /* one beside each future */
     uint32_t opfuts_live, opfuts_max;
     gy__counter opfuts_refused;
+    struct gy__file *files;
+    uint32_t files_free, files_free_last, files_used, files_live;
     gy__counter works_submitted, works_ended, works_refused;
     _Atomic uint64_t works_running; /* threads of the pool write it */
     struct gy__names *names;

@@ -148,6 +148,15 @@ void gy__opfut_gone(struct gy_shard *shard, struct gy__future *future)
         settle(shard, &shard->opfuts[gy__future_slot(shard, future)], future->taken);
 }
 
+void gy__opfuts_stop(struct gy_shard *shard)
+{
+    for (uint32_t slot = 1; slot <= shard->futures_used && shard->opfuts_live > 0; slot++) {
+        struct gy__future *future = &shard->futures[slot];
+        if (future->state != GY__FUTURE_FREE && future->callee == GY__FUTURE_OP && future->pins & GY__PIN_ANSWER_DUE)
+            gy__opfut_discard(shard, future);
+    }
+}
+
 /* ---- counters ---- */
 
 void gy__opfut_stats(const struct gy_shard *shard,

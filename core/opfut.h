@@ -98,6 +98,9 @@ static inline bool gy__opfut_wanted(const struct gy_shard *shard, const struct g
     return gy__future_waits(shard, record->fut);
 }
 
+/* The runtime stops: what was begun in nobody's name, or forgotten, is cancelled too. */
+void gy__opfuts_stop(struct gy_shard *shard);
+
 /* ---- for core/future.c, of futures of kind GY__FUTURE_OP ---- */
 
 /* It ended before its answer was made, or came. */

@@ -4,6 +4,7 @@
  * the turn's time is used up, but always a few cells, so that neither a hog among the actors nor a
  * busy peer can starve the others. Everything here runs on the shard's own thread; other threads
  * see only the door and the counters. */
+#include "core/file.h"
 #include "core/kernel.h"
 #include "core/foreign.h"
 #include "core/links.h"
@@ -107,7 +108,7 @@ int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned i
         fifo_open,     gy__actors_open, gy__futures_open, gy__kept_open, gy__links_open,
         gy__names_open,
         gy__mesh_open, foreign_open,    waiters_open,     gy__bufs_open, gy__streams_open,
-        gy__opfuts_open,
+        gy__opfuts_open, gy__files_open,
         gy__flows_open,
     };
     struct gy_shard *shard = runtime->driver->memory(ctx, sizeof(*shard));
@@ -217,6 +218,8 @@ static bool phases_advance(struct gy_shard *shard)
         gy__filter_release(shard, NULL);
         gy__streams_stop(shard);
         actors_stop(shard);
+        gy__opfuts_stop(shard);
+        gy__files_stop(shard);
         return true;
     }
     if (requests & GY__REQUEST_DRAIN && shard->phase == GY__PHASE_RUN) {

@@ -61,7 +61,8 @@ static struct gy_op *take(struct gy__pool *pool)
             pool->last = NULL;
         pool->queued--;
         /* Under the lock, so that a cancel finds it either queued or begun. */
-        op->u.work.begun = 1;
+        if (op->kind == GY_OP_WORK)
+            op->u.work.begun = 1;
     }
     pthread_mutex_unlock(&pool->lock);
     return op;
@@ -90,7 +91,7 @@ static void *thread_main(void *arg)
     for (struct gy_op *op; (op = take(pool)) != NULL;) {
         struct gy__uring *home = (struct gy__uring *)(uintptr_t)op->gy__driver[1];
         home->work_running(home->shard, true);
-        int res = op->u.work.run(op->u.work.arg);
+        int res = op->kind == GY_OP_WORK ? op->u.work.run(op->u.work.arg) : gy__file_run(op);
         home->work_running(home->shard, false);
         go_home(home, op, res);
     }
@@ -134,7 +135,8 @@ static bool start_thread(struct gy__pool *pool)
 bool gy__work_start(struct gy__uring *u, struct gy_op *op)
 {
     struct gy__pool *pool = &u->host->pool;
-    op->u.work.begun = 0;
+    if (op->kind == GY_OP_WORK)
+        op->u.work.begun = 0;
     pthread_mutex_lock(&pool->lock);
     /* Who is idle takes one each, though it has not done so yet. */
     bool fits = pool->queued < pool->queue_max + pool->idle;

@@ -36,6 +36,18 @@ static const struct kind kinds[] = {
     [GY_OP_UNLISTEN] = {"unlisten", gy__unlisten_start, NULL, gy__unlisten_swept, false},
     [GY_OP_WORK] = {"work", gy__work_start, NULL, NULL, false},
     [GY_OP_CONNECT] = {"connect", gy__connect_start, gy__connect_reaped, NULL, false},
+    [GY_OP_OPEN] = {"open", gy__file_start, gy__file_reaped, NULL, false},
+    [GY_OP_CLOSE_FILE] = {"close_file", gy__file_start, gy__file_reaped, NULL, true},
+    [GY_OP_READ] = {"read", gy__file_start, gy__file_reaped, NULL, false},
+    [GY_OP_WRITE] = {"write", gy__file_start, gy__file_reaped, NULL, false},
+    [GY_OP_SYNC] = {"sync", gy__file_start, gy__file_reaped, NULL, false},
+    [GY_OP_TRUNCATE] = {"truncate", gy__file_start, gy__file_reaped, NULL, false},
+    [GY_OP_ALLOCATE] = {"allocate", gy__file_start, gy__file_reaped, NULL, false},
+    [GY_OP_STAT] = {"stat", gy__file_start, gy__file_reaped, NULL, false},
+    [GY_OP_RENAME] = {"rename", gy__file_start, gy__file_reaped, NULL, false},
+    [GY_OP_UNLINK] = {"unlink", gy__file_start, gy__file_reaped, NULL, false},
+    [GY_OP_MKDIR] = {"mkdir", gy__file_start, gy__file_reaped, NULL, false},
+    [GY_OP_LIST] = {"list", gy__work_start, NULL, NULL, false},
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == GY_OP_KINDS, "a row for each kind");
 _Static_assert(sizeof(((struct gy_op *)0)->gy__driver[0]) >= sizeof(struct gy_op *), "a link fits");

@@ -64,6 +64,7 @@ static int probe(struct gy__io_ring *ring, const char **step)
         }
     }
     ring->has_msg_ring = io_uring_opcode_supported(found, IORING_OP_MSG_RING) != 0;
+    ring->has_ftruncate = io_uring_opcode_supported(found, IORING_OP_FTRUNCATE) != 0;
     io_uring_free_probe(found);
     return rc;
 }

@@ -17,6 +17,7 @@ struct gy__io_ring {
     uint32_t sq_entries, cq_entries; /* what was reached: memlock may allow less than was wanted */
     bool registered;                 /* the ring's descriptor is registered: cheaper system calls */
     bool has_msg_ring;               /* one ring may post into another */
+    bool has_ftruncate;              /* it knows that operation: kernel 6.9 */
 };
 
 /* Open a ring on the calling thread. sq_entries, cq_entries: powers of two, cq >= sq; when the

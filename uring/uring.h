@@ -222,6 +222,12 @@ void gy__accept_swept(struct gy__uring *u, struct gy_op *op);
 /* If the handle listens, it does no longer: its port is no longer shared with it. */
 bool gy__listener_forget(struct gy__uring *u, int32_t handle);
 
+/* ---- file.c ---- */
+bool gy__file_start(struct gy__uring *u, struct gy_op *op);
+void gy__file_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
+/* The part of it that blocks, on a thread of the pool: LIST, and TRUNCATE where the ring has none. */
+int32_t gy__file_run(const struct gy_op *op);
+
 /* ---- pool.c ---- */
 bool gy__work_start(struct gy__uring *u, struct gy_op *op);
 void gy__work_cancel(struct gy__uring *u, struct gy_op *op);

@@ -42,7 +42,7 @@ enum gy_poll {
 };
 
 /* Room for one origin per option of the library (below). */
-#define GY_CONFIG_ORIGINS 40
+#define GY_CONFIG_ORIGINS 64
 
 struct gy_config {
     size_t size; /* of the struct as the program knows it; set by gy_config_init() */
@@ -67,6 +67,7 @@ struct gy_config {
     uint32_t flows;            /* flows under way */
     uint32_t operations;       /* of files, processes, look-ups, ... under way; each has a future */
     uint32_t actors_max;       /* granules of memory for actors */
+    uint32_t files;            /* opened by gy_file_open() */
     uint32_t streams_max;      /* connections, accepted and made */
     uint32_t names;            /* ids of actors, of all shards together */
     uint64_t drain_timeout_ns; /* how long gy_drain() waits for work under way */

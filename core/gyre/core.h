@@ -65,6 +65,7 @@ struct gy_actor {
     uint32_t gy__links;   /* first of its monitors and links */
     uint32_t gy__names;   /* first of its names */
     uint32_t gy__flows;   /* first of its flows */
+    uint32_t gy__files;   /* first of its files */
     uint8_t gy__state;
     uint16_t gy__flags;
 };

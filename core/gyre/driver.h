@@ -35,8 +35,27 @@ enum gy_op_kind {
                        * pool of such threads is full; -ECANCELED it was not begun */
     GY_OP_CONNECT,    /* a new connection to an address: res = its handle. When it fails, or is cancelled
                        * in time, no handle is left */
+    /* Files; `how` as in gyre/file.h. All but reads and writes complete with 0 unless it says so. */
+    GY_OP_OPEN,       /* path: res = handle of a file */
+    GY_OP_CLOSE_FILE, /* nothing of the handle may be in flight; it is gone also if this fails */
+    GY_OP_READ,       /* io: once what the kernel gives, maybe less; res = bytes */
+    GY_OP_WRITE,      /* io: the same */
+    GY_OP_SYNC,       /* span.how: 1 only the data */
+    GY_OP_TRUNCATE,   /* span.len */
+    GY_OP_ALLOCATE,   /* span */
+    GY_OP_STAT,       /* stat */
+    GY_OP_RENAME,     /* path, to */
+    GY_OP_UNLINK,     /* path; how: 1 a directory */
+    GY_OP_MKDIR,      /* path */
+    GY_OP_LIST,       /* list: res = bytes; -ERANGE they do not fit */
     GY_OP_KINDS
 };
+
+#define GY_STAT_MEMORY 256
+/* An entry of a directory: length of the name in two bytes, low one first; enum gy_path_kind; the name;
+ * NUL. */
+#define GY_ENTRY_HEAD 3
+#define GY_ENTRY_BYTES(len) (GY_ENTRY_HEAD + (len) + 1)
 
 struct gy_iov { /* same layout as struct iovec */
     const void *base;
@@ -92,6 +111,30 @@ struct gy_op {
             void *arg;     /* pinned */
             uint8_t begun; /* out: run was called */
         } work;
+        struct {
+            const struct gy_iov *iov; /* pinned, and what it points to, to which a read writes */
+            uint64_t offset;          /* UINT64_MAX: where the file stands */
+            uint32_t n;
+            uint32_t fixed; /* of one piece: what pin() said of its memory, 0: nothing */
+        } io;
+        struct {
+            uint64_t offset, len;
+            uint32_t how;
+        } span;
+        struct {
+            const char *path, *to; /* pinned */
+            uint32_t how, mode;
+        } path;
+        struct {
+            const char *path; /* pinned; NULL: of the handle */
+            void *info;       /* pinned: GY_STAT_MEMORY bytes, which begin with a struct gy_file_info
+                               * when it has completed, and are the driver's until then */
+        } stat;
+        struct {
+            const char *path; /* pinned */
+            uint8_t *entries; /* pinned: entries as GY_ENTRY_* say, in order of the names' bytes */
+            uint32_t size;
+        } list;
     } u;
     uint64_t gy__driver[2]; /* the driver's */
 };

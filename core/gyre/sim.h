@@ -60,11 +60,16 @@ struct gy_sim_faults {
     uint32_t memory_fail_ppm;      /* of requests for memory after the start */
     uint32_t wall_jump_ppm;        /* of looks at the wall clock: it jumps up to wall_jump_ns */
     uint32_t memory_fail_at;       /* the n-th request for memory of the run fails, from 1; 0: none */
+    uint32_t disk_error_ppm;       /* of reads, writes and syncs of files: -EIO; of a write some may arrive */
+    uint32_t disk_full_ppm;        /* of writes, new names and allocations: -ENOSPC */
+    uint32_t disk_short_ppm;       /* of reads and writes of files: fewer bytes than asked for */
+    uint32_t disk_slow_ppm;        /* of operations on files: up to disk_slow_ns late */
+    uint64_t disk_slow_ns;
     uint64_t pause_ns, slow_ns, wake_delay_ns, completion_delay_ns, segment_delay_ns, wall_jump_ns;
 };
 
 /* A profile for a swarm of runs: which faults are on, and how strong, by seed. Resets, refused
- * accepts and failing memory, which services are allowed to notice, are among them only if harsh. */
+ * accepts, failing memory and disks, which services are allowed to notice, are among them only if harsh. */
 GY_API void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh);
 
 /* The way between a host and the rest of the world; the same for both directions. */
@@ -153,7 +158,8 @@ GY_API int gy_sim_host_result(const struct gy_sim *sim, unsigned host);
 /* For gy_post_raw() and the typed posts, from gy_sim_at() or between two calls; for gy_drain() and
  * gy_stop(), which are what a signal does. NULL when it does not run. */
 GY_API struct gy_runtime *gy_sim_runtime(const struct gy_sim *sim, unsigned host);
-/* The power fails: memory is gone, the network hears nothing more. */
+/* The power fails: memory is gone, the network hears nothing more. Of files, what was synced is there
+ * after a restart; what was not is lost, torn, or there, as the seed says (core/sim/README.md). */
 GY_API void gy_sim_crash(struct gy_sim *sim, unsigned host);
 /* Start a host that stopped or crashed anew: boot again. Settles. -> as gy_sim_open. */
 GY_API GY_MUST_CHECK int gy_sim_restart(struct gy_sim *sim, unsigned host);
@@ -182,6 +188,18 @@ GY_API int gy_sim_run_on(struct gy_sim *sim, unsigned shard, int (*run)(unsigned
 GY_API struct gy_sim_faults *gy_sim_faults(struct gy_sim *sim);
 /* No faults from here on, no partition, every shard resumed: now pending work must finish. */
 GY_API void gy_sim_heal(struct gy_sim *sim);
+
+/* ---- disks ------------------------------------------------------------------------------- */
+
+/* A file of a host's, with its directories, as if it had always been there: durable. It must be no
+ * directory, and have room. Relative paths begin at the root. */
+GY_API void gy_sim_file_put(struct gy_sim *sim, unsigned host, const char *path, const void *data,
+                            size_t len);
+/* What a program would read. -> borrowed until time moves; NULL: there is no such file. */
+GY_API const uint8_t *gy_sim_file_get(struct gy_sim *sim, unsigned host, const char *path,
+                                      size_t *len);
+/* So many bytes in files; more is -ENOSPC. 0: no limit. */
+GY_API void gy_sim_disk_limit(struct gy_sim *sim, unsigned host, uint64_t bytes);
 
 /* ---- clients ----------------------------------------------------------------------------- */
 

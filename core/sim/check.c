@@ -189,7 +189,8 @@ void gy__check_stopped(struct gy__machine *host)
         flights += place->flights;
     }
     for (uint32_t i = 0; i < host->handles_used; i++)
-        handles += host->handles[i].tcp != NULL || host->handles[i].listening != NULL;
+        handles += host->handles[i].tcp != NULL || host->handles[i].listening != NULL ||
+                   host->handles[i].file != NULL;
     if (flights > 0)
         gy_sim_fail(host->sim, "host %u stopped with %llu operations in flight", host->number,
                     (unsigned long long)flights);

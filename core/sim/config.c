@@ -74,7 +74,7 @@ static uint32_t rate(struct gy__random *random, uint32_t most_ppm)
 
 void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh)
 {
-    struct gy__random random;
+    struct gy__random random, disk;
 
     gy__random_seed(&random, seed, 1001);
     *faults = (struct gy_sim_faults){0};
@@ -97,8 +97,14 @@ void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh
     faults->completion_delay_ns = 1000 + gy__random_spread(&random, 2 * MS);
     faults->segment_delay_ns = 1000 + gy__random_spread(&random, 300 * MS);
     faults->wall_jump_ns = gy__random_spread(&random, 3600 * 1000 * MS);
+    gy__random_seed(&disk, seed, 1003);
+    faults->disk_short_ppm = rate(&disk, 500000);
+    faults->disk_slow_ppm = rate(&disk, 100000);
+    faults->disk_slow_ns = 1000 + gy__random_spread(&disk, 50 * MS);
     if (!harsh)
         return;
+    faults->disk_error_ppm = rate(&disk, 50000);
+    faults->disk_full_ppm = rate(&disk, 50000);
     faults->accept_fail_ppm = rate(&random, 200000);
     faults->connect_fail_ppm = rate(&random, 100000);
     faults->reset_ppm = rate(&random, 30000);

@@ -7,6 +7,7 @@
  *
  * Checked here: an operation is submitted once, is not touched while in flight, what it sends does
  * not change until it has completed, and its last completion is told once. */
+#include "core/sim/disk.h"
 #include "core/sim/sim.h"
 
 #include <errno.h>
@@ -28,6 +29,18 @@ static const char *const names[GY_OP_KINDS] = {
     [GY_OP_UNLISTEN] = "unlisten",
     [GY_OP_WORK] = "work",
     [GY_OP_CONNECT] = "connect",
+    [GY_OP_OPEN] = "open",
+    [GY_OP_CLOSE_FILE] = "close-file",
+    [GY_OP_READ] = "read",
+    [GY_OP_WRITE] = "write",
+    [GY_OP_SYNC] = "sync",
+    [GY_OP_TRUNCATE] = "truncate",
+    [GY_OP_ALLOCATE] = "allocate",
+    [GY_OP_STAT] = "stat",
+    [GY_OP_RENAME] = "rename",
+    [GY_OP_UNLINK] = "unlink",
+    [GY_OP_MKDIR] = "mkdir",
+    [GY_OP_LIST] = "list",
 };
 
 const char *gy__flight_name(unsigned kind)
@@ -39,19 +52,23 @@ const char *gy__flight_name(unsigned kind)
 
 uint64_t gy__flight_digest(const struct gy_op *op, uint64_t *bytes)
 {
-    uint64_t digest = op->u.send.n;
+    bool file = op->kind == GY_OP_WRITE;
+    const struct gy_iov *iov = file ? op->u.io.iov : op->u.send.iov;
+    uint32_t n = file ? op->u.io.n : op->u.send.n;
+    uint64_t digest = n;
 
     *bytes = 0;
-    for (uint32_t i = 0; i < op->u.send.n; i++) {
-        digest = gy__digest(digest, op->u.send.iov[i].base, op->u.send.iov[i].len);
-        *bytes += op->u.send.iov[i].len;
+    for (uint32_t i = 0; i < n; i++) {
+        digest = gy__digest(digest, iov[i].base, iov[i].len);
+        *bytes += iov[i].len;
     }
     return digest;
 }
 
 static bool sends(const struct gy__flight *flight)
 {
-    return flight->kind == GY_OP_SEND || flight->kind == GY_OP_SEND_CLOSE;
+    return flight->kind == GY_OP_SEND || flight->kind == GY_OP_SEND_CLOSE ||
+           flight->kind == GY_OP_WRITE;
 }
 
 static struct gy__flight *flight_new(struct gy__place *place, struct gy_op *op)
@@ -89,6 +106,7 @@ static void flight_free(struct gy__flight *flight)
     gy__event_drop(place->sim, &flight->event);
     gy__event_drop(place->sim, &flight->work);
     gy__event_drop(place->sim, &flight->dial);
+    gy__files_forget(flight);
     if (flight->prev != NULL)
         flight->prev->next = flight->next;
     else
@@ -168,7 +186,10 @@ static void start(struct gy__flight *flight)
         gy__dial_start(flight);
         break;
     default:
-        gy__socket_start(flight);
+        if (gy__files_kind(flight->kind))
+            gy__files_start(flight);
+        else
+            gy__socket_start(flight);
         break;
     }
 }
@@ -435,6 +456,15 @@ void gy__flight_later(struct gy_sim *sim, struct gy__event *event)
         }
         break;
     default:
+        if (gy__files_kind(flight->kind)) {
+            if (flight->state == GY__FLIGHT_ACTIVE) {
+                gy__files_cancel(flight);
+                return;
+            }
+            if (flight->kind == GY_OP_CLOSE_FILE)
+                return;
+            break;
+        }
         if (flight->state == GY__FLIGHT_STARVED)
             unstarve(flight);
         gy__socket_cancel(flight);

@@ -5,6 +5,7 @@
  * thread; then they start, each when its turn comes. End: as uring/run.c does it: a drain is asked of
  * each shard, bounded by the configuration's time; when all are drained, or at once for a stop, a
  * stop is asked of each; when all have stopped their memory goes. */
+#include "core/sim/disk.h"
 #include "core/sim/sim.h"
 #include "gyre/options.h"
 #include "core/ask.h"
@@ -210,6 +211,8 @@ static void handles_end(struct gy__machine *host, enum gy_sim_host_state state)
         gy__listening_close(host->listenings);
     for (uint32_t i = 0; i < host->handles_used; i++) {
         struct gy__handle *handle = &host->handles[i];
+        if (handle->file != NULL)
+            gy__files_close(host, handle);
         if (handle->tcp == NULL)
             continue;
         struct gy__end *end = &handle->tcp->ends[handle->end];
@@ -220,6 +223,8 @@ static void handles_end(struct gy__machine *host, enum gy_sim_host_state state)
             gy__end_close(end);
     }
     host->handles_used = 0;
+    if (state == GY_SIM_CRASHED)
+        gy__disk_crash(host->disk);
     memset(host->ports, 0, sizeof(host->ports));
 }
 
@@ -363,6 +368,7 @@ int gy_sim_add_host(struct gy_sim *sim, const struct gy_config *config, uint32_t
     host->wall_offset_ns =
         INT64_C(1700000000) * GY_S +
         (int64_t)gy__random_below(gy__rng(sim, GY__RANDOM_CONTROL), 1000 * GY_S);
+    host->disk = gy__disk_new(host);
     host->places = gy__sim_take(sim, shards * sizeof(host->places[0]));
     sim->places = gy__sim_grown(sim, sim->places, &sim->places_room, sim->place_count + shards,
                                 sizeof(sim->places[0]));

@@ -32,6 +32,8 @@ enum gy__concern {
     GY__RANDOM_PROGRAMS, /* the driver's random() */
     GY__RANDOM_TEST,     /* gy_sim_random() */
     GY__RANDOM_WORK,     /* how long blocking work takes */
+    GY__RANDOM_DISK,     /* how long its operations take; what a crash leaves */
+    GY__RANDOM_DISK_FAULTS,
     GY__CONCERNS
 };
 

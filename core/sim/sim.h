@@ -24,6 +24,9 @@
 struct gy__machine;
 struct gy__tcp;
 struct gy__place;
+struct gy__disk;   /* core/sim/disk.h */
+struct gy__opened;
+struct gy__sync;
 
 /* ---- operations in flight ---- */
 
@@ -57,12 +60,13 @@ struct gy__flight {
     bool canceled;
     uint8_t work_state; /* of blocking work: enum gy__work_state */
     int32_t work_result;
-    struct gy__event work; /* its function is called, or has returned */
     struct gy__event dial; /* of a connect: a packet of the handshake arrives, or is sent again */
     struct gy__tcp *tcp;   /* of a connect: queued at the peer, the answer is on its way */
     struct gy__machine *peer;
     uint32_t tries, port;
     bool refused; /* the refusal is on its way */
+    struct gy__event work; /* its function is called, or has returned; of a file: its effect */
+    struct gy__sync *sync; /* of a file's sync: what it will have made durable */
 };
 
 struct gy__completed { /* in the completion queue */
@@ -137,7 +141,8 @@ enum gy__buffer_state {
 
 struct gy__handle {
     struct gy__tcp *tcp; /* a connection's end, or NULL */
-    struct gy__listening *listening; /* or this, or neither: free */
+    struct gy__listening *listening; /* or this */
+    struct gy__opened *file; /* or this, or none: free */
     uint8_t end;
 };
 
@@ -181,6 +186,7 @@ struct gy__machine {
     struct gy__listening *listenings;    /* list */
     struct gy__flight *blocking_first;   /* work that waits for a thread of the pool */
     uint32_t blocking_queued, blocking_busy;
+    struct gy__disk *disk; /* outlives its lives */
     uint64_t in_use; /* when it had started: what gy_sim_leaks() does not count */
 };
 
@@ -306,6 +312,7 @@ enum gy__trace {
     GY__TRACE_HOST,      /* a: state, b: cut */
     GY__TRACE_REQUEST,   /* a: bits */
     GY__TRACE_HEAL,
+    GY__TRACE_DISK,      /* a: inode, b: digest of what a crash left, c: host */
     GY__TRACE_WORK,      /* a: operation, b: what its function returned */
     GY__TRACE_DIAL,      /* a: operation, b: host, c: tries */
     GY__TRACES

@@ -16,7 +16,8 @@ int32_t gy__handle_take(struct gy__machine *host)
     uint32_t i = FIRST_HANDLE;
 
     while (i < host->handles_used &&
-           (host->handles[i].tcp != NULL || host->handles[i].listening != NULL))
+           (host->handles[i].tcp != NULL || host->handles[i].listening != NULL ||
+            host->handles[i].file != NULL))
         i++;
     if (i >= host->sim->config.handles_max)
         return -EMFILE;

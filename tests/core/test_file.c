@@ -1,0 +1,483 @@
+/* Files over the fake driver: slots and handles, short results, what a discard or a death leaves. */
+#include "fake_driver.h"
+
+#include "core/file.h"
+#include "gyre/buf.h"
+#include "gyre/typed.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct fake_driver fake;
+
+struct holder_args {
+    uint32_t unused;
+};
+GY_ACTOR(holder);
+struct holder {
+    struct gy_actor actor;
+};
+static int holder_start(struct holder *self, const struct holder_args *args)
+{
+    (void)self, (void)args;
+    return 0;
+}
+static void holder_stop(struct holder *self, int why)
+{
+    (void)self, (void)why;
+}
+GY_ACTOR_TYPE(holder, holder_start, holder_stop);
+
+/* ---- helpers ---- */
+
+static struct gy_shard *shard_of_test(void)
+{
+    return fake.shard[0].shard;
+}
+static void settle(void)
+{
+    fake_leave();
+    fake_settle(&fake);
+    fake_enter(&fake, 0);
+}
+static void complete(enum gy_op_kind kind, int res)
+{
+    struct gy_op *op = fake_op(&fake, 0, kind, 0);
+    assert_non_null(op);
+    fake_complete(&fake, 0, op, res, false);
+    settle();
+}
+/* How a future ended; it is let go. */
+static int outcome(gy_fut fut)
+{
+    int res = gy_value_raw(fut, NULL, 0);
+    gy_forget(fut);
+    return res;
+}
+static gy_file open_file(unsigned how, int handle)
+{
+    gy_fut fut = gy_file_open("x", how, 0);
+    assert_int_equal(gy_refused(fut), 0);
+    complete(GY_OP_OPEN, handle);
+    struct seen {
+        int res;
+    };
+    struct gy__future *slot = &shard_of_test()->futures[gy__fut_slot(fut.bits)];
+    int res = slot->res;
+    slot->taken = true; /* as its consumer would */
+    gy_forget(fut);
+    return gy_file_of(res);
+}
+#define RW (GY_FILE_READ | GY_FILE_WRITE)
+
+static int open_with(uint32_t files)
+{
+    struct gy_config config;
+    gy_config_init(&config);
+    config.actors_max = 1024;
+    config.futures = 64;
+    config.files = files;
+    fake_open(&fake, &config, 1, NULL, NULL);
+    fake_enter(&fake, 0);
+    return 0;
+}
+static int set_up(void **state)
+{
+    (void)state;
+    return open_with(4);
+}
+static int tear_down(void **state)
+{
+    (void)state;
+    settle();
+    assert_int_equal(shard_of_test()->futures_live, 0);
+    assert_int_equal(shard_of_test()->opfuts_live, 0);
+    assert_int_equal(shard_of_test()->drain_holds, 0);
+    fake_leave();
+    fake_close(&fake);
+    return 0;
+}
+static void close_file(gy_file file)
+{
+    gy_fut fut = gy_file_close(file);
+    settle();
+    complete(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(outcome(fut), 0);
+    assert_int_equal(shard_of_test()->files_live, 0);
+}
+
+/* ---- opening and closing ---- */
+
+static void a_value_names_one_file_of_one_actor(void **state)
+{
+    holder_pid pid;
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    assert_true(file.n > 0);
+    assert_non_null(gy__file_find(shard_of_test(), file));
+    assert_int_equal(holder_spawn(&pid, &(struct holder_args){ 0 }), 0);
+    struct gy__context saved =
+        gy__actor_enter(shard_of_test(), gy__actor_find(shard_of_test(), pid.pid.bits));
+    assert_int_equal(gy_refused(gy_file_sync(file)), -EBADF);
+    assert_int_equal(gy_refused(gy_file_close(file)), -EBADF);
+    gy__actor_leave(shard_of_test(), saved);
+    close_file(file);
+    assert_int_equal(gy_refused(gy_file_sync(file)), -EBADF);
+}
+
+static void a_place_used_again_is_another_file(void **state)
+{
+    (void)state;
+    gy_file first = open_file(RW, 7);
+    close_file(first);
+    for (unsigned i = 0; i < 2046; i++) {
+        for (unsigned place = 0; place < 4; place++) {
+            gy_file file = open_file(RW, 7);
+            assert_int_not_equal(file.n, first.n);
+            assert_int_equal(gy_refused(gy_file_sync(first)), -EBADF);
+            close_file(file);
+        }
+    }
+}
+
+static void closing_waits_for_what_is_under_way(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    gy_fut read = gy_file_read(file, 0, 100);
+    gy_fut sync = gy_file_sync(file);
+    gy_fut closed = gy_file_close(file);
+    assert_int_equal(gy_refused(gy_file_read(file, 0, 100)), -EBADF);
+    settle();
+    assert_int_equal(fake_count(&fake, 0, GY_OP_CLOSE_FILE), 0);
+    complete(GY_OP_READ, 0);
+    assert_int_equal(fake_count(&fake, 0, GY_OP_CLOSE_FILE), 0);
+    complete(GY_OP_SYNC, 0);
+    assert_int_equal(fake_count(&fake, 0, GY_OP_CLOSE_FILE), 1);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_CLOSE_FILE, 0)->handle, 7);
+    gy_discard(closed); /* changes nothing */
+    assert_int_equal(fake.shard[0].canceled, 0);
+    complete(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(shard_of_test()->files_live, 0);
+    gy_forget(read);
+    gy_forget(sync);
+}
+
+static void the_error_of_a_close_is_told(void **state)
+{
+    (void)state;
+    gy_fut fut = gy_file_close(open_file(RW, 7));
+    settle();
+    complete(GY_OP_CLOSE_FILE, -EDQUOT);
+    assert_int_equal(outcome(fut), -EDQUOT);
+    assert_int_equal(shard_of_test()->files_live, 0);
+}
+
+static void an_actor_s_end_closes_its_files(void **state)
+{
+    holder_pid pid;
+    (void)state;
+    assert_int_equal(holder_spawn(&pid, &(struct holder_args){ 0 }), 0);
+    struct gy_actor *actor = gy__actor_find(shard_of_test(), pid.pid.bits);
+    struct gy__context saved = gy__actor_enter(shard_of_test(), actor);
+    (void)open_file(RW, 7);
+    gy__actor_leave(shard_of_test(), saved);
+    /* settle() has left the actor's context: enter it again. */
+    saved = gy__actor_enter(shard_of_test(), actor);
+    gy_fut opens = gy_file_open("y", RW, 0);
+    gy__actor_leave(shard_of_test(), saved);
+    assert_int_equal(gy_refused(opens), 0);
+    assert_int_equal(gy_actor_stop(pid.pid, 0), 0);
+    settle();
+    assert_int_equal(fake.shard[0].canceled, 1);
+    complete(GY_OP_OPEN, 8); /* it won: nobody is there to have it */
+    unsigned handles = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        handles += (unsigned)fake_op(&fake, 0, GY_OP_CLOSE_FILE, 0)->handle;
+        complete(GY_OP_CLOSE_FILE, 0);
+    }
+    assert_int_equal(handles, 7 + 8);
+    assert_int_equal(shard_of_test()->files_live, 0);
+}
+
+static void a_file_that_reaches_nobody_is_closed(void **state)
+{
+    (void)state;
+    gy_fut fut = gy_file_open("x", RW, 0); /* discarded before it is open */
+    gy_discard(fut);
+    complete(GY_OP_OPEN, 7);
+    complete(GY_OP_CLOSE_FILE, 0);
+
+    fut = gy_file_open("x", RW, 0); /* ... while the answer is under way */
+    fake_complete(&fake, 0, fake_op(&fake, 0, GY_OP_OPEN, 0), 7, false);
+    fake_enter(&fake, 0);
+    gy_discard(fut);
+    settle();
+    complete(GY_OP_CLOSE_FILE, 0);
+
+    fut = gy_file_open("x", RW, 0); /* ... when it has come, and nobody looked */
+    complete(GY_OP_OPEN, 7);
+    gy_forget(fut);
+    settle();
+    complete(GY_OP_CLOSE_FILE, 0);
+
+    fut = gy_file_open("x", RW, 0);
+    complete(GY_OP_OPEN, -EMFILE);
+    assert_int_equal(outcome(fut), -EMFILE);
+    assert_int_equal(shard_of_test()->files_live, 0);
+}
+
+static void a_stop_closes_what_is_nobody_s(void **state)
+{
+    (void)state;
+    (void)open_file(RW, 7);
+    gy_forget(gy_file_open("x", RW, 0));
+    gy__runtime_stop(fake.runtime, 0);
+    settle();
+    assert_int_equal(fake.shard[0].canceled, 1);
+    complete(GY_OP_OPEN, 8);
+    complete(GY_OP_CLOSE_FILE, 0);
+    complete(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(gy__shard_phase(fake.runtime, 0), GY__PHASE_STOPPED);
+}
+
+static void more_files_than_there_is_room_for(void **state)
+{
+    gy_file files[4];
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        files[i] = open_file(RW, 10 + (int)i);
+    assert_int_equal(gy_refused(gy_file_open("x", RW, 0)), -EAGAIN);
+    gy_fut fut = gy_file_close(files[2]);
+    /* Not before it is closed. */
+    assert_int_equal(gy_refused(gy_file_open("x", RW, 0)), -EAGAIN);
+    settle();
+    complete(GY_OP_CLOSE_FILE, 0);
+    gy_forget(fut);
+    files[2] = open_file(RW, 20);
+    assert_true(files[2].n > 0);
+}
+
+/* ---- short results ---- */
+
+static const struct gy_iov *piece(enum gy_op_kind kind)
+{
+    return fake_op(&fake, 0, kind, 0)->u.io.iov;
+}
+
+static void short_reads_go_on(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    gy_fut fut = gy_file_read(file, 1000, 300);
+    const uint8_t *base = piece(GY_OP_READ)->base;
+    complete(GY_OP_READ, 100);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_READ, 0)->u.io.offset, 1100);
+    assert_ptr_equal(piece(GY_OP_READ)->base, base + 100);
+    assert_int_equal(piece(GY_OP_READ)->len, 200);
+    complete(GY_OP_READ, -EINTR);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_READ, 0)->u.io.offset, 1100);
+    complete(GY_OP_READ, 150);
+    complete(GY_OP_READ, 0); /* the end of the file */
+    struct gy_buf *buf = gy_value_buf(fut);
+    assert_int_equal(buf->len, 250);
+    gy_buf_release(buf);
+    assert_int_equal(outcome(fut), 250);
+    close_file(file);
+}
+
+static void an_error_amid_a_read_is_an_error(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    gy_fut fut = gy_file_read(file, 0, 300);
+    complete(GY_OP_READ, 100);
+    complete(GY_OP_READ, -EIO);
+    assert_null(gy_value_buf(fut));
+    assert_int_equal(outcome(fut), -EIO);
+    close_file(file);
+}
+
+static void short_writes_go_on(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    struct gy_buf *buf = gy_buf_take(300);
+    buf->len = 300;
+    gy_fut fut = gy_file_write(file, 5, buf);
+    complete(GY_OP_WRITE, 299);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_WRITE, 0)->u.io.offset, 304);
+    assert_int_equal(piece(GY_OP_WRITE)->len, 1);
+    complete(GY_OP_WRITE, 1);
+    assert_int_equal(outcome(fut), 300);
+
+    buf = gy_buf_take(300);
+    buf->len = 300;
+    fut = gy_file_write(file, 5, buf);
+    complete(GY_OP_WRITE, 100);
+    complete(GY_OP_WRITE, -ENOSPC);
+    assert_int_equal(outcome(fut), -ENOSPC);
+
+    buf = gy_buf_take(300);
+    buf->len = 300;
+    fut = gy_file_write(file, 5, buf);
+    complete(GY_OP_WRITE, 0); /* or it would go on for ever */
+    assert_int_equal(outcome(fut), -EIO);
+    close_file(file);
+}
+
+static void lists_go_on_in_the_middle_of_a_piece(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    struct gy_buf *list = NULL;
+    for (unsigned i = 0; i < 3; i++) {
+        struct gy_buf *buf = gy_buf_take(512);
+        buf->next = list;
+        list = buf;
+    }
+    gy_fut fut = gy_file_readv(file, 0, list);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_READ, 0)->u.io.n, 3);
+    complete(GY_OP_READ, 512 + 12);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_READ, 0)->u.io.n, 2);
+    assert_int_equal(piece(GY_OP_READ)->len, 500);
+    assert_ptr_equal(piece(GY_OP_READ)->base, list->next->base + 12);
+    complete(GY_OP_READ, 500);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_READ, 0)->u.io.n, 1);
+    complete(GY_OP_READ, 12);
+    complete(GY_OP_READ, 0);
+    struct gy_buf *got = NULL;
+    assert_int_equal(gy_value_raw(fut, &got, sizeof(got)), 1036);
+    assert_ptr_equal(got, list);
+    assert_int_equal(list->len, 512);
+    assert_int_equal(list->next->len, 512);
+    assert_int_equal(list->next->next->len, 12);
+    gy_forget(fut); /* nobody took it: all of it goes home */
+    close_file(file);
+}
+
+static void past_the_cache_only_the_end_is_uneven(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW | GY_FILE_DIRECT, 7);
+    gy_fut fut = gy_file_read(file, 0, 4096);
+    assert_int_equal((uintptr_t)piece(GY_OP_READ)->base % 4096, 0);
+    complete(GY_OP_READ, 1024);
+    complete(GY_OP_READ, 100); /* no more is asked for */
+    gy_buf_release(gy_value_buf(fut));
+    assert_int_equal(outcome(fut), 1124);
+    fut = gy_file_read(file, 0, 512);
+    assert_int_equal((uintptr_t)piece(GY_OP_READ)->base % 4096, 0);
+    assert_int_equal(piece(GY_OP_READ)->len, 512);
+    complete(GY_OP_READ, 0);
+    assert_int_equal(outcome(fut), 0);
+    close_file(file);
+}
+
+static void where_it_stands_a_read_gives_what_there_is(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    gy_fut fut = gy_file_read(file, GY_FILE_HERE, 4096);
+    complete(GY_OP_READ, 10);
+    gy_buf_release(gy_value_buf(fut));
+    assert_int_equal(outcome(fut), 10);
+    struct gy_buf *buf = gy_buf_take(300);
+    buf->len = 300;
+    fut = gy_file_write(file, GY_FILE_HERE, buf);
+    complete(GY_OP_WRITE, 10);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_WRITE, 0)->u.io.offset, GY_FILE_HERE);
+    complete(GY_OP_WRITE, 290);
+    assert_int_equal(outcome(fut), 300);
+    close_file(file);
+}
+
+/* ---- discards ---- */
+
+static unsigned freed;
+static void on_free(void *arg, const void *data)
+{
+    (void)arg, (void)data;
+    freed++;
+}
+
+static void a_buffer_stays_until_the_kernel_has_done(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    freed = 0;
+    gy_fut fut = gy_file_write(file, 0, gy_buf_wrap("hello", 5, on_free, NULL));
+    gy_discard(fut);
+    settle();
+    assert_int_equal(fake.shard[0].canceled, 1);
+    assert_int_equal(freed, 0);
+    complete(GY_OP_WRITE, 2); /* not all, but nobody wants the rest */
+    assert_int_equal(freed, 1);
+    assert_int_equal(fake_count(&fake, 0, GY_OP_WRITE), 0);
+
+    fut = gy_file_read(file, 0, 100);
+    gy_discard(fut);
+    complete(GY_OP_READ, 100);
+    settle();
+    close_file(file);
+    /* fake_close() fails if a buffer is out. */
+}
+
+static void refused_calls_release_what_they_took(void **state)
+{
+    (void)state;
+    freed = 0;
+    assert_int_equal(gy_refused(gy_file_write((gy_file){ 1 }, 0, gy_buf_wrap("", 0, on_free, NULL))),
+                     -EBADF);
+    gy_file file = open_file(RW, 7);
+    assert_int_equal(
+        gy_refused(gy_file_write(file, INT64_MAX, gy_buf_wrap("hello", 5, on_free, NULL))),
+        -EINVAL);
+    shard_of_test()->opfuts_max = 0;
+    assert_int_equal(gy_refused(gy_file_write(file, 0, gy_buf_wrap("hello", 5, on_free, NULL))),
+                     -EAGAIN);
+    struct gy_buf *two = gy_buf_wrap("a", 1, on_free, NULL);
+    two->next = gy_buf_wrap("b", 1, on_free, NULL);
+    two->next->next = NULL;
+    assert_int_equal(gy_refused(gy_file_writev(file, 0, two)), -EAGAIN);
+    assert_int_equal(gy_refused(gy_file_read(file, 0, 10)), -EAGAIN);
+    assert_int_equal(gy_refused(gy_file_stat(file)), -EAGAIN);
+    assert_int_equal(gy_refused(gy_path_list("x")), -EAGAIN);
+    assert_int_equal(gy_refused(gy_path_rename("x", "y")), -EAGAIN);
+    assert_int_equal(gy_refused(gy_file_open("x", RW, 0)), -EAGAIN);
+    assert_int_equal(freed, 5);
+    /* It is closed although there is no future to tell. */
+    assert_int_equal(gy_refused(gy_file_close(file)), -EAGAIN);
+    settle();
+    complete(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(shard_of_test()->files_live, 0);
+    shard_of_test()->opfuts_max = 64;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_value_names_one_file_of_one_actor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_place_used_again_is_another_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(closing_waits_for_what_is_under_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_error_of_a_close_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_actor_s_end_closes_its_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_reaches_nobody_is_closed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_closes_what_is_nobody_s, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_files_than_there_is_room_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(short_reads_go_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_error_amid_a_read_is_an_error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(short_writes_go_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lists_go_on_in_the_middle_of_a_piece, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(past_the_cache_only_the_end_is_uneven, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(where_it_stands_a_read_gives_what_there_is, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_buffer_stays_until_the_kernel_has_done, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refused_calls_release_what_they_took, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("file", tests, NULL, NULL);
+}

@@ -1,0 +1,309 @@
+/* Files, simulated: all that the API has, whatever the disk does; and what a crash leaves. */
+#include "gyre/buf.h"
+#include "gyre/file.h"
+#include "gyre/flow.h"
+#include "gyre/sim.h"
+#include "tests/support/file_tour.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int tour_boot(unsigned shard, void *arg)
+{
+    file_tour_actor_pid pid;
+    return shard > 0 ? 0 : file_tour_actor_spawn(&pid, &(struct file_tour_actor_args){ arg });
+}
+
+static uint64_t tour_run(uint64_t seed, bool faults)
+{
+    struct gy_sim_config config;
+    struct gy_sim *sim;
+    struct file_tour tour = { .dir = "tour" };
+
+    gy_sim_config_init(&config, seed, calloc, free, puts, abort);
+    if (faults)
+        gy_sim_faults_swarm(&config.faults, seed, false);
+    assert_int_equal(gy_sim_open(&sim, &config, NULL, NULL), 0);
+    gy_sim_file_put(sim, 0, "tour/x", "", 0);
+    assert_int_equal(gy_sim_run_on(sim, 0, tour_boot, &tour), 0);
+    gy_sim_settle(sim);
+    if (tour.line != 0 || !tour.ended)
+        fail_msg("seed %llu, line %d: %s, outcome %d", (unsigned long long)seed, tour.line,
+                 tour.what, tour.res);
+    assert_true(tour.direct);
+    assert_int_equal(gy_sim_leaks(sim), 0);
+    uint64_t hash = gy_sim_hash(sim);
+    assert_int_equal(gy_sim_close(sim), 0);
+    return hash;
+}
+
+static void it_has_all_of_it(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++)
+        (void)tour_run(seed, false);
+}
+
+static void short_and_slow_is_all_the_same(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 12; seed++)
+        (void)tour_run(seed, true);
+}
+
+static void one_seed_one_run(void **state)
+{
+    (void)state;
+    assert_int_equal(tour_run(7, true), tour_run(7, true));
+    assert_int_not_equal(tour_run(7, true), tour_run(8, true));
+}
+
+/* ---- crashes ---- */
+
+enum { BLOCKS = 30, BLOCK = 700 };
+static struct {
+    struct gy_sim *sim;
+    bool idle;      /* after a crash: the program does nothing */
+    bool careless;  /* it renames what it has not synced */
+    uint32_t begun; /* blocks, or states, that it began to write */
+    uint32_t synced;
+    int error; /* it met */
+} world;
+
+struct writer_args {
+    uint32_t states; /* 0: it writes a log */
+};
+GY_ACTOR(writer);
+struct writer {
+    struct gy_actor actor;
+};
+struct log {
+    struct gy_flow flow;
+    gy_file file;
+    uint32_t i;
+};
+GY_FLOW(writer, log);
+struct state {
+    struct gy_flow flow;
+    gy_file file, dir;
+    uint32_t i;
+};
+GY_FLOW(writer, state);
+
+static struct gy_buf *block(uint32_t size, uint32_t value)
+{
+    struct gy_buf *buf = gy_buf_take(size);
+    memset(buf->data, (int)value, size);
+    buf->len = size;
+    return buf;
+}
+
+#define TRY(f, expression)                                                                         \
+    GY_AWAIT(f, expression);                                                                       \
+    if ((f)->flow.res < 0)                                                                         \
+    GY_LEAVE(f, (f)->flow.res)
+
+GY_FLOW_BEGIN(writer, self, log, f)
+    TRY(f, gy_file_open("data/log", GY_FILE_WRITE, 0));
+    f->file = gy_file_of(f->flow.res);
+    GY_FOR(f->i = 0, f->i < BLOCKS, f->i++)
+        world.begun = f->i + 1;
+        TRY(f, gy_file_write(f->file, (uint64_t)f->i * BLOCK, block(BLOCK, f->i + 1)));
+        GY_IF(f->i % 3 == 2)
+            TRY(f, gy_file_datasync(f->file));
+            world.synced = f->i + 1;
+        GY_END
+    GY_END
+GY_CLEANUP(f)
+    world.error = f->flow.why;
+GY_FLOW_END(f)
+
+GY_FLOW_BEGIN(writer, self, state, f)
+    TRY(f, gy_file_open("data", GY_FILE_READ, 0));
+    f->dir = gy_file_of(f->flow.res);
+    GY_FOR(f->i = 1, f->i < BLOCKS, f->i++)
+        world.begun = f->i;
+        TRY(f, gy_file_open("data/new", GY_FILE_WRITE | GY_FILE_CREATE | GY_FILE_TRUNCATE, 0644));
+        f->file = gy_file_of(f->flow.res);
+        TRY(f, gy_file_write(f->file, 0, block(3 * BLOCK, f->i)));
+        GY_IF(!world.careless)
+            TRY(f, gy_file_sync(f->file));
+        GY_END
+        TRY(f, gy_file_close(f->file));
+        TRY(f, gy_path_rename("data/new", "data/state"));
+        TRY(f, gy_file_sync(f->dir));
+        world.synced = f->i;
+    GY_END
+GY_CLEANUP(f)
+    world.error = f->flow.why;
+GY_FLOW_END(f)
+
+static int writer_start(struct writer *self, const struct writer_args *args)
+{
+    gy_forget(args->states ? state_start(self, &(struct state){ .i = 0 }) :
+                             log_start(self, &(struct log){ .i = 0 }));
+    return 0;
+}
+static void writer_stop(struct writer *self, int why)
+{
+    (void)self, (void)why;
+}
+GY_ACTOR_TYPE(writer, writer_start, writer_stop);
+
+static int writer_boot(unsigned shard, void *arg)
+{
+    writer_pid pid;
+    (void)shard;
+    return world.idle ? 0 : writer_spawn(&pid, &(struct writer_args){ arg != NULL });
+}
+
+/* Run it for a while, then the power fails; -> what is in that file afterwards. */
+static const uint8_t *crashed(uint64_t seed, bool states, const char *path, size_t *len)
+{
+    struct gy_sim_config config;
+    uint8_t first[3 * BLOCK] = {0};
+
+    world.idle = true;
+    world.begun = world.synced = 0;
+    world.error = 0;
+    gy_sim_config_init(&config, seed, calloc, free, puts, abort);
+    assert_int_equal(gy_sim_open(&world.sim, &config, writer_boot, states ? &world : NULL), 0);
+    gy_sim_file_put(world.sim, 0, "data/log", "", 0);
+    gy_sim_file_put(world.sim, 0, "data/state", first, sizeof(first));
+    world.idle = false;
+    assert_int_equal(gy_sim_run_on(world.sim, 0, writer_boot, states ? &world : NULL), 0);
+    gy_sim_advance(world.sim, gy_sim_random(world.sim) % 4000000);
+    gy_sim_crash(world.sim, 0);
+    world.idle = true;
+    assert_int_equal(gy_sim_restart(world.sim, 0), 0);
+    return gy_sim_file_get(world.sim, 0, path, len);
+}
+
+static void what_was_synced_survives_a_crash(void **state)
+{
+    unsigned lost = 0, kept = 0, torn = 0, midway = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        size_t len;
+        const uint8_t *bytes = crashed(seed, false, "data/log", &len);
+        uint32_t here = 0, missing = 0;
+        assert_non_null(bytes);
+        assert_true(len >= (size_t)world.synced * BLOCK && len <= (size_t)world.begun * BLOCK);
+        for (size_t i = 0; i < len; i++) {
+            bool right = bytes[i] == i / BLOCK + 1;
+            if (!right && (i < (size_t)world.synced * BLOCK || bytes[i] != 0))
+                fail_msg("seed %llu: byte %zu is %u; %u blocks were synced",
+                         (unsigned long long)seed, i, bytes[i], world.synced);
+            here += right && i >= (size_t)world.synced * BLOCK;
+            missing += !right;
+        }
+        kept += here > 0;
+        lost += len == (size_t)world.synced * BLOCK && world.begun > world.synced + 1;
+        torn += here > 0 && missing > 0;
+        midway += world.synced > 0 && world.synced < BLOCKS;
+        assert_int_equal(gy_sim_close(world.sim), 0);
+    }
+    assert_true(lost > 0 && kept > 0 && torn > 0 && midway > 50);
+}
+
+static unsigned states_torn(bool careless)
+{
+    unsigned torn = 0, older = 0, newer = 0;
+
+    world.careless = careless;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        size_t len;
+        const uint8_t *bytes = crashed(seed, true, "data/state", &len);
+        bool whole = bytes != NULL && len == 3 * BLOCK;
+        for (size_t i = 1; whole && i < len; i++)
+            whole = bytes[i] == bytes[0];
+        torn += !whole;
+        if (whole && !careless) {
+            assert_true(bytes[0] >= world.synced && bytes[0] <= world.begun);
+            newer += bytes[0] > world.synced;
+            older += bytes[0] < world.begun;
+        }
+        assert_int_equal(gy_sim_close(world.sim), 0);
+    }
+    assert_true(careless || (older > 0 && newer > 0));
+    return torn;
+}
+
+static void a_careful_replacement_is_the_old_or_the_new(void **state)
+{
+    (void)state;
+    assert_int_equal(states_torn(false), 0);
+    /* And whoever does not sync before renaming is found out. */
+    assert_true(states_torn(true) > 0);
+    world.careless = false;
+}
+
+static void names_not_synced_may_go_and_may_stay(void **state)
+{
+    unsigned gone = 0, there = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        size_t len;
+        (void)crashed(seed, true, "data/state", &len);
+        if (gy_sim_file_get(world.sim, 0, "data/new", &len) != NULL)
+            there++;
+        else
+            gone++;
+        assert_int_equal(gy_sim_close(world.sim), 0);
+    }
+    assert_true(gone > 0 && there > 0);
+}
+
+/* ---- faults ---- */
+
+static int run_log(const struct gy_sim_faults *faults, uint64_t limit)
+{
+    struct gy_sim_config config;
+
+    world.idle = true;
+    world.error = 1;
+    gy_sim_config_init(&config, 1, calloc, free, puts, abort);
+    assert_int_equal(gy_sim_open(&world.sim, &config, writer_boot, NULL), 0);
+    gy_sim_file_put(world.sim, 0, "data/log", "", 0);
+    gy_sim_disk_limit(world.sim, 0, limit);
+    *gy_sim_faults(world.sim) = *faults;
+    world.idle = false;
+    assert_int_equal(gy_sim_run_on(world.sim, 0, writer_boot, NULL), 0);
+    gy_sim_settle(world.sim);
+    assert_int_equal(gy_sim_leaks(world.sim), 0);
+    assert_int_equal(gy_sim_close(world.sim), 0);
+    return world.error;
+}
+
+static void faults_are_met(void **state)
+{
+    struct gy_sim_faults none = {0};
+    (void)state;
+    assert_int_equal(run_log(&none, 0), 0);
+    assert_int_equal(run_log(&none, BLOCKS * BLOCK), 0);
+    assert_int_equal(run_log(&none, BLOCKS * BLOCK - 1), -ENOSPC);
+    assert_int_equal(run_log(&(struct gy_sim_faults){ .disk_full_ppm = 1000000 }, 0), -ENOSPC);
+    assert_int_equal(run_log(&(struct gy_sim_faults){ .disk_error_ppm = 1000000 }, 0), -EIO);
+    assert_int_equal(run_log(&(struct gy_sim_faults){ .disk_short_ppm = 1000000 }, 0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_has_all_of_it),
+        cmocka_unit_test(short_and_slow_is_all_the_same),
+        cmocka_unit_test(one_seed_one_run),
+        cmocka_unit_test(what_was_synced_survives_a_crash),
+        cmocka_unit_test(a_careful_replacement_is_the_old_or_the_new),
+        cmocka_unit_test(names_not_synced_may_go_and_may_stay),
+        cmocka_unit_test(faults_are_met),
+    };
+    return cmocka_run_group_tests_name("files", tests, NULL, NULL);
+}
