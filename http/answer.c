@@ -5,6 +5,8 @@
  * sixteen pieces. A large body is never copied. */
 #include "http/answer.h"
 
+#include "http/flow.h"
+
 #include <string.h>
 
 void gy__http_out_chain(struct gy__http_out *out, struct gy_buf *buf)
@@ -152,6 +154,8 @@ bool gy__http_answer_write(struct gy__http_out *out, struct gy__http_slot *slot,
     if (slot->answer_kind == GY__ANSWER_TEXT)
         return write_text(out, slot, date, connection, hint);
     length = slot->answer_kind == GY__ANSWER_PAIR ? buf->len : buf->len - slot->answer_head;
+    if (slot->answer_kind == GY__ANSWER_STREAM)
+        length = slot->flow->length;
     length = announced(slot->status, length);
     gy__http_prefix_prepare(&prefix, slot->status, length, connection);
     if ((slot->flags & GY__SLOT_HEAD) || length == GY__HTTP_NO_LENGTH || slot->status == 205)

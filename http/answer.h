@@ -25,6 +25,7 @@ enum gy__http_answer_kind {
     GY__ANSWER_BUF,  /* one buffer, as above */
     GY__ANSWER_PAIR, /* a buffer that shows the body; its free function's argument is the buffer
                       * of the head, whose `next` is that of the body */
+    GY__ANSWER_STREAM, /* a buffer of header lines; the body comes through slot->flow */
 };
 
 /* The value of the answered call. */
@@ -32,6 +33,12 @@ struct gy__http_answer {
     uint16_t status;
     uint16_t kind;
     uint32_t head; /* bytes of header lines with the empty line behind them */
+};
+
+/* The same for GY__ANSWER_STREAM. */
+struct gy__http_answer_stream {
+    struct gy__http_answer answer;
+    uint64_t length; /* of the body, UINT64_MAX: not known */
 };
 
 /* Bytes on their way out: buffers that are this list's own. */

@@ -26,11 +26,11 @@ static struct gy_slice pack(char **at, struct gy_slice slice)
     return packed;
 }
 
-struct gy_buf *gy__http_pack(const struct gy_http_req *req)
+struct gy_buf *gy__http_pack(const struct gy_http_req *req, unsigned shard, uint64_t ticket)
 {
     size_t headers = req->header_count * sizeof(req->headers[0]);
     size_t size = sizeof(*req) + headers + req->path.len + req->route.len + req->query.len +
-                  req->body.len;
+                  req->body.len + req->trailers.len;
     struct gy_http_header *header;
     struct gy_http_req *copy;
     struct gy_buf *buf;
@@ -55,6 +55,9 @@ struct gy_buf *gy__http_pack(const struct gy_http_req *req)
         header[i].value = pack(&at, req->headers[i].value);
     }
     copy->body = pack(&at, req->body);
+    copy->trailers = pack(&at, req->trailers);
+    copy->gy__shard = (uint16_t)(shard + 1);
+    copy->gy__ticket = ticket;
     buf->len = (uint32_t)size;
     return buf;
 }
@@ -81,5 +84,6 @@ void gy__http_run(struct gy_actor *self, const void *payload, struct gy_buf *buf
     }
     /* Before the handler: if its actor ends in it, nobody reads the request either. */
     slot->state = GY__SLOT_ENTERED;
+    slot->req.gy__ticket = carried->ticket;
     handler(self, &slot->req, reply);
 }

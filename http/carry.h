@@ -14,7 +14,8 @@ struct gy__http_carried {
     uint64_t ticket;
 };
 
-/* A buffer with the whole request, for any shard; NULL: no memory. Given. */
-struct gy_buf *gy__http_pack(const struct gy_http_req *req);
+/* A buffer with the whole request, for any shard; NULL: no memory. Given. shard: whose slot has that
+ * ticket. */
+struct gy_buf *gy__http_pack(const struct gy_http_req *req, unsigned shard, uint64_t ticket);
 
 #endif

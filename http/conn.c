@@ -14,7 +14,9 @@
 #include "core/bugs.h"
 
 #include "http/method.h"
+#include "http/pieces.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* After a pause: by when bytes that waited in the socket have been received. */
@@ -34,6 +36,7 @@ void gy__http_conn_init(struct gy__http_conn *conn, struct gy__http_env *env)
 {
     memset(conn, 0, sizeof(*conn));
     gy__http_parser_init(&conn->parser, &env->config);
+    conn->parser.judged = &env->judged;
     conn->env = env;
     conn->idle_deadline_ns = env->now_ns + env->config.idle_timeout_ns;
     count(conn, GY__HTTP_CONNECTIONS, 1);
@@ -62,9 +65,14 @@ static void drop_unread(struct gy__http_conn *conn)
     conn->unread_last = NULL;
 }
 
-static bool in_progress(const struct gy__http_slot *slot)
+/* Give a slot back, telling its handler how its streams end. */
+static void give(struct gy__http_conn *conn, struct gy__http_slot *slot, int why)
 {
-    return slot->state == GY__SLOT_QUEUED || slot->state == GY__SLOT_ENTERED;
+    if (slot->flow != NULL) {
+        gy__http_flow_end(slot->flow, conn->env->calls, why);
+        slot->flow = NULL;
+    }
+    gy__http_slot_give(&conn->env->slots, slot);
 }
 
 void gy__http_conn_fini(struct gy__http_conn *conn)
@@ -73,13 +81,13 @@ void gy__http_conn_fini(struct gy__http_conn *conn)
         struct gy__http_slot *slot = conn->first;
 
         conn->first = slot->next;
-        if (in_progress(slot)) {
+        if (gy__http_in_progress(slot)) {
             count(conn, GY__HTTP_DISCARDED, 1);
             conn->env->calls->discard(conn, slot);
         }
-        gy__http_slot_give(&conn->env->slots, slot);
+        give(conn, slot, -EPIPE);
     }
-    if (conn->parser.slot != NULL)
+    if (conn->parser.slot != NULL && !gy__http_in_pieces(conn))
         gy__http_slot_give(&conn->env->slots, conn->parser.slot);
     drop_unread(conn);
     release_list(&conn->held);
@@ -93,11 +101,11 @@ static void append(struct gy__http_conn *conn, struct gy__http_slot *slot)
 {
     slot->next = NULL;
     slot->conn = conn;
-    if (conn->last != NULL)
-        conn->last->next = slot;
+    if (conn->last_slot != NULL)
+        conn->last_slot->next = slot;
     else
         conn->first = slot;
-    conn->last = slot;
+    conn->last_slot = slot;
     conn->in_hand++;
     conn->held_bytes += gy__http_slot_held(slot);
 }
@@ -132,13 +140,20 @@ static void count_refusal(struct gy__http_conn *conn, int status)
 static void stop_with(struct gy__http_conn *conn, int status, const char *why)
 {
     struct gy__http_slot *slot = conn->parser.slot;
+    bool pieces = gy__http_in_pieces(conn);
 
     count_refusal(conn, status);
     conn->stopped = true;
     conn->linger = true;
     conn->parser.slot = NULL;
+    conn->parser.flow = NULL;
+    conn->parser.discards = 0;
     conn->parser.phase = GY__HTTP_BETWEEN;
     drop_unread(conn);
+    if (pieces) {
+        gy__http_pieces_stop(conn, slot, status, why);
+        return;
+    }
     if (slot == NULL)
         slot = gy__http_slot_take(&conn->env->slots);
     if (slot == NULL) {
@@ -152,21 +167,19 @@ static void stop_with(struct gy__http_conn *conn, int status, const char *why)
     gy__http_conn_refuse(slot, status, why);
 }
 
-/* The request that the parser has completed goes to its handler. */
-static void dispatch(struct gy__http_conn *conn)
+/* A request goes to its handler: complete, or in pieces when its head is. */
+static void enter(struct gy__http_conn *conn, struct gy__http_slot *slot)
 {
     const struct gy_http_config *config = &conn->env->config;
-    struct gy__http_slot *slot = conn->parser.slot;
 
-    conn->parser.slot = NULL;
     conn->requests++;
     count(conn, GY__HTTP_REQUESTS, 1);
     if (slot->method == HTTP_HEAD)
         slot->flags |= GY__SLOT_HEAD;
     if (!conn->parser.keep_alive) {
-        conn->stopped = true;
+        conn->last = true;
     } else if (conn->requests == config->requests_max) {
-        conn->stopped = true;
+        conn->last = true;
         conn->linger = true;
     } else if (slot->req.minor == 0) {
         slot->flags |= GY__SLOT_PERSIST10;
@@ -174,8 +187,59 @@ static void dispatch(struct gy__http_conn *conn)
     slot->state = GY__SLOT_QUEUED;
     slot->deadline_ns = conn->env->now_ns + config->answer_timeout_ns;
     append(conn, slot);
+}
+
+/* The request that the parser has completed goes to its handler. */
+static void dispatch(struct gy__http_conn *conn)
+{
+    struct gy__http_slot *slot = conn->parser.slot;
+
+    conn->parser.slot = NULL;
+    enter(conn, slot);
+    conn->stopped = conn->last;
     conn->env->calls->request(conn, slot);
 }
+
+/* ---- requests in pieces ------------------------------------------------------------------ */
+
+/* -> false: stopped. */
+static bool enter_in_pieces(struct gy__http_conn *conn)
+{
+    struct gy__http_slot *slot = conn->parser.slot;
+
+    slot->flow = gy__http_flow_take();
+    if (slot->flow == NULL) {
+        stop_with(conn, 503, "No memory is left");
+        return false;
+    }
+    gy__http_parser_stream(&conn->parser, slot->flow);
+    conn->phase = GY__HTTP_BODY;
+    conn->message_deadline_ns = UINT64_MAX;
+    enter(conn, slot);
+    conn->env->calls->request(conn, slot);
+    return true;
+}
+
+/* The head of a request with a body is complete. -> false: stopped. */
+static bool judge(struct gy__http_conn *conn)
+{
+    struct gy__http_parser *parser = &conn->parser;
+    const char *why = NULL;
+    int status = conn->env->calls->admit(conn, parser->slot, &why);
+
+    if (status == 0 && !gy__http_parser_admit(parser, parser->slot->body_max)) {
+        status = parser->status;
+        why = parser->why;
+    }
+    if (status != 0) {
+        stop_with(conn, status, why);
+        return false;
+    }
+    conn->continued = true;
+    return !(parser->slot->flags & GY__SLOT_STREAM) || enter_in_pieces(conn);
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
 
 static bool may_begin(const struct gy__http_conn *conn)
 {
@@ -194,6 +258,11 @@ static void wait_for_more(struct gy__http_conn *conn)
     const char *why = NULL;
     int status;
 
+    if (gy__http_in_pieces(conn)) {
+        if (parser->slot != NULL)
+            gy__http_pieces_came(conn, parser->slot);
+        return;
+    }
     if (conn->phase != parser->phase) {
         conn->phase = parser->phase;
         conn->message_deadline_ns =
@@ -205,14 +274,15 @@ static void wait_for_more(struct gy__http_conn *conn)
             conn->message_deadline_ns = conn->env->now_ns + config->body_timeout_ns;
         return;
     }
-    if (conn->continued)
-        return;
-    status = conn->env->calls->admit(conn, parser->slot, &why);
-    if (status != 0) {
-        stop_with(conn, status, why);
-        return;
+    if (!conn->continued) {
+        status = conn->env->calls->admit(conn, parser->slot, &why);
+        if (status != 0) {
+            stop_with(conn, status, why);
+            return;
+        }
+        conn->continued = true;
     }
-    conn->continued = true; /* flush writes it when it is this request's turn, and then its time runs */
+    /* flush writes it when it is this request's turn, and then its time runs */
     conn->message_deadline_ns = UINT64_MAX;
 }
 
@@ -279,11 +349,20 @@ static const char *read_bytes(struct gy__http_conn *conn, const char *at, const 
             if (!begin(conn))
                 return end;
         }
+    read:
         switch (gy__http_parser_feed(parser, &at, end)) {
         case GY__HTTP_REQUEST:
+            if (gy__http_in_pieces(conn)) {
+                gy__http_pieces_ended(conn);
+                break;
+            }
             gy__http_memo_note(&conn->env->memo, &conn->memo, parser->slot);
             dispatch(conn);
             break;
+        case GY__HTTP_JUDGE:
+            if (!judge(conn))
+                return end;
+            goto read; /* also at the end: what must outlive the bytes is copied there */
         case GY__HTTP_MORE:
             wait_for_more(conn);
             return end;
@@ -359,6 +438,23 @@ void gy__http_conn_answer(struct gy__http_slot *slot, const struct gy__http_answ
     slot->conn->ready_bytes += buf != NULL ? buf->len : 0;
 }
 
+bool gy__http_conn_answer_stream(struct gy__http_slot *slot, const struct gy__http_answer_stream *answer,
+                                 struct gy_buf *buf)
+{
+    if (slot->flow == NULL)
+        slot->flow = gy__http_flow_take();
+    if (slot->flow == NULL) {
+        gy_buf_release(buf);
+        return false;
+    }
+    slot->flow->length = answer->length;
+    slot->flow->left = answer->length;
+    slot->flow->out_open = true;
+    gy__http_conn_answer(slot, &answer->answer, buf);
+    slot->deadline_ns = slot->conn->env->now_ns + slot->conn->env->config.stream_timeout_ns;
+    return true;
+}
+
 void gy__http_conn_refuse(struct gy__http_slot *slot, int status, const char *text)
 {
     slot->state = GY__SLOT_READY;
@@ -379,12 +475,16 @@ static bool nothing_behind(const struct gy__http_conn *conn)
 static enum gy__http_connection connection_of(struct gy__http_conn *conn,
                                               const struct gy__http_slot *slot)
 {
+    if (slot->flow != NULL)
+        gy__http_pieces_before_head(conn, slot);
     if (slot->next == NULL && (conn->env->draining || conn->ended) && nothing_behind(conn)) {
         conn->stopped = true;
         conn->linger = true; /* the next request may be on its way */
     }
-    if (slot->next == NULL && conn->stopped)
-        return GY__CONNECTION_CLOSE;
+    if (slot->next == NULL && (conn->stopped || conn->last))
+        return gy__http_is_chunked(slot) ? GY__CONNECTION_CHUNKED_CLOSE : GY__CONNECTION_CLOSE;
+    if (gy__http_is_chunked(slot))
+        return GY__CONNECTION_CHUNKED;
     return slot->flags & GY__SLOT_PERSIST10 ? GY__CONNECTION_KEEP_ALIVE : GY__CONNECTION_PLAIN;
 }
 
@@ -403,13 +503,28 @@ static void overtake(struct gy__http_conn *conn)
     first->next = next->next;
     next->next = first;
     conn->first = next;
-    if (conn->last == next)
-        conn->last = first;
+    if (conn->last_slot == next)
+        conn->last_slot = first;
 }
 #endif
 
+/* The first slot's answer is all in out. */
+static void pop(struct gy__http_conn *conn, int why)
+{
+    struct gy__http_slot *slot = conn->first;
+
+    if (slot == conn->parser.slot)
+        gy__http_pieces_behind(conn, slot);
+    conn->first = slot->next;
+    if (conn->first == NULL)
+        conn->last_slot = NULL;
+    conn->in_hand--;
+    conn->held_bytes -= gy__http_slot_held(slot);
+    give(conn, slot, why);
+}
+
 /* Write what is ready and has its turn. */
-static void emit(struct gy__http_conn *conn)
+static void emit_ready(struct gy__http_conn *conn)
 {
 #ifdef GY_BUGS
     if (gy__bug(GY__BUG_PIPELINE))
@@ -443,15 +558,28 @@ static void emit(struct gy__http_conn *conn)
             return;
         }
         count(conn, (enum gy__http_counter)counters[class < 4 ? class : 3], 1);
-        conn->first = slot->next;
-        if (conn->first == NULL)
-            conn->last = NULL;
-        conn->in_hand--;
-        conn->held_bytes -= gy__http_slot_held(slot);
-        gy__http_slot_give(&env->slots, slot);
+        if (gy__http_is_stream(slot) && !(slot->flags & GY__SLOT_HEAD) && !gy__http_bodiless(slot->status)) {
+            slot->state = GY__SLOT_STREAMING;
+            return;
+        }
+        pop(conn, 0);
     }
     if (conn->first == NULL)
         conn->idle_deadline_ns = env->now_ns + idle_time(env);
+}
+
+static void emit(struct gy__http_conn *conn)
+{
+    for (;;) {
+        emit_ready(conn);
+        if (conn->first == NULL || conn->first->state != GY__SLOT_STREAMING ||
+            conn->finish != GY__FINISH_NOT || !gy__http_pieces_pump(conn, conn->first) ||
+            conn->finish == GY__FINISH_ABORT)
+            return;
+        pop(conn, 0);
+        if (conn->first == NULL)
+            conn->idle_deadline_ns = conn->env->now_ns + idle_time(conn->env);
+    }
 }
 
 /* ---- the end of a turn ------------------------------------------------------------------- */
@@ -511,7 +639,9 @@ static void say_continue(struct gy__http_conn *conn)
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     char *to;
 
-    if (!conn->continued || conn->first != NULL || !gy__http_parser_expects(&conn->parser))
+    if (!conn->continued || !gy__http_parser_expects(&conn->parser))
+        return;
+    if (conn->parser.flow != NULL ? !gy__http_pieces_read(conn) : conn->first != NULL)
         return;
     to = gy__http_out_room(&conn->out, sizeof(text) - 1, 0);
     if (to == NULL)
@@ -519,6 +649,8 @@ static void say_continue(struct gy__http_conn *conn)
     else
         memcpy(to, text, sizeof(text) - 1);
     conn->parser.slot->flags &= (uint16_t)~GY__SLOT_EXPECTS;
+    if (conn->parser.flow != NULL)
+        return; /* its time runs already */
     conn->message_deadline_ns = conn->env->now_ns + conn->env->config.body_timeout_ns;
 }
 
@@ -556,11 +688,20 @@ void gy__http_conn_flush(struct gy__http_conn *conn)
 
 bool gy__http_conn_again(const struct gy__http_conn *conn)
 {
-    return conn->unread != NULL && conn->finish == GY__FINISH_NOT && may_begin(conn);
+    const struct gy__http_slot *first = conn->first;
+
+    if (conn->finish != GY__FINISH_NOT)
+        return false;
+    if (first != NULL && first->state == GY__SLOT_STREAMING && !conn->full &&
+        first->flow->out.first != NULL)
+        return true;
+    return conn->unread != NULL && may_begin(conn);
 }
 
 bool gy__http_conn_reads(const struct gy__http_conn *conn)
 {
+    if (conn->parser.flow != NULL)
+        return conn->parser.flow->in.bytes < conn->env->config.stream_window;
     return conn->stopped || conn->parser.phase != GY__HTTP_BETWEEN ||
            (conn->unread == NULL && may_begin(conn));
 }
@@ -581,6 +722,10 @@ uint64_t gy__http_conn_deadline(const struct gy__http_conn *conn)
     /* Requests have one time each to be answered, so the first is the earliest. */
     if (conn->first != NULL)
         deadline = conn->first->deadline_ns;
+    /* But that one is given more with each piece. */
+    if (conn->first != NULL && conn->first->state == GY__SLOT_STREAMING &&
+        conn->first->next != NULL && conn->first->next->deadline_ns < deadline)
+        deadline = conn->first->next->deadline_ns;
     if (conn->parser.phase != GY__HTTP_BETWEEN && conn->message_deadline_ns < deadline)
         deadline = conn->message_deadline_ns;
     return deadline;
@@ -589,10 +734,19 @@ uint64_t gy__http_conn_deadline(const struct gy__http_conn *conn)
 void gy__http_conn_expire(struct gy__http_conn *conn, bool sending)
 {
     struct gy__http_env *env = conn->env;
+    struct gy__http_slot *first = conn->first;
 
-    for (struct gy__http_slot *slot = conn->first;
+    if (first != NULL && first->state == GY__SLOT_STREAMING) {
+        if (first->deadline_ns <= env->now_ns) {
+            count(conn, GY__HTTP_TIMEOUT_ANSWER, 1);
+            conn->finish = GY__FINISH_ABORT;
+            return;
+        }
+        first = first->next;
+    }
+    for (struct gy__http_slot *slot = first;
          slot != NULL && slot->deadline_ns <= env->now_ns; slot = slot->next) {
-        if (!in_progress(slot))
+        if (!gy__http_in_progress(slot))
             continue;
         count(conn, GY__HTTP_TIMEOUT_ANSWER, 1);
         count(conn, GY__HTTP_BUSY_TIMEOUT, 1);
@@ -626,4 +780,11 @@ void gy__http_conn_drain(struct gy__http_conn *conn)
     /* A request may be on its way to a connection that looks idle: what comes soon is answered. */
     if (conn->idle_deadline_ns > soon)
         conn->idle_deadline_ns = soon;
+    for (struct gy__http_slot *slot = conn->first; slot != NULL; slot = slot->next)
+        if (slot->flow != NULL && slot->flow->watcher != 0) {
+            uint64_t watcher = slot->flow->watcher;
+
+            slot->flow->watcher = 0;
+            conn->env->calls->tell(watcher, -ESHUTDOWN, NULL);
+        }
 }

@@ -23,10 +23,14 @@ struct gy__http_conn;
 struct gy__http_calls {
     /* A complete request, to be answered some time. */
     void (*request)(struct gy__http_conn *conn, struct gy__http_slot *slot);
-    /* The head of a request that waits for 100 Continue: 0, or the status to refuse it with. */
+    /* The head of a request that waits for 100 Continue, or, if env->judged, of one with a body: 0,
+     * or the status to refuse it with. Sets slot->body_max, and GY__SLOT_STREAM if its handler reads
+     * the body. */
     int (*admit)(struct gy__http_conn *conn, struct gy__http_slot *slot, const char **why);
     /* The answer is not wanted any more; the slot's ticket is still valid. */
     void (*discard)(struct gy__http_conn *conn, struct gy__http_slot *slot);
+    /* Answer a promise of those that wait for a flow. buf: taken. */
+    void (*tell)(uint64_t promise, int res, struct gy_buf *buf);
 };
 
 /* What the connections of a shard share. */
@@ -39,6 +43,7 @@ struct gy__http_env {
     struct gy__http_stats stats;
     uint64_t now_ns, wall_ns; /* set by the server before it calls a connection */
     bool draining;            /* connections end as soon as nothing is in hand */
+    bool judged;              /* some route wants to see heads before their bodies */
 };
 
 enum gy__http_finish {
@@ -51,7 +56,7 @@ enum gy__http_finish {
 struct gy__http_conn {
     struct gy__http_parser parser;
     struct gy__http_env *env;
-    struct gy__http_slot *first, *last;  /* in hand, in the order of their requests */
+    struct gy__http_slot *first, *last_slot; /* in hand, in the order of their requests */
     struct gy_buf *held;                 /* read, but requests may point into them until flush */
     struct gy_buf *unread, *unread_last; /* data: the first byte not read yet */
     struct gy__http_out out;             /* to be sent; the server empties it after flush */
@@ -67,6 +72,7 @@ struct gy__http_conn {
     uint8_t phase;   /* the parser's, when its deadline was set */
     uint8_t finish;  /* enum gy__http_finish: decided; after the next flush */
     bool stopped;    /* no request will be read any more */
+    bool last;       /* none behind the one whose body is being read in pieces */
     bool linger;     /* the peer may still be sending: do not just close */
     bool ended;      /* the peer has said that it will send no more */
     bool continued;  /* 100 Continue was decided for the request being read */
@@ -86,8 +92,22 @@ void gy__http_conn_end(struct gy__http_conn *conn);
 /* The answer to a request in hand. buf: taken (NULL for GY__ANSWER_TEXT). */
 void gy__http_conn_answer(struct gy__http_slot *slot, const struct gy__http_answer *answer,
                           struct gy_buf *buf);
+/* An answer whose body comes in pieces: struct gy__http_answer_stream. buf: taken, also on error.
+ * -> false: no memory. */
+bool gy__http_conn_answer_stream(struct gy__http_slot *slot, const struct gy__http_answer_stream *answer,
+                                 struct gy_buf *buf);
 /* The server's own answer. text: static, or NULL for no body. */
 void gy__http_conn_refuse(struct gy__http_slot *slot, int status, const char *text);
+
+/* The handler's steps with a flow (http/flow.h), which slot has. promise: who is told. After each the
+ * connection must be flushed. -> 0: it was told; 1: it waits, and will be told; -errno: it was not,
+ * and will not be. */
+int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise);
+/* buf: taken. */
+int gy__http_conn_write(struct gy__http_slot *slot, uint64_t promise, struct gy_buf *buf);
+int gy__http_conn_watch(struct gy__http_slot *slot, uint64_t promise);
+void gy__http_conn_finish(struct gy__http_slot *slot);
+void gy__http_conn_abort(struct gy__http_slot *slot);
 
 /* The end of a turn: answers whose turn it is go to out, what must outlive the turn is copied,
  * receive buffers are released. Afterwards send conn->out, then do what conn->finish says. */

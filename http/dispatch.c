@@ -86,7 +86,7 @@ static void find(struct gy__http_server *server, struct gy__http_slot *slot,
 {
     struct gy_http_req *req = &slot->req;
     bool delegated = false;
-    size_t matched;
+    size_t matched = 0;
 
     if (!(slot->flags & GY__SLOT_DOTS)) {
         look_up(server, req->path.ptr, req->path.len, false, slot, match);
@@ -134,12 +134,24 @@ static int no_target(struct gy__http_slot *slot, const struct gy__http_match *ma
 
 static int admit(struct gy__http_conn *conn, struct gy__http_slot *slot, const char **why)
 {
+    struct gy__http_server *server = server_of(conn);
+    const struct gy_http_route_options *options;
     struct gy__http_match match;
 
+    slot->body_max = server->env.config.body_max;
     if (slot->req.path.ptr[0] == '*')
         return 0;
-    find(server_of(conn), slot, &match);
-    return match.target != NULL ? 0 : no_target(slot, &match, why);
+    find(server, slot, &match);
+    if (match.target == NULL)
+        return no_target(slot, &match, why);
+    options = match.target->options;
+    if (options == NULL)
+        return 0;
+    if (options->body_max != 0)
+        slot->body_max = options->body_max;
+    if (options->stream)
+        slot->flags |= GY__SLOT_STREAM;
+    return 0;
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */
@@ -174,6 +186,17 @@ static void failed(struct gy__http_server *server, struct gy__http_slot *slot, i
     }
 }
 
+static void stream(struct gy__http_server *server, struct gy__http_slot *slot,
+                   const struct gy_done *done)
+{
+    if (gy__http_stream_begins(server, slot->handler) < 0) {
+        gy_buf_release(done->buf);
+        failed(server, slot, -ENOBUFS);
+    } else if (!gy__http_conn_answer_stream(slot, done->value, done->buf)) {
+        failed(server, slot, -ENOBUFS);
+    }
+}
+
 static void answered(struct gy_actor *self, const struct gy_done *done)
 {
     struct gy__http_server *server = (struct gy__http_server *)(void *)self;
@@ -187,11 +210,13 @@ static void answered(struct gy_actor *self, const struct gy_done *done)
         if (done->res == -EOWNERDEAD && gy_pid_shard(slot->handler) != server->shard)
             gy__http_suspect(server, slot->handler);
         failed(server, slot, done->res);
-    } else if (done->buf == NULL || done->size != sizeof(struct gy__http_answer)) {
+    } else if (done->buf != NULL && done->size == sizeof(struct gy__http_answer)) {
+        gy__http_conn_answer(slot, done->value, done->buf);
+    } else if (done->buf != NULL && done->size == sizeof(struct gy__http_answer_stream)) {
+        stream(server, slot, done);
+    } else {
         gy_buf_release(done->buf);
         gy__http_conn_refuse(slot, 500, "The handler's answer is not one of HTTP");
-    } else {
-        gy__http_conn_answer(slot, done->value, done->buf);
     }
     gy_stream_mark(gy__http_link_of(slot->conn)->stream);
 }
@@ -207,7 +232,7 @@ static void call(struct gy__http_server *server, struct gy__http_slot *slot,
 
     slot->handler = target->pid;
     if (gy_pid_shard(target->pid) != server->shard) {
-        buf = gy__http_pack(&slot->req);
+        buf = gy__http_pack(&slot->req, server->shard, ticket);
         if (buf == NULL) {
             failed(server, slot, -ENOBUFS);
             return;
@@ -253,4 +278,9 @@ static void discard(struct gy__http_conn *conn, struct gy__http_slot *slot)
     gy_discard(slot->fut);
 }
 
-const struct gy__http_calls gy__http_dispatch_calls = { request, admit, discard };
+static void tell(uint64_t promise, int res, struct gy_buf *buf)
+{
+    (void)gy_resolve_raw((gy_promise){ promise }, res, NULL, 0, buf); /* or nobody waits any more */
+}
+
+const struct gy__http_calls gy__http_dispatch_calls = { request, admit, discard, tell };

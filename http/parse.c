@@ -12,6 +12,7 @@
  * head that never ends is refused as soon as one that does. llhttp's lenient modes are never set. */
 #include "http/parse.h"
 
+#include "http/flow.h"
 #include "http/head.h"
 #include "http/method.h"
 
@@ -78,6 +79,24 @@ static bool head_too_long(const struct gy__http_parser *parser, const char *at)
     return at - (slot->req.path.ptr + slot->req.path.len) > (int64_t)parser->config->head_max;
 }
 
+/* What trailers may cost is FRAMING_MAX. */
+static int add_trailer(struct gy__http_parser *parser, const char *at, size_t len, bool name)
+{
+    struct gy_buf **text = parser->flow != NULL ? &parser->flow->trailers : NULL;
+    bool first = parser->in_name != name;
+
+    if (parser->discards)
+        return 0;
+    parser->in_name = name;
+    if (text == NULL)
+        text = &parser->slot->trailers;
+    if (!gy__http_trailer_add(text, at, len, name, first)) {
+        refuse(parser, 503, "No memory is left");
+        return HPE_USER;
+    }
+    return 0;
+}
+
 static int on_header_field(llhttp_t *ll, const char *at, size_t len)
 {
     struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
@@ -85,7 +104,7 @@ static int on_header_field(llhttp_t *ll, const char *at, size_t len)
     struct gy_http_header *header;
 
     if (parser->phase == GY__HTTP_BODY)
-        return 0; /* trailers are dropped; what they may cost is FRAMING_MAX */
+        return add_trailer(parser, at, len, true);
     if (parser->in_name) {
         slot->headers[slot->req.header_count].name.len += len;
         return 0;
@@ -114,7 +133,7 @@ static int on_header_value(llhttp_t *ll, const char *at, size_t len)
     struct gy_http_header *header;
 
     if (parser->phase == GY__HTTP_BODY)
-        return 0;
+        return add_trailer(parser, at, len, false);
     if (head_too_long(parser, at + len)) {
         refuse(parser, 431, "The header lines are too long");
         return HPE_USER;
@@ -170,16 +189,27 @@ static int on_headers_complete(llhttp_t *ll)
         parser->body_total = UINT64_MAX;
         slot->flags |= GY__SLOT_BODY;
         size_comes(parser);
-        if (!size_fits(parser, parser->head_end, parser->end))
-            return -1;
     } else {
         parser->body_total = ll->content_length;
-        if (ll->content_length > parser->config->body_max)
-            return refuse(parser, 413, "The body is too long");
         if (ll->content_length != 0)
             slot->flags |= GY__SLOT_BODY;
     }
-    return 0;
+    if ((slot->flags & GY__SLOT_BODY) && parser->judged != NULL && *parser->judged) {
+        parser->at_judge = 1;
+        return HPE_PAUSED;
+    }
+    if (parser->body_total == UINT64_MAX)
+        return size_fits(parser, parser->head_end, parser->end) ? 0 : -1;
+    return gy__http_parser_admit(parser, parser->config->body_max) ? 0 : -1;
+}
+
+bool gy__http_parser_admit(struct gy__http_parser *parser, uint64_t body_max)
+{
+    parser->body_max = body_max;
+    if (parser->body_total == UINT64_MAX || parser->body_total <= body_max)
+        return true;
+    refuse(parser, 413, "The body is too long");
+    return false;
 }
 
 /* ---- body -------------------------------------------------------------------------------- */
@@ -197,8 +227,8 @@ static bool collect(struct gy__http_parser *parser, const char *at, size_t len)
 
         if (size > parser->body_total)
             size = (size_t)parser->body_total;
-        if (size > parser->config->body_max)
-            size = (size_t)parser->config->body_max;
+        if (size > parser->body_max)
+            size = (size_t)parser->body_max;
         body = gy_buf_take(size > want ? size : want);
         if (body == NULL)
             return false;
@@ -214,12 +244,25 @@ static bool collect(struct gy__http_parser *parser, const char *at, size_t len)
     return true;
 }
 
+static int on_piece(struct gy__http_parser *parser, const char *at, size_t len)
+{
+    if (parser->discards)
+        parser->discarded += len;
+    else if (!gy__http_flow_receive(parser->flow, at, len)) {
+        refuse(parser, 503, "No memory is left");
+        return HPE_USER;
+    }
+    return 0;
+}
+
 /* Within body_max: Content-Length or the chunk's size was checked before. */
 static int on_body(llhttp_t *ll, const char *at, size_t len)
 {
     struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
     struct gy__http_slot *slot = parser->slot;
 
+    if (parser->flow != NULL || parser->discards)
+        return on_piece(parser, at, len);
     if (slot->req.body.len == 0 && slot->body == NULL) {
         slot->req.body.ptr = at; /* perhaps all of it */
         slot->req.body.len = len;
@@ -232,12 +275,19 @@ static int on_body(llhttp_t *ll, const char *at, size_t len)
     return 0;
 }
 
+static uint64_t body_so_far(const struct gy__http_parser *parser)
+{
+    if (parser->discards)
+        return parser->discarded;
+    return parser->flow != NULL ? parser->flow->in_total : parser->slot->req.body.len;
+}
+
 /* A chunk's size is known before its bytes come: too much is refused at once. */
 static int on_chunk_header(llhttp_t *ll)
 {
     struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
 
-    if (ll->content_length > parser->config->body_max - parser->slot->req.body.len)
+    if (ll->content_length > parser->body_max - body_so_far(parser))
         return refuse(parser, 413, "The body is too long");
     return 0;
 }
@@ -307,6 +357,7 @@ void gy__http_parser_begin(struct gy__http_parser *parser, struct gy__http_slot 
     parser->framing = 0;
     parser->in_size = 0;
     parser->body_total = 0;
+    parser->body_max = parser->config->body_max;
     slot->start = NULL;
 }
 
@@ -401,6 +452,11 @@ static bool within_limits(struct gy__http_parser *parser)
 /* Where do the slices of a complete request point? read: behind it. */
 static void complete(struct gy__http_slot *slot, const char *read)
 {
+    if (slot->trailers != NULL) {
+        gy__http_trailer_end(slot->trailers);
+        slot->req.trailers =
+            (struct gy_slice){ (const char *)slot->trailers->data, slot->trailers->len };
+    }
     if (slot->bytes == NULL) {
         slot->stop = read;
         slot->flags |= GY__SLOT_BORROWED;
@@ -436,10 +492,83 @@ static bool execute(struct gy__http_parser *parser, const char *at, const char *
     return true;
 }
 
+/* ---- a body in pieces -------------------------------------------------------------------- */
+
+void gy__http_parser_stream(struct gy__http_parser *parser, struct gy__http_flow *flow)
+{
+    parser->flow = flow;
+    if (parser->slot->bytes == NULL)
+        parser->slot->flags |= GY__SLOT_BORROWED; /* its head; stop is the head's end */
+}
+
+void gy__http_parser_drop(struct gy__http_parser *parser, uint64_t max)
+{
+    parser->discarded = 0;
+    parser->body_max = max;
+    parser->discards = 1;
+    parser->flow = NULL;
+    parser->slot = NULL;
+}
+
+/* A body ends, by its length or by its last chunk: llhttp is ready for the next request. */
+static void message_ends(struct gy__http_parser *parser)
+{
+    if (parser->body_total == UINT64_MAX)
+        llhttp_reset(&parser->ll); /* it takes trailers for header lines */
+    else
+        llhttp_resume(&parser->ll);
+    parser->phase = GY__HTTP_BETWEEN;
+}
+
+/* The bytes of pieces go elsewhere at once, so that nothing here needs them to be contiguous. */
+static enum gy__http_parsed feed_pieces(struct gy__http_parser *parser, const char **at,
+                                        const char *end)
+{
+    while (*at < end) {
+        uint64_t before = body_so_far(parser);
+        llhttp_errno_t err;
+        const char *read;
+
+        if (!size_fits(parser, *at, end))
+            return GY__HTTP_REFUSED;
+        parser->end = end;
+        err = llhttp_execute(&parser->ll, *at, (size_t)(end - *at));
+        read = err == HPE_OK ? end : llhttp_get_error_pos(&parser->ll);
+        if (err != HPE_OK && err != HPE_PAUSED) {
+            judge(parser, err, read);
+            return GY__HTTP_REFUSED;
+        }
+        if (parser->body_total == UINT64_MAX)
+            parser->framing += (uint64_t)(read - *at) - (body_so_far(parser) - before);
+        *at = read;
+        if (parser->framing > FRAMING_MAX + 16 * body_so_far(parser)) {
+            refuse(parser, 400, "The chunks have too much around them");
+            return GY__HTTP_REFUSED;
+        }
+        if (err == HPE_PAUSED && parser->in_size) {
+            llhttp_resume(&parser->ll);
+        } else if (err == HPE_PAUSED) {
+            message_ends(parser);
+            return GY__HTTP_REQUEST;
+        }
+    }
+    return GY__HTTP_MORE;
+}
+
+uint64_t gy__http_parser_left(const struct gy__http_parser *parser)
+{
+    return parser->body_total == UINT64_MAX ? UINT64_MAX : parser->body_total - body_so_far(parser);
+}
+
+/* ---- all of it --------------------------------------------------------------------------- */
+
 enum gy__http_parsed gy__http_parser_feed(struct gy__http_parser *parser, const char **at,
                                           const char *end)
 {
     struct gy__http_slot *slot = parser->slot;
+
+    if (parser->flow != NULL || parser->discards)
+        return feed_pieces(parser, at, end);
 
     while (*at < end) {
         size_t body_before = slot->req.body.len;
@@ -458,6 +587,11 @@ enum gy__http_parsed gy__http_parser_feed(struct gy__http_parser *parser, const 
             judge(parser, err, read);
             return GY__HTTP_REFUSED;
         }
+        if (parser->at_judge) {
+            parser->at_judge = 0;
+            llhttp_resume(&parser->ll);
+            return GY__HTTP_JUDGE;
+        }
         if (parser->phase == GY__HTTP_BODY && parser->body_total == UINT64_MAX)
             parser->framing += (uint64_t)(read - (in_head ? parser->head_end : from)) -
                                (slot->req.body.len - body_before);
@@ -466,12 +600,8 @@ enum gy__http_parsed gy__http_parser_feed(struct gy__http_parser *parser, const 
         if (err == HPE_PAUSED && parser->in_size) {
             llhttp_resume(&parser->ll); /* between two chunks */
         } else if (err == HPE_PAUSED) {
-            if (parser->body_total == UINT64_MAX)
-                llhttp_reset(&parser->ll); /* it takes trailers for header lines */
-            else
-                llhttp_resume(&parser->ll);
             complete(slot, read);
-            parser->phase = GY__HTTP_BETWEEN;
+            message_ends(parser);
             return GY__HTTP_REQUEST;
         }
     }
@@ -486,6 +616,6 @@ bool gy__http_parser_expects(const struct gy__http_parser *parser)
 {
     const struct gy__http_slot *slot = parser->slot;
 
-    return parser->phase == GY__HTTP_BODY && (slot->flags & GY__SLOT_EXPECTS) &&
-           (slot->flags & GY__SLOT_BODY) && slot->req.body.len == 0 && parser->framing == 0;
+    return parser->phase == GY__HTTP_BODY && !parser->discards && (slot->flags & GY__SLOT_EXPECTS) &&
+           (slot->flags & GY__SLOT_BODY) && body_so_far(parser) == 0 && parser->framing == 0;
 }

@@ -20,7 +20,10 @@ enum gy__http_phase {
 
 enum gy__http_parsed {
     GY__HTTP_MORE,    /* all was read; the request goes on with bytes to come */
-    GY__HTTP_REQUEST, /* parser->slot is a complete request; it may borrow from the bytes given */
+    GY__HTTP_REQUEST, /* parser->slot is a complete request; it may borrow from the bytes given. In
+                       * pieces: its body has ended */
+    GY__HTTP_JUDGE,   /* the head of a request with a body is complete, and somebody wants to judge it
+                       * before the body is read: gy__http_parser_admit, perhaps _stream, and read on */
     GY__HTTP_REFUSED, /* parser->status and why; nothing behind can be trusted */
 };
 
@@ -31,6 +34,10 @@ struct gy__http_parser {
     const char *end;      /* of the bytes llhttp is reading */
     const char *head_end; /* where the body begins; valid in the call that found it */
     const char *why;
+    const bool *judged;         /* are heads with a body judged before it? NULL: no */
+    struct gy__http_flow *flow; /* the body goes there, in pieces */
+    uint64_t body_max;
+    uint64_t discarded;  /* bytes of a body that nobody wants */
     uint64_t body_total; /* announced by Content-Length, UINT64_MAX if chunked */
     uint64_t framing;    /* bytes of a chunked body that are no data */
     struct gy__http_host host;
@@ -41,6 +48,8 @@ struct gy__http_parser {
     uint8_t keep_alive;
     uint8_t in_size;     /* what comes next is the size of a chunk, or the rest of it */
     uint8_t size_digits;  /* of it so far */
+    uint8_t at_judge;
+    uint8_t discards; /* the body is read and dropped, and slot is NULL */
 };
 
 void gy__http_parser_init(struct gy__http_parser *parser, const struct gy_http_config *config);
@@ -53,6 +62,15 @@ void gy__http_parser_begin(struct gy__http_parser *parser, struct gy__http_slot 
 /* Read on; *at moves behind what was read. */
 enum gy__http_parsed gy__http_parser_feed(struct gy__http_parser *parser, const char **at,
                                           const char *end);
+/* After JUDGE: the body may have so many bytes. -> false: it announces more, refused. */
+bool gy__http_parser_admit(struct gy__http_parser *parser, uint64_t body_max);
+/* After JUDGE: slot is a request whose body goes to flow; both are borrowed until the body has ended,
+ * or _drop. */
+void gy__http_parser_stream(struct gy__http_parser *parser, struct gy__http_flow *flow);
+/* The rest of a body that comes in pieces is read and dropped; above max bytes it is refused. */
+void gy__http_parser_drop(struct gy__http_parser *parser, uint64_t max);
+/* Bytes of the body that are still to come, UINT64_MAX: unknown. */
+uint64_t gy__http_parser_left(const struct gy__http_parser *parser);
 /* An announced body of which nothing has come: is a 100 Continue due? */
 bool gy__http_parser_expects(const struct gy__http_parser *parser);
 

@@ -113,6 +113,16 @@ static int tell_others(struct gy__http_server *server, enum word word,
     return err;
 }
 
+static int add(struct gy__http_server *server, const char *path, size_t len,
+               const struct gy__http_target *target, gy_pid *rival)
+{
+    int err = gy__http_route_add(&server->routes, path, len, target, rival);
+
+    if (err == 0 && target->options != NULL)
+        server->env.judged |= target->options->stream || target->options->body_max != 0;
+    return err;
+}
+
 static void hear(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
 {
     struct gy__http_server *server = (struct gy__http_server *)(void *)self;
@@ -123,7 +133,7 @@ static void hear(struct gy_actor *self, const void *payload, struct gy_buf *buf,
     (void)payload, (void)promise;
     switch (news->word) {
     case ROUTE_ADDED:
-        err = gy__http_route_add(&server->routes, news->path, news->len, &news->target, &rival);
+        err = add(server, news->path, news->len, &news->target, &rival);
         if (err < 0)
             gy_log("http: route %.*s of shard %u is not known here: error %d", (int)news->len,
                    news->path, gy_pid_shard(news->target.pid), -err);
@@ -145,7 +155,7 @@ static void hear(struct gy_actor *self, const void *payload, struct gy_buf *buf,
 
 void gy__http_unregister(struct gy__http_server *server, gy_pid pid)
 {
-    struct gy__http_target target = { pid, NULL, 0, NULL };
+    struct gy__http_target target = { pid, NULL, 0, NULL, NULL };
 
     if (gy__http_route_remove(&server->routes, pid) > 0)
         (void)tell_others(server, ACTOR_GONE, &target, NULL, 0); /* they will ask again */
@@ -153,16 +163,16 @@ void gy__http_unregister(struct gy__http_server *server, gy_pid pid)
 
 void gy__http_suspect(struct gy__http_server *server, gy_pid pid)
 {
-    struct gy__http_target target = { pid, NULL, 0, NULL };
+    struct gy__http_target target = { pid, NULL, 0, NULL, NULL };
 
     if (add_news(server, ACTOR_SUSPECT, gy_pid_shard(pid), &target, NULL, 0) == 0)
         tell(server);
 }
 
 int gy__http_register(struct gy__http_server *server, const char *route, gy_pid pid,
-                      const struct gy_verb *verb)
+                      const struct gy_verb *verb, const struct gy_http_route_options *options)
 {
-    struct gy__http_target target = { pid, verb, 0, NULL };
+    struct gy__http_target target = { pid, verb, 0, options, NULL };
     const char *path;
     gy_pid rival;
     size_t len;
@@ -170,10 +180,10 @@ int gy__http_register(struct gy__http_server *server, const char *route, gy_pid 
 
     if (err < 0)
         return err;
-    err = gy__http_route_add(&server->routes, path, len, &target, &rival);
+    err = add(server, path, len, &target, &rival);
     if (err == -EEXIST && !gy__http_alive(rival)) {
         gy__http_unregister(server, rival);
-        err = gy__http_route_add(&server->routes, path, len, &target, &rival);
+        err = add(server, path, len, &target, &rival);
     }
     if (err == 0)
         err = tell_others(server, ROUTE_ADDED, &target, path, len);
@@ -182,11 +192,19 @@ int gy__http_register(struct gy__http_server *server, const char *route, gy_pid 
 
 int gy_http_route_raw(struct gy_actor *self, const char *route, const struct gy_verb *verb)
 {
+    return gy_http_route_with_raw(self, route, verb, NULL);
+}
+
+int gy_http_route_with_raw(struct gy_actor *self, const char *route, const struct gy_verb *verb,
+                           const struct gy_http_route_options *options)
+{
     struct gy__http_server *server = gy__http_server();
 
+    if (options != NULL && options->size != sizeof(*options))
+        return -EINVAL;
     if (server == NULL)
         return -EAGAIN;
-    return gy__http_register(server, route, self->pid, verb);
+    return gy__http_register(server, route, self->pid, verb, options);
 }
 
 void gy__http_registry_fini(struct gy__http_server *server)

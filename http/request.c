@@ -38,6 +38,26 @@ const struct gy_slice *gy_http_header(const struct gy_http_req *req, const char 
     return NULL;
 }
 
+/* Lines "name: value" CRLF, as http/flow.c writes them. */
+struct gy_slice gy_http_trailer(struct gy_slice trailers, const char *name)
+{
+    const char *at = trailers.ptr, *end = at + trailers.len;
+    size_t len = strlen(name);
+
+    while (at < end) {
+        const char *stop = memchr(at, '\r', (size_t)(end - at));
+        const char *colon = memchr(at, ':', (size_t)(stop - at));
+        const char *value = colon != NULL ? colon + 2 : stop, *value_end = stop;
+
+        while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t'))
+            value_end--;
+        if (colon != NULL && same_name((struct gy_slice){ at, (size_t)(colon - at) }, name, len))
+            return (struct gy_slice){ value, (size_t)(value_end - value) };
+        at = stop + 2;
+    }
+    return (struct gy_slice){ NULL, 0 };
+}
+
 static int hex(char c)
 {
     if (c >= '0' && c <= '9')

@@ -8,6 +8,7 @@
 #include "gyre/buf.h"
 #include "gyre/core.h"
 #include "gyre/http.h"
+#include "gyre/http_stream.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -165,6 +166,22 @@ int gy_http_end(struct gy_http_res *res, gy_http_promise reply, const void *body
     if (len > 0)
         append(res, body, len);
     return finish(res, reply, GY__ANSWER_BUF, head, res->gy__head);
+}
+
+int gy_http_end_stream(struct gy_http_res *res, gy_http_promise reply, uint64_t length)
+{
+    struct gy__http_answer_stream answer;
+    struct gy_buf *head;
+
+    if (res->gy__err != 0 || !reserve(res, 2))
+        return refuse(res, reply);
+    append(res, "\r\n", 2);
+    head = res->gy__head;
+    res->gy__head = NULL;
+    memset(&answer, 0, sizeof(answer));
+    answer.answer = (struct gy__http_answer){ (uint16_t)res->status, GY__ANSWER_STREAM, head->len };
+    answer.length = length;
+    return gy_resolve_raw(reply.promise, 0, &answer, sizeof(answer), head);
 }
 
 static void release_pair(void *arg, const void *data)

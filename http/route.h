@@ -24,6 +24,7 @@ struct gy__http_target {
     gy_pid pid;
     const struct gy_verb *verb;
     uint64_t methods; /* GY__HTTP_METHOD_BIT of each */
+    const struct gy_http_route_options *options; /* or NULL */
     struct gy_buf *text; /* the route as it was registered, without methods; the table's */
 };
 

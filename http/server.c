@@ -388,10 +388,11 @@ int gy_http_listen(const struct gy_http_config *config)
     options.streams_max = config->connections_max;
     options.oneshot_first = 1;
     if (!server->built_in) {
-        err = gy__http_register(server, "GET /metrics", server->actor.pid, &gy__http_metrics_verb);
+        err = gy__http_register(server, "GET /metrics", server->actor.pid, &gy__http_metrics_verb,
+                                NULL);
         if (err == 0)
             err = gy__http_register(server, "GET /__processes__", server->actor.pid,
-                                    &gy__http_processes_verb);
+                                    &gy__http_processes_verb, NULL);
         server->built_in = err == 0;
     }
     if (err == 0)

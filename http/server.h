@@ -2,6 +2,7 @@
  *
  * server.c     connections: what streams tell, deadlines
  * dispatch.c   requests to the actors of their routes, answers back
+ * stream.c     bodies in pieces, between handlers and connections
  * registry.c   routes: registering, telling the other shards
  * metrics.c    GET /metrics
  * processes.c  GET /__processes__ */
@@ -55,9 +56,13 @@ static inline struct gy__http_link *gy__http_link_of(struct gy__http_conn *conn)
 /* ---- dispatch.c ---- */
 extern const struct gy__http_calls gy__http_dispatch_calls;
 
+/* ---- stream.c ---- */
+/* The actor that answers in pieces: when it ends, so do its answers. -> 0; -EAGAIN. */
+int gy__http_stream_begins(struct gy__http_server *server, gy_pid handler);
+
 /* ---- registry.c ---- */
 int gy__http_register(struct gy__http_server *server, const char *route, gy_pid pid,
-                      const struct gy_verb *verb);
+                      const struct gy_verb *verb, const struct gy_http_route_options *options);
 /* An actor of this shard is no more: its routes go, everywhere. */
 void gy__http_unregister(struct gy__http_server *server, gy_pid pid);
 /* An actor elsewhere did not answer: ask its shard whether it lives. */

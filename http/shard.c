@@ -46,6 +46,11 @@ bool gy__http_alive(gy_pid pid)
     return gy__actor_find(gy__self(), pid.bits) != NULL;
 }
 
+gy_fut gy__http_refused(int err)
+{
+    return gy__fut_refused(err);
+}
+
 void *gy__http_memory(size_t bytes)
 {
     return gy__shard_memory(gy__self(), bytes);

@@ -28,6 +28,8 @@ void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__h
 
 /* Is this pid of the own shard that of a living actor? */
 bool gy__http_alive(gy_pid pid);
+/* A future that carries only an error. */
+gy_fut gy__http_refused(int err);
 /* Zeroed memory for the shard's life, or NULL. */
 void *gy__http_memory(size_t bytes);
 

@@ -63,6 +63,7 @@ void gy__http_slot_give(struct gy__http_slots *slots, struct gy__http_slot *slot
     drop(&slot->bytes);
     drop(&slot->body);
     drop(&slot->more);
+    drop(&slot->trailers);
     drop(&slot->answer);
     slot->state = GY__SLOT_FREE;
     slot->conn = NULL;

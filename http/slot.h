@@ -23,6 +23,7 @@ enum gy__http_slot_state {
     GY__SLOT_QUEUED,  /* sent to its handler, which may still read the request */
     GY__SLOT_ENTERED, /* the handler has run: nobody looks at the request any more */
     GY__SLOT_READY,   /* the answer is here and waits for its turn */
+    GY__SLOT_STREAMING, /* its head is written, its body is being */
 };
 
 enum gy__http_slot_flags {
@@ -33,6 +34,7 @@ enum gy__http_slot_flags {
     GY__SLOT_BODY = 32,     /* its head announced a body */
     GY__SLOT_DOTS = 64,     /* a segment of its path may be "." or "..", or it has escapes */
     GY__SLOT_BORROWED_BODY = 128, /* only the body does */
+    GY__SLOT_STREAM = 256,        /* its handler reads the body */
 };
 
 struct gy__http_slot {
@@ -56,6 +58,9 @@ struct gy__http_slot {
     struct gy_buf *bytes; /* those bytes, if they are the slot's own */
     struct gy_buf *body;  /* a body that is no part of them, if it is the slot's own */
     struct gy_buf *more;  /* headers[] beyond the inline ones */
+    struct gy_buf *trailers;
+    struct gy__http_flow *flow; /* of a body in pieces, or NULL; ended before the slot is given back */
+    uint64_t body_max;          /* set by admit */
     uint32_t headers_room;
     struct gy_http_header *headers;
     struct gy_http_req req;

@@ -147,12 +147,14 @@ void gy__http_date_update(struct gy__http_date *date, uint64_t wall_ns)
 /* ---- the prefix -------------------------------------------------------------------------- */
 
 static const struct {
-    char text[32];
+    char text[48];
     uint8_t len;
 } connections[] = {
     [GY__CONNECTION_PLAIN] = { "", 0 },
     [GY__CONNECTION_CLOSE] = { "Connection: close\r\n", 19 },
     [GY__CONNECTION_KEEP_ALIVE] = { "Connection: keep-alive\r\n", 24 },
+    [GY__CONNECTION_CHUNKED] = { "Transfer-Encoding: chunked\r\n", 28 },
+    [GY__CONNECTION_CHUNKED_CLOSE] = { "Transfer-Encoding: chunked\r\nConnection: close\r\n", 47 },
 };
 
 #define LENGTH_LEN (sizeof(GY__HTTP_LENGTH) - 1)

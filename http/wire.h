@@ -33,10 +33,12 @@ enum gy__http_connection {
     GY__CONNECTION_PLAIN, /* persists, as HTTP/1.1 does by itself */
     GY__CONNECTION_CLOSE,
     GY__CONNECTION_KEEP_ALIVE, /* said to an HTTP/1.0 client that asked */
+    GY__CONNECTION_CHUNKED, /* added to PLAIN or CLOSE: the body comes in chunks */
+    GY__CONNECTION_CHUNKED_CLOSE,
 };
 
 #define GY__HTTP_NO_LENGTH UINT64_MAX
-/* Longest prefix: line 47, Date 37, Content-Length 38, Connection 24. */
+/* Longest prefix: line 47, Date 37, Content-Length 38 or Transfer-Encoding 28, Connection 24. */
 #define GY__HTTP_PREFIX_MAX 160
 
 /* A prefix measured, ready to be written. */

@@ -41,10 +41,14 @@ struct gy_http_req {
     struct gy_slice route; /* as it was registered, without methods: "/users/:id" */
     struct gy_slice query; /* raw, behind '?' */
     struct gy_slice body;
+    struct gy_slice trailers; /* behind a chunked body, for gy_http_trailer() */
     const struct gy_http_header *headers;
     uint16_t header_count;
     uint8_t minor; /* HTTP/1.minor */
     uint8_t keep_alive;
+    /* The runtime's. */
+    uint16_t gy__shard;
+    uint64_t gy__ticket;
 };
 
 typedef struct gy_http_promise {
@@ -73,11 +77,17 @@ struct gy_http_config {
     const char *delegate; /* "/master": a path without a route is looked up once more behind it, so
                            * that /state is served as /master/state; NULL: 404. Borrowed while the
                            * runtime lives */
+    /* Bodies in pieces (gyre/http_stream.h). */
+    uint64_t stream_window;     /* bytes of one that wait for the handler, or for the client */
+    uint64_t stream_timeout_ns; /* between pieces of an answer: aborted */
+    uint64_t body_rate_min;     /* bytes a second that a client must send of a body while it is read */
+    uint64_t discard_max;       /* bytes of a body that are read although the answer is given */
 };
 #define GY_HTTP_CONFIG_INIT(address)                                                               \
     {                                                                                              \
         sizeof(struct gy_http_config), address, 8192, 65536, 100, 1u << 20, 0, 64, 16384, 1u << 20,\
-            10 * GY_S, 30 * GY_S, 60 * GY_S, 30 * GY_S, 30 * GY_S, 1 * GY_S, NULL                  \
+            10 * GY_S, 30 * GY_S, 60 * GY_S, 30 * GY_S, 30 * GY_S, 1 * GY_S, NULL, 65536,          \
+            600 * GY_S, 1024, 262144                                                               \
     }
 
 /* Serve HTTP on this shard. In boot. config: copied, but for the text of listen.
@@ -110,8 +120,26 @@ GY_API unsigned gy_http_port(void);
 GY_API GY_MUST_CHECK int gy_http_route_raw(struct gy_actor *self, const char *route,
                                            const struct gy_verb *verb);
 
+/* What a route may want beside its handler. Zero is the default of each, but for size. */
+struct gy_http_route_options {
+    size_t size;       /* sizeof this struct */
+    const char *help;  /* for /help: one line or more, or NULL */
+    uint64_t body_max; /* 0: the server's; 413 above */
+    uint8_t stream;    /* the handler is entered when the head is complete, and reads the body itself
+                        * (gyre/http_stream.h): req->body is empty */
+};
+/* The same with options, which are borrowed while the runtime lives, and read by all shards: constants.
+ * -> as gy_http_route_raw; -EINVAL options that make no sense. */
+GY_API GY_MUST_CHECK int gy_http_route_with_raw(struct gy_actor *self, const char *route,
+                                                const struct gy_verb *verb,
+                                                const struct gy_http_route_options *options);
+
 /* The first header of that name (any case), or NULL. */
 GY_API const struct gy_slice *gy_http_header(const struct gy_http_req *req, const char *name);
+/* The value of a trailer of that name (any case), ptr NULL: there is none. trailers: req->trailers,
+ * or the bytes of the buffer that ended a body which was read in pieces. What a trailer says was not
+ * known when the request was judged: it never stands for a header (RFC 9110 6.5.1). */
+GY_API struct gy_slice gy_http_trailer(struct gy_slice trailers, const char *name);
 /* The last query parameter of that name, percent-decoded into out[size], ended by 0.
  * -> its length; -ENOENT; -ENOBUFS longer than size - 1; -EINVAL broken escape. */
 GY_API int gy_http_query(const struct gy_http_req *req, const char *name, char *out, size_t size);
@@ -193,5 +221,7 @@ GY_END_DECLS
     static const struct gy_verb F##_verb = { #F, &A##_type, F##_run, GY_MSG_INLINE_WITH_BUF,       \
                                              GY_VERB_CALL | GY_VERB_BUF }
 #define gy_http_route(self, route, F) gy_http_route_raw(&(self)->actor, route, &F##_verb)
+#define gy_http_route_with(self, route, F, options)                                                \
+    gy_http_route_with_raw(&(self)->actor, route, &F##_verb, options)
 
 #endif

@@ -104,7 +104,8 @@ static void on_request(struct gy__http_conn *conn, struct gy__http_slot *slot)
 
 static int on_admit(struct gy__http_conn *conn, struct gy__http_slot *slot, const char **why)
 {
-    (void)conn, (void)slot, (void)why;
+    (void)why;
+    slot->body_max = conn->env->config.body_max;
     return 0;
 }
 
@@ -113,7 +114,13 @@ static void on_discard(struct gy__http_conn *conn, struct gy__http_slot *slot)
     (void)conn, (void)slot;
 }
 
-static const struct gy__http_calls calls = { on_request, on_admit, on_discard };
+static void on_tell(uint64_t promise, int res, struct gy_buf *buf)
+{
+    (void)promise, (void)res;
+    gy_buf_release(buf);
+}
+
+static const struct gy__http_calls calls = { on_request, on_admit, on_discard, on_tell };
 
 /* ---- one run ---- */
 

@@ -64,8 +64,10 @@ static int on_admit(struct gy__http_conn *conn, struct gy__http_slot *slot, cons
 {
     struct peer *peer = peer_of(conn);
 
-    (void)slot;
     peer->admitted++;
+    slot->body_max = peer->env.config.body_max;
+    if (peer->streams)
+        slot->flags |= GY__SLOT_STREAM;
     *why = "not admitted";
     return peer->admit_status;
 }
@@ -81,13 +83,32 @@ static void on_discard(struct gy__http_conn *conn, struct gy__http_slot *slot)
     peer->discarded++;
 }
 
-static const struct gy__http_calls calls = { on_request, on_admit, on_discard };
+static struct peer *opened; /* whom a promise is told */
+
+static void on_tell(uint64_t promise, int res, struct gy_buf *buf)
+{
+    struct peer_told *told = &opened->told[opened->tells];
+
+    assert_true(opened->tells < PEER_TELLS_MAX);
+    assert_true(promise != 0);
+    told->promise = promise;
+    told->res = res;
+    told->text[0] = '\0';
+    told->has_buf = buf != NULL;
+    if (buf != NULL)
+        snprintf(told->text, sizeof(told->text), "%.*s", (int)buf->len, (const char *)buf->data);
+    gy_buf_release(buf);
+    opened->tells++;
+}
+
+static const struct gy__http_calls calls = { on_request, on_admit, on_discard, on_tell };
 
 /* ---- life ---- */
 
 void peer_open(struct peer *peer)
 {
     memset(peer, 0, sizeof(*peer));
+    opened = peer;
     fake_bufs_reset();
     peer->env.config = (struct gy_http_config)GY_HTTP_CONFIG_INIT("");
     peer->env.calls = &calls;
@@ -112,7 +133,7 @@ void peer_remember(struct peer *peer)
 static void forget(struct peer *peer)
 {
     peer->out_len = peer->out_read = 0;
-    peer->requests = peer->discarded = peer->admitted = peer->sends = 0;
+    peer->requests = peer->discarded = peer->admitted = peer->sends = peer->tells = 0;
 }
 
 void peer_reopen(struct peer *peer)
@@ -245,13 +266,14 @@ struct peer_reply peer_read(struct peer *peer, bool head)
     reply.has_date = line_value(reply.head, "\r\nDate: ") != NULL;
     value = line_value(reply.head, "\r\nContent-Length: ");
     reply.has_length = value != NULL;
+    reply.chunked = line_value(reply.head, "\r\nTransfer-Encoding: chunked") != NULL;
     reply.body = end + 4;
     if (value != NULL && !head)
         reply.body_len = (size_t)strtoull(value, NULL, 10);
     assert_true(len + reply.body_len <= left);
     peer->out_read += len + reply.body_len;
     if (reply.status != 100)
-        assert_true(reply.has_date && reply.has_length == (reply.status != 204));
+        assert_true(reply.has_date && (reply.chunked || reply.has_length == (reply.status != 204)));
     return reply;
 }
 

@@ -12,6 +12,7 @@
 
 #define PEER_REQUESTS_MAX 20000
 #define PEER_OUT_MAX (4u << 20)
+#define PEER_TELLS_MAX 2000
 
 struct peer {
     struct gy__http_env env;
@@ -25,6 +26,15 @@ struct peer {
     uint8_t methods[PEER_REQUESTS_MAX];
     unsigned requests, discarded, admitted;
     int admit_status; /* what admit says */
+    bool streams;     /* admit says that handlers read bodies in pieces; set env.judged too */
+    /* Whom a flow told what. */
+    struct peer_told {
+        uint64_t promise;
+        int res;
+        bool has_buf;
+        char text[4096];
+    } told[PEER_TELLS_MAX];
+    unsigned tells;
     bool at_once;     /* answered inside request(): 200, the body is "PATH BODY" */
 
     char *out; /* all that was sent */
@@ -57,6 +67,7 @@ struct peer_reply {
     bool close; /* Connection: close */
     bool keep_alive;
     bool has_length, has_date;
+    bool chunked; /* the body is still to be read */
     char head[4096];
     const char *body;
     size_t body_len;

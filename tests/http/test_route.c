@@ -39,7 +39,7 @@ static gy_pid pid_of(unsigned shard, unsigned n)
 
 static int add(const char *text, unsigned shard, unsigned n)
 {
-    struct gy__http_target target = { pid_of(shard, n), NULL, 0, NULL };
+    struct gy__http_target target = { pid_of(shard, n), NULL, 0, NULL, NULL };
     const char *path;
     size_t len;
     gy_pid rival;

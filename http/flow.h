@@ -1,0 +1,61 @@
+/* http/flow.h - a body in pieces: what waits between a connection and the handler at its other end,
+ * and who waits for it.
+ *
+ * Hangs on the slot of a request whose body is read, or whose answer is written, in pieces. Whoever
+ * waits is named by the bits of a promise, 0 for nobody, and told through gy__http_calls. */
+#ifndef GYRE_HTTP_FLOW_H
+#define GYRE_HTTP_FLOW_H
+
+#include "gyre/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gy__http_calls;
+
+struct gy__http_pieces {
+    struct gy_buf *first, *last;
+    uint64_t bytes;
+};
+
+struct gy__http_flow {
+    struct gy_buf *memory; /* where it lies itself */
+    /* The request's body, from the client. */
+    struct gy__http_pieces in;
+    struct gy_buf *trailers; /* see below, or NULL */
+    uint64_t in_total;
+    uint64_t reader;
+    uint64_t waits_since_ns, waited_ns; /* for the client */
+    int in_err;    /* the body will not come to its end */
+    bool in_ended; /* it has */
+    /* The answer's, to the client. */
+    struct gy__http_pieces out;
+    uint64_t length; /* announced, or UINT64_MAX */
+    uint64_t left;   /* of it */
+    uint64_t writer;
+    bool out_open, out_ended;
+    uint64_t watcher;
+};
+
+/* Zeroed, or NULL: no memory. */
+struct gy__http_flow *gy__http_flow_take(void);
+/* Tell all who wait, and release it. why: how the stream ended, 0 or a negative errno. */
+void gy__http_flow_end(struct gy__http_flow *flow, const struct gy__http_calls *calls, int why);
+
+void gy__http_pieces_add(struct gy__http_pieces *pieces, struct gy_buf *buf); /* buf: taken */
+struct gy_buf *gy__http_pieces_take(struct gy__http_pieces *pieces);          /* given; NULL */
+void gy__http_pieces_drop(struct gy__http_pieces *pieces);
+
+/* Bytes of the body arrived; copied. -> false: no memory. */
+bool gy__http_flow_receive(struct gy__http_flow *flow, const char *bytes, size_t len);
+/* Tell the reader, if there is one and something to tell. -> true: it was told. */
+bool gy__http_flow_deliver(struct gy__http_flow *flow, const struct gy__http_calls *calls);
+
+/* Trailers as lines "name: value" CRLF, in *text, which is NULL at first: the next part of a name or a
+ * value, first: its first part. -> false: no memory. */
+bool gy__http_trailer_add(struct gy_buf **text, const char *bytes, size_t len, bool name, bool first);
+/* No more come. */
+void gy__http_trailer_end(struct gy_buf *text);
+
+#endif

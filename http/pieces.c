@@ -1,0 +1,293 @@
+/* http/pieces.c - bodies in pieces: the part of a connection's state machine that reads a request while
+ * its handler has begun, and writes an answer while its handler still makes it.
+ *
+ * The request whose body is being read is the last in hand, and the parser's slot, until the body has
+ * ended or is not wanted any more. An answer in pieces is written while it is the first in hand.
+ * Exactly one side is waited for at a time: the client while a read waits (conn's message deadline),
+ * otherwise the handler (the slot's). */
+#include "http/pieces.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- the request's body ------------------------------------------------------------------ */
+
+/* How long the handler has for its next step. */
+static uint64_t step_time(const struct gy__http_conn *conn, const struct gy__http_slot *slot)
+{
+    const struct gy_http_config *config = &conn->env->config;
+
+    return slot->state == GY__SLOT_STREAMING ? config->stream_timeout_ns : config->answer_timeout_ns;
+}
+
+/* The client is not waited for any more: now the handler is. */
+static void client_came(struct gy__http_conn *conn, struct gy__http_slot *slot)
+{
+    slot->flow->waited_ns += conn->env->now_ns - slot->flow->waits_since_ns;
+    slot->deadline_ns = conn->env->now_ns + step_time(conn, slot);
+    if (conn->parser.slot == slot)
+        conn->message_deadline_ns = UINT64_MAX;
+}
+
+void gy__http_pieces_came(struct gy__http_conn *conn, struct gy__http_slot *slot)
+{
+    if (gy__http_flow_deliver(slot->flow, conn->env->calls))
+        client_came(conn, slot);
+}
+
+/* Its reader waits: from now on the client's time runs, all in all what a slow one needs at least. */
+static void client_is_due(struct gy__http_conn *conn, struct gy__http_slot *slot)
+{
+    const struct gy_http_config *config = &conn->env->config;
+    struct gy__http_flow *flow = slot->flow;
+    uint64_t has_ns = config->body_timeout_ns +
+                      (config->body_rate_min > 0
+                           ? flow->in_total / config->body_rate_min * (uint64_t)GY_S
+                           : 0);
+
+    flow->waits_since_ns = conn->env->now_ns;
+    slot->deadline_ns = UINT64_MAX;
+    conn->message_deadline_ns =
+        conn->env->now_ns + (has_ns > flow->waited_ns ? has_ns - flow->waited_ns : 0);
+}
+
+/* Does the handler read the body of the request that comes in pieces, and is it that one's turn? */
+bool gy__http_pieces_read(const struct gy__http_conn *conn)
+{
+    return conn->parser.flow->reader != 0 && conn->first == conn->parser.slot &&
+           gy__http_in_progress(conn->first);
+}
+
+static int error_of(int status)
+{
+    return status == 408 ? -ETIMEDOUT : status == 413 ? -EMSGSIZE : status == 503 ? -EAGAIN : -EPROTO;
+}
+
+/* A body that is read in pieces will not come to its end. Its handler learns it from the flow; if it
+ * has not answered yet, the server does. */
+void gy__http_pieces_stop(struct gy__http_conn *conn, struct gy__http_slot *slot, int status,
+                           const char *why)
+{
+    if (slot == NULL)
+        return; /* it was answered, and the rest dropped */
+    slot->flow->in_err = conn->ended ? -EPIPE : error_of(status);
+    (void)gy__http_flow_deliver(slot->flow, conn->env->calls);
+    if (gy__http_in_progress(slot)) {
+        conn->env->calls->discard(conn, slot);
+        gy__http_conn_refuse(slot, status, why);
+    } else if (slot->flow->out_open) {
+        gy__http_conn_abort(slot);
+    }
+}
+
+/* The body that was read in pieces, or dropped, has ended. */
+void gy__http_pieces_ended(struct gy__http_conn *conn)
+{
+    struct gy__http_slot *slot = conn->parser.slot;
+
+    conn->parser.slot = NULL;
+    conn->parser.flow = NULL;
+    conn->parser.discards = 0;
+    conn->stopped = conn->last;
+    if (slot == NULL)
+        return;
+    gy__http_trailer_end(slot->flow->trailers);
+    slot->flow->in_ended = true;
+    gy__http_pieces_came(conn, slot);
+}
+
+/* An answer is written, or its head is and nothing will follow: what becomes of a body that has not
+ * ended? A little is read and dropped, so that the connection can go on; and all that an answer
+ * promised by not saying close has to be. */
+static bool may_drop(const struct gy__http_conn *conn, const struct gy__http_slot *slot)
+{
+    return !conn->last && !gy__http_parser_expects(&conn->parser) && slot == conn->parser.slot &&
+           gy__http_parser_left(&conn->parser) <= conn->env->config.discard_max;
+}
+
+void gy__http_pieces_behind(struct gy__http_conn *conn, const struct gy__http_slot *slot)
+{
+    if (!may_drop(conn, slot)) {
+        conn->stopped = true;
+        conn->linger = true;
+        conn->parser.slot = NULL;
+        conn->parser.flow = NULL;
+        conn->parser.phase = GY__HTTP_BETWEEN;
+        return;
+    }
+    gy__http_parser_drop(&conn->parser, conn->env->config.discard_max);
+    conn->message_deadline_ns = conn->env->now_ns + conn->env->config.body_timeout_ns;
+}
+
+/* The answer of a request whose body has not ended, or one that ends with the connection. */
+void gy__http_pieces_before_head(struct gy__http_conn *conn, const struct gy__http_slot *slot)
+{
+    if (slot == conn->parser.slot && !conn->stopped && !gy__http_is_stream(slot) && !may_drop(conn, slot))
+        gy__http_pieces_behind(conn, slot);
+    if (gy__http_is_stream(slot) && slot->flow->length == UINT64_MAX && slot->req.minor == 0)
+        conn->stopped = true;
+}
+
+/* ---- answers in pieces ------------------------------------------------------------------- */
+
+/* This much is moved to out at once; what comes behind it, in the next turn. */
+#define PUMP_MAX (256u << 10)
+#define CHUNK_LINE_MAX 10
+
+/* The line before a chunk of n > 0 bytes. -> its length. */
+static size_t chunk_line(uint32_t n, char line[CHUNK_LINE_MAX])
+{
+    size_t digits = (35u - (unsigned)__builtin_clz(n)) / 4;
+
+    for (size_t i = digits; i-- > 0; n >>= 4)
+        line[i] = "0123456789abcdef"[n & 15];
+    memcpy(line + digits, "\r\n", 2);
+    return digits + 2;
+}
+
+/* One piece, with the chunk's framing if need be. buf: taken. -> false: no memory. */
+static bool pump_piece(struct gy__http_conn *conn, const struct gy__http_slot *slot, struct gy_buf *buf)
+{
+    bool chunked = gy__http_is_chunked(slot), copied = buf->len <= GY__HTTP_COPY_MAX;
+    char line[CHUNK_LINE_MAX], *to = line;
+    size_t before = chunked ? chunk_line(buf->len, line) : 0, behind = chunked ? 2 : 0;
+
+    if (before > 0 || copied)
+        to = gy__http_out_room(&conn->out, before + (copied ? buf->len + behind : 0),
+                               GY__HTTP_COPY_MAX);
+    if (to == NULL) {
+        gy_buf_release(buf);
+        return false;
+    }
+    memcpy(to, line, before);
+    if (copied) {
+        memcpy(to + before, buf->data, buf->len);
+        to += before + buf->len;
+        gy_buf_release(buf);
+    } else {
+        gy__http_out_chain(&conn->out, buf);
+        to = chunked ? gy__http_out_room(&conn->out, behind, GY__HTTP_COPY_MAX) : line;
+    }
+    if (to != NULL)
+        memcpy(to, "\r\n", behind);
+    return to != NULL;
+}
+
+/* -> true: the answer is over; or the connection is, see finish. */
+bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot)
+{
+    struct gy__http_flow *flow = slot->flow;
+    char *to;
+
+    while (flow->out.first != NULL && !conn->full && conn->out.bytes < PUMP_MAX)
+        if (!pump_piece(conn, slot, gy__http_pieces_take(&flow->out))) {
+            conn->finish = GY__FINISH_ABORT;
+            return true;
+        }
+    if (flow->writer != 0 && flow->out.bytes < conn->env->config.stream_window) {
+        uint64_t writer = flow->writer;
+
+        flow->writer = 0;
+        conn->env->calls->tell(writer, 0, NULL);
+    }
+    if (flow->out.first != NULL || !flow->out_ended)
+        return false;
+    if (gy__http_is_chunked(slot)) {
+        to = gy__http_out_room(&conn->out, 5, 0);
+        if (to == NULL)
+            conn->finish = GY__FINISH_ABORT;
+        else
+            memcpy(to, "0\r\n\r\n", 5);
+    } else if (flow->length == UINT64_MAX) {
+        conn->finish = GY__FINISH_CLOSE; /* which is what ends it */
+    }
+    return true;
+}
+
+/* ---- the handler's steps ----------------------------------------------------------------- */
+
+int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise)
+{
+    struct gy__http_conn *conn = slot->conn;
+    struct gy__http_flow *flow = slot->flow;
+
+    if (!(slot->flags & GY__SLOT_STREAM))
+        return -EINVAL;
+    if (flow->reader != 0)
+        return -EBUSY;
+    flow->reader = promise;
+    if (gy__http_flow_deliver(flow, conn->env->calls)) {
+        slot->deadline_ns = conn->env->now_ns + step_time(conn, slot);
+        return 0;
+    }
+    client_is_due(conn, slot);
+    return 1;
+}
+
+int gy__http_conn_write(struct gy__http_slot *slot, uint64_t promise, struct gy_buf *buf)
+{
+    struct gy__http_conn *conn = slot->conn;
+    struct gy__http_flow *flow = slot->flow;
+    int err = !flow->out_open || flow->out_ended ? -EPIPE : flow->writer != 0 ? -EBUSY : 0;
+
+    if (err == 0 && flow->left != UINT64_MAX && buf->len > flow->left) {
+        gy__http_conn_abort(slot);
+        err = -EMSGSIZE;
+    }
+    if (err < 0 || buf->len == 0) {
+        gy_buf_release(buf);
+        if (err == 0)
+            conn->env->calls->tell(promise, 0, NULL);
+        return err;
+    }
+    if (flow->left != UINT64_MAX)
+        flow->left -= buf->len;
+    gy__http_pieces_add(&flow->out, buf);
+    if (slot->deadline_ns != UINT64_MAX)
+        slot->deadline_ns = conn->env->now_ns + conn->env->config.stream_timeout_ns;
+    if (flow->out.bytes < conn->env->config.stream_window) {
+        conn->env->calls->tell(promise, 0, NULL);
+        return 0;
+    }
+    flow->writer = promise;
+    return 1;
+}
+
+int gy__http_conn_watch(struct gy__http_slot *slot, uint64_t promise)
+{
+    if (slot->flow->watcher != 0)
+        return -EBUSY;
+    slot->flow->watcher = promise;
+    return 1;
+}
+
+void gy__http_conn_finish(struct gy__http_slot *slot)
+{
+    struct gy__http_flow *flow = slot->flow;
+
+    if (!flow->out_open)
+        return;
+    if (flow->left != UINT64_MAX && flow->left > 0)
+        gy__http_conn_abort(slot);
+    else
+        flow->out_ended = true;
+}
+
+void gy__http_conn_abort(struct gy__http_slot *slot)
+{
+    struct gy__http_flow *flow = slot->flow;
+
+    if (!flow->out_open)
+        return;
+    flow->out_open = false;
+    if (slot->state == GY__SLOT_STREAMING) {
+        slot->conn->finish = GY__FINISH_ABORT;
+        return;
+    }
+    /* Nothing of it has left. */
+    slot->conn->ready_bytes -= slot->answer->len;
+    gy_buf_release(slot->answer);
+    slot->answer = NULL;
+    gy__http_conn_refuse(slot, 500, "The answer was given up");
+}
+

@@ -1,0 +1,56 @@
+/* http/pieces.h - what http/conn.c leaves to http/pieces.c: bodies that are read or written in pieces. */
+#ifndef GYRE_HTTP_PIECES_H
+#define GYRE_HTTP_PIECES_H
+
+#include "http/conn.h"
+#include "http/flow.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+static inline bool gy__http_in_progress(const struct gy__http_slot *slot)
+{
+    return slot->state == GY__SLOT_QUEUED || slot->state == GY__SLOT_ENTERED;
+}
+
+/* A body is being read in pieces, or dropped. */
+static inline bool gy__http_in_pieces(const struct gy__http_conn *conn)
+{
+    return conn->parser.flow != NULL || conn->parser.discards;
+}
+
+/* Its answer is written in pieces; in chunks: one without a length that HTTP/1.0 gets ends with the
+ * connection instead. */
+static inline bool gy__http_is_stream(const struct gy__http_slot *slot)
+{
+    return slot->answer_kind == GY__ANSWER_STREAM;
+}
+static inline bool gy__http_is_chunked(const struct gy__http_slot *slot)
+{
+    return gy__http_is_stream(slot) && slot->flow->length == UINT64_MAX && slot->req.minor > 0 &&
+           !gy__http_bodiless(slot->status);
+}
+
+/* ---- the request's body ---- */
+
+/* Bytes of it have come: tell its reader. */
+void gy__http_pieces_came(struct gy__http_conn *conn, struct gy__http_slot *slot);
+/* It has ended. */
+void gy__http_pieces_ended(struct gy__http_conn *conn);
+/* It will not come to its end. Its handler learns it from the flow; if it has not answered yet, the
+ * server does. */
+void gy__http_pieces_stop(struct gy__http_conn *conn, struct gy__http_slot *slot, int status,
+                          const char *why);
+/* Is it this request's turn, and does its handler read? */
+bool gy__http_pieces_read(const struct gy__http_conn *conn);
+
+/* ---- the answer ---- */
+
+/* Before the head of an answer to slot, which has a flow, is written. */
+void gy__http_pieces_before_head(struct gy__http_conn *conn, const struct gy__http_slot *slot);
+/* Behind an answer: what becomes of a body that has not ended? */
+void gy__http_pieces_behind(struct gy__http_conn *conn, const struct gy__http_slot *slot);
+/* Move what is written to out. -> true: the answer is over; or the connection is, see finish. */
+bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot);
+
+#endif

@@ -1,0 +1,190 @@
+/* http/stream.c - bodies in pieces: the handler's functions, and what the server does at their calls.
+ *
+ * Each step is a call to the server of the connection's shard, which names the request by its ticket:
+ * one that is over is found out by it. Who has to wait is kept by promise, one a kind and stream. */
+#include "http/server.h"
+
+#include "http/flow.h"
+#include "http/shard.h"
+
+#include "gyre/buf.h"
+#include "gyre/core.h"
+#include "gyre/http_stream.h"
+#include "gyre/link.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum end {
+    FINISH,
+    ABORT
+};
+
+static struct gy__http_server *server_of(struct gy_actor *self)
+{
+    return (struct gy__http_server *)(void *)self;
+}
+
+/* ---- at the connection ------------------------------------------------------------------- */
+
+/* The slot that a call is about, if it has a flow still. */
+static struct gy__http_slot *slot_of(struct gy_actor *self, const void *payload)
+{
+    struct gy__http_server *server = server_of(self);
+    uint64_t ticket;
+    struct gy__http_slot *slot;
+
+    memcpy(&ticket, payload, sizeof(ticket));
+    slot = gy__http_slot_find(&server->env.slots, ticket);
+    if (slot == NULL || slot->flow == NULL)
+        return NULL;
+    server->env.now_ns = gy_now();
+    gy_stream_mark(gy__http_link_of(slot->conn)->stream);
+    return slot;
+}
+
+/* What became of a step that may wait; *waiter: where it then stands. */
+static void settle(int res, gy_promise promise, uint64_t *waiter)
+{
+    if (res == 1) {
+        res = gy_keep(promise);
+        if (res < 0)
+            *waiter = 0;
+    }
+    if (res < 0)
+        (void)gy_reject(promise, res);
+}
+
+/* One that waited and has been given up makes room. */
+static void forget(uint64_t *waiter)
+{
+    if (*waiter != 0 && gy_discarded((gy_promise){ *waiter }))
+        *waiter = 0;
+}
+
+static void read_run(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
+{
+    struct gy__http_slot *slot = slot_of(self, payload);
+
+    (void)buf;
+    if (slot == NULL) {
+        (void)gy_reject(promise, -EPIPE);
+        return;
+    }
+    forget(&slot->flow->reader);
+    settle(gy__http_conn_read(slot, promise.bits), promise, &slot->flow->reader);
+}
+
+static void write_run(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
+{
+    struct gy__http_slot *slot = slot_of(self, payload);
+
+    if (slot == NULL) {
+        gy_buf_release(buf);
+        (void)gy_reject(promise, -EPIPE);
+        return;
+    }
+    settle(gy__http_conn_write(slot, promise.bits, buf), promise, &slot->flow->writer);
+}
+
+static void watch_run(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
+{
+    struct gy__http_slot *slot = slot_of(self, payload);
+
+    (void)buf;
+    if (slot == NULL) {
+        (void)gy_reject(promise, -EPIPE);
+        return;
+    }
+    forget(&slot->flow->watcher);
+    settle(gy__http_conn_watch(slot, promise.bits), promise, &slot->flow->watcher);
+}
+
+static void end_run(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
+{
+    struct gy__http_slot *slot = slot_of(self, payload);
+
+    (void)buf, (void)promise;
+    if (slot == NULL)
+        return;
+    if (((const uint64_t *)payload)[1] == FINISH)
+        gy__http_conn_finish(slot);
+    else
+        gy__http_conn_abort(slot);
+}
+
+static const struct gy_verb read_verb = { "http.read", &gy__http_server_type, read_run, 8,
+                                          GY_VERB_CALL };
+static const struct gy_verb write_verb = { "http.write", &gy__http_server_type, write_run,
+                                           GY_MSG_INLINE_WITH_BUF, GY_VERB_CALL | GY_VERB_BUF };
+static const struct gy_verb watch_verb = { "http.watch", &gy__http_server_type, watch_run, 8,
+                                           GY_VERB_CALL };
+static const struct gy_verb end_verb = { "http.end", &gy__http_server_type, end_run, 16, 0 };
+
+/* An actor that answered in pieces is no more: so are its answers. */
+static void gone(struct gy_actor *self, gy_pid pid, int why, uint64_t ctx)
+{
+    struct gy__http_server *server = server_of(self);
+
+    (void)why, (void)ctx;
+    for (struct gy__http_link *link = server->links; link != NULL; link = link->next)
+        for (struct gy__http_slot *slot = link->conn.first; slot != NULL; slot = slot->next)
+            if (slot->flow != NULL && slot->flow->out_open && !slot->flow->out_ended &&
+                gy_pid_equal(slot->handler, pid)) {
+                gy__http_conn_abort(slot);
+                gy_stream_mark(link->stream);
+            }
+}
+
+int gy__http_stream_begins(struct gy__http_server *server, gy_pid handler)
+{
+    if (gy_pid_equal(handler, server->actor.pid))
+        return 0;
+    return gy_monitor_raw(&server->actor, handler, gone, 0);
+}
+
+/* ---- at the handler ---------------------------------------------------------------------- */
+
+gy_http_stream gy_http_stream_of(const struct gy_http_req *req)
+{
+    return (gy_http_stream){ req->gy__ticket,
+                             req->gy__shard != 0 ? req->gy__shard - 1u : gy_shard() };
+}
+
+gy_fut gy_http_read(gy_http_stream stream)
+{
+    return gy_call_words(gy__http_pid(stream.gy__shard), &read_verb, stream.gy__ticket, 0, 0, 0);
+}
+
+gy_fut gy_http_write(gy_http_stream stream, struct gy_buf *buf)
+{
+    return gy_call_words(gy__http_pid(stream.gy__shard), &write_verb, stream.gy__ticket, 0, 0,
+                         (uint64_t)(uintptr_t)buf);
+}
+
+gy_fut gy_http_write_bytes(gy_http_stream stream, const void *bytes, size_t len)
+{
+    struct gy_buf *buf = gy_buf_take(len);
+
+    if (buf == NULL)
+        return gy__http_refused(-EAGAIN);
+    if (len > 0)
+        memcpy(buf->data, bytes, len);
+    buf->len = (uint32_t)len;
+    return gy_http_write(stream, buf);
+}
+
+gy_fut gy_http_watch(gy_http_stream stream)
+{
+    return gy_call_words(gy__http_pid(stream.gy__shard), &watch_verb, stream.gy__ticket, 0, 0, 0);
+}
+
+int gy_http_finish(gy_http_stream stream)
+{
+    return gy_cast_words(gy__http_pid(stream.gy__shard), &end_verb, stream.gy__ticket, FINISH, 0, 0);
+}
+
+int gy_http_abort(gy_http_stream stream)
+{
+    return gy_cast_words(gy__http_pid(stream.gy__shard), &end_verb, stream.gy__ticket, ABORT, 0, 0);
+}

@@ -1,0 +1,427 @@
+/* Handlers that read and write in pieces, on the connection's shard and on another: an actor that
+ * copies a body back as it comes, one that counts, one that tells events; and what becomes of all when
+ * one of the two ends leaves. */
+#include "core/kernel.h"
+#include "gyre/http_stream.h"
+#include "gyre/typed.h"
+#include "http/server.h"
+#include "http/shard.h"
+#include "tests/http/world.h"
+
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the actor ---- */
+
+#define TASKS_MAX 16
+
+struct task {
+    gy_http_promise reply;
+    gy_http_stream stream;
+    uint64_t total;
+    bool used, copies;
+};
+
+struct reader_args {
+    const char *prefix;
+};
+GY_ACTOR(reader);
+struct reader_say_msg {
+    uint32_t how; /* 0: an event, 1: a comment, 2: the end, 3: die */
+};
+GY_CAST(reader, say);
+
+struct reader {
+    struct gy_actor actor;
+    struct task tasks[TASKS_MAX];
+    int last_res, last_write, watched;
+    unsigned pieces, entered;
+    char trailer[32];
+    struct task *events;
+};
+static struct reader *seen[2];
+static reader_pid readers[2];
+
+GY_ACTOR_TYPE(reader, reader_start, reader_stop);
+GY_VERB(reader, say);
+GY_HTTP(reader, reader_count);
+GY_HTTP(reader, reader_copy);
+GY_HTTP(reader, reader_refuse);
+GY_HTTP(reader, reader_listen);
+GY_HTTP(reader, reader_small);
+GY_HTTP_PIECE(reader, reader_on_piece);
+GY_THEN_RES(reader, reader_on_written);
+GY_THEN_RES(reader, reader_on_watch);
+
+static const struct gy_http_route_options streams = { sizeof(streams), NULL, 1000, 1 };
+static const struct gy_http_route_options small = { sizeof(small), NULL, 10, 0 };
+
+static int reader_start(struct reader *self, const struct reader_args *args)
+{
+    static const struct {
+        const char *name;
+        const struct gy_verb *verb;
+        const struct gy_http_route_options *options;
+    } routes[] = {
+        { "count", &reader_count_verb, &streams },   { "copy", &reader_copy_verb, &streams },
+        { "refuse", &reader_refuse_verb, &streams }, { "listen", &reader_listen_verb, NULL },
+        { "small", &reader_small_verb, &small },
+    };
+    int err = 0;
+
+    seen[gy_shard()] = self;
+    for (unsigned i = 0; i < 5 && err == 0; i++) {
+        char route[64];
+        snprintf(route, sizeof(route), "%s/%s", args->prefix, routes[i].name);
+        err = gy_http_route_with_raw(&self->actor, route, routes[i].verb, routes[i].options);
+    }
+    return err;
+}
+
+static void reader_stop(struct reader *self, int why)
+{
+    (void)self, (void)why;
+}
+
+static struct task *begin(struct reader *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    unsigned i = 0;
+
+    self->entered++;
+    while (i < TASKS_MAX && self->tasks[i].used)
+        i++;
+    if (i == TASKS_MAX || gy_http_keep(reply) < 0) {
+        gy_http_fail(reply, -EAGAIN);
+        return NULL;
+    }
+    self->tasks[i] = (struct task){ reply, gy_http_stream_of(req), 0, true, false };
+    return &self->tasks[i];
+}
+
+static void read_on(struct reader *self, struct task *task)
+{
+    assert_int_equal(gy_then(self, gy_http_read(task->stream), reader_on_piece,
+                             (uint64_t)(task - self->tasks)), 0);
+}
+
+static void reader_count(struct reader *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    struct task *task = begin(self, req, reply);
+
+    assert_int_equal(req->body.len, 0);
+    if (task != NULL)
+        read_on(self, task);
+}
+
+static void reader_copy(struct reader *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    struct task *task = begin(self, req, reply);
+    struct gy_http_res res;
+
+    if (task == NULL)
+        return;
+    task->copies = true;
+    gy_http_begin(&res, 200);
+    gy_http_end_stream(&res, reply, GY_HTTP_UNKNOWN);
+    read_on(self, task);
+}
+
+static void reader_refuse(struct reader *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    (void)self, (void)req;
+    gy_http_reply(reply, 403, NULL, NULL, 0);
+}
+
+static void reader_small(struct reader *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    (void)self;
+    gy_http_reply(reply, 200, NULL, req->body.ptr, req->body.len);
+}
+
+static void reader_on_piece(struct reader *self, uint64_t i, int res, struct gy_buf *buf)
+{
+    struct task *task = &self->tasks[i];
+
+    self->last_res = res;
+    if (res <= 0) {
+        struct gy_slice trailer = { NULL, 0 };
+        if (res == 0 && buf != NULL)
+            trailer = gy_http_trailer((struct gy_slice){ (const char *)buf->data, buf->len }, "x-sum");
+        snprintf(self->trailer, sizeof(self->trailer), "%.*s", (int)trailer.len, trailer.len > 0 ? trailer.ptr : "");
+        gy_buf_release(buf);
+        task->used = false;
+        if (task->copies)
+            assert_int_equal(gy_http_finish(task->stream), 0);
+        else if (res == 0)
+            gy_http_replyf(task->reply, 200, "%u: %llu", gy_shard(), (unsigned long long)task->total);
+        return;
+    }
+    assert_int_equal(res, buf->len);
+    self->pieces++;
+    task->total += buf->len;
+    if (task->copies) {
+        assert_int_equal(gy_then(self, gy_http_write(task->stream, buf), reader_on_written, i), 0);
+        return;
+    }
+    gy_buf_release(buf);
+    read_on(self, task);
+}
+
+static void reader_on_written(struct reader *self, uint64_t i, int res)
+{
+    self->last_write = res;
+    if (res < 0)
+        self->tasks[i].used = false;
+    else if (self->tasks[i].copies)
+        read_on(self, &self->tasks[i]);
+}
+
+static void reader_listen(struct reader *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    struct gy_http_res res;
+
+    gy_http_begin(&res, 200);
+    gy_http_end_events(&res, reply);
+    self->events = &self->tasks[0];
+    self->events->stream = gy_http_stream_of(req);
+    self->watched = 1;
+    assert_int_equal(gy_then(self, gy_http_watch(self->events->stream), reader_on_watch, 0), 0);
+}
+
+static void reader_on_watch(struct reader *self, uint64_t ctx, int res)
+{
+    (void)ctx;
+    self->watched = res;
+}
+
+void reader_on_say(struct reader *self, const struct reader_say_msg *msg)
+{
+    gy_fut fut;
+
+    if (msg->how == 3) {
+        gy_fail(&self->actor, -EIO);
+        return;
+    }
+    if (msg->how == 2) {
+        assert_int_equal(gy_http_finish(self->events->stream), 0);
+        return;
+    }
+    fut = gy_http_event(self->events->stream, "tick", "7", msg->how == 0 ? "a\r\nb\n\nc\r" : NULL);
+    assert_int_equal(gy_then(self, fut, reader_on_written, 0), 0);
+}
+
+/* ---- the world ---- */
+
+static struct world world;
+
+static int boot(unsigned shard, void *arg)
+{
+    int err = gy_http_listen(&((struct world *)arg)->http);
+
+    return err < 0 ? err : reader_spawn(&readers[shard], &(struct reader_args){ shard == 0 ? "/far" : "/near" });
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    world_init(&world);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_close(&world);
+    return 0;
+}
+
+/* Connections are accepted by shard 1, so that /near is near. */
+static const char *const where[2] = { "/far", "/near" };
+
+static void say(unsigned shard, uint32_t how)
+{
+    fake_enter(&world.fake, shard);
+    assert_int_equal(reader_say(readers[shard], (struct reader_say_msg){ how }), 0);
+    fake_leave();
+    world_settle(&world);
+}
+
+static void ask(struct peer_conn *c, unsigned shard, const char *path, const char *rest)
+{
+    char text[4096];
+
+    snprintf(text, sizeof(text), "POST %s/%s HTTP/1.1\r\nHost: h\r\n%s", where[shard], path, rest);
+    world_text(&world, c, text);
+}
+
+static void came(struct peer_conn *c, const char *text)
+{
+    if (c->out_len - c->out_read != strlen(text) || memcmp(c->out + c->out_read, text, strlen(text)) != 0)
+        fail_msg("%.*s is not %s", (int)(c->out_len - c->out_read), c->out + c->out_read, text);
+    c->out_read = c->out_len;
+}
+
+static void test_count(void **state)
+{
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        struct peer_conn *c = world_connect(&world, 1);
+        ask(c, shard, "count", "Content-Length: 10\r\n\r\n");
+        assert_int_equal(seen[shard]->entered, 1);
+        world_text(&world, c, "abc");
+        assert_int_equal(seen[shard]->pieces, 1);
+        world_text(&world, c, "defghij");
+        world_expect(&world, c, 200, shard == 0 ? "0: 10" : "1: 10");
+        ask(c, shard, "count", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: z\r\n\r\n");
+        world_expect(&world, c, 200, shard == 0 ? "0: 3" : "1: 3");
+        assert_string_equal(seen[shard]->trailer, "z");
+        ask(c, shard, "count", "Content-Length: 1001\r\n\r\n"); /* above the route's own limit */
+        world_expect(&world, c, 413, NULL);
+    }
+}
+
+static void test_copy(void **state)
+{
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        struct peer_conn *c = world_connect(&world, 1);
+        ask(c, shard, "copy", "Transfer-Encoding: chunked\r\n\r\n");
+        world_expect(&world, c, 200, NULL);
+        for (unsigned i = 0; i < 3; i++) {
+            world_text(&world, c, "4\r\nabcd\r\n");
+            came(c, "4\r\nabcd\r\n");
+        }
+        world_text(&world, c, "0\r\n\r\n");
+        came(c, "0\r\n\r\n");
+        assert_false(c->closed);
+        ask(c, shard, "small", "Content-Length: 3\r\n\r\nabc");
+        world_expect(&world, c, 200, "abc");
+        ask(c, shard, "small", "Content-Length: 11\r\n\r\n");
+        world_expect(&world, c, 413, NULL);
+    }
+}
+
+static void test_continue(void **state)
+{
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        struct peer_conn *c = world_connect(&world, 1);
+        ask(c, shard, "count", "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+        came(c, "HTTP/1.1 100 Continue\r\n\r\n");
+        world_text(&world, c, "ab");
+        world_expect(&world, c, 200, NULL);
+        ask(c, shard, "refuse", "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+        assert_non_null(strstr(world_expect(&world, c, 403, NULL), "Connection: close\r\n"));
+        assert_true(c->half_closed);
+        /* Refused without a question, with little behind it. */
+        c = world_connect(&world, 1);
+        ask(c, shard, "refuse", "Content-Length: 2\r\n\r\n");
+        assert_null(strstr(world_expect(&world, c, 403, NULL), "Connection: close\r\n"));
+        world_text(&world, c, "ab");
+        ask(c, shard, "count", "Content-Length: 1\r\n\r\na");
+        world_expect(&world, c, 200, NULL);
+    }
+}
+
+static void test_client_leaves(void **state)
+{
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        struct peer_conn *c = world_connect(&world, 1);
+        ask(c, shard, "count", "Content-Length: 10\r\n\r\nabc");
+        world_reset(&world, c);
+        assert_int_equal(seen[shard]->last_res, -EPIPE);
+        assert_false(seen[shard]->tasks[0].used);
+        c = world_connect(&world, 1);
+        ask(c, shard, "listen", "\r\n");
+        assert_int_equal(seen[shard]->watched, 1);
+        world_reset(&world, c);
+        assert_int_equal(seen[shard]->watched, -EPIPE);
+        say(shard, 0);
+        assert_int_equal(seen[shard]->last_write, -EPIPE);
+        say(shard, 2);
+    }
+}
+
+static void test_events(void **state)
+{
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        struct peer_conn *c = world_connect(&world, 1);
+        ask(c, shard, "listen", "\r\n");
+        assert_non_null(strstr(world_expect(&world, c, 200, NULL), "Content-Type: text/event-stream\r\n"));
+        say(shard, 0);
+        came(c, "39\r\nevent: tick\nid: 7\ndata: a\ndata: b\ndata: \ndata: c\ndata: \n\n\r\n");
+        say(shard, 1);
+        came(c, "3\r\n:\n\n\r\n");
+        say(shard, 2);
+        came(c, "0\r\n\r\n");
+        assert_int_equal(seen[shard]->watched, 0);
+        assert_false(c->closed);
+    }
+}
+
+/* Its answers end with the actor, and only its own. */
+static void test_actor_dies(void **state)
+{
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        struct peer_conn *c = world_connect(&world, 1), *other = world_connect(&world, 1);
+        ask(c, shard, "listen", "\r\n");
+        world_expect(&world, c, 200, NULL);
+        if (shard == 0) {
+            ask(other, 1, "copy", "Transfer-Encoding: chunked\r\n\r\n");
+            world_expect(&world, other, 200, NULL);
+        }
+        say(shard, 3);
+        assert_true(c->closed);
+        assert_false(other->closed);
+        if (shard == 0) {
+            world_text(&world, other, "1\r\na\r\n");
+            came(other, "1\r\na\r\n");
+        }
+    }
+}
+
+static void test_drain(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    ask(c, 0, "listen", "\r\n");
+    world_expect(&world, c, 200, NULL);
+    gy__runtime_drain(world.fake.runtime, 1);
+    world_settle(&world);
+    assert_int_equal(seen[0]->watched, -ESHUTDOWN);
+    assert_false(c->closed);
+    say(0, 2);
+    came(c, "0\r\n\r\n");
+    for (unsigned i = 0; i < 30 && !c->closed; i++)
+        world_advance(&world, 100 * GY_MS);
+    assert_true(c->closed);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        T(test_count),  T(test_copy),        T(test_continue), T(test_client_leaves),
+        T(test_events), T(test_actor_dies), T(test_drain),
+#undef T
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
