@@ -105,7 +105,7 @@ struct gy_connect_options {
  * addr, options: borrowed for the call; events: while the stream lives; NULL options are the
  * defaults. *out: the stream, until closed() has returned; out may be NULL.
  * -> 0; and else nothing is called: -EINVAL no such address form, of which a line is logged; -EAGAIN no
- * stream left (--max-streams); -ECANCELED the runtime stops. */
+ * stream left (--streams); -ECANCELED the runtime stops. */
 GY_API GY_MUST_CHECK int gy_connect_raw(struct gy_actor *self, const char *addr,
                                         const struct gy_stream_events *events,
                                         const struct gy_connect_options *options,

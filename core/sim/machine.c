@@ -222,7 +222,7 @@ static void handles_end(struct gy__machine *host, enum gy_sim_host_state state)
         else
             gy__end_close(end);
     }
-    host->handles_used = 0;
+    host->handles_used = host->handles_full = 0;
     if (state == GY_SIM_CRASHED)
         gy__disk_crash(host->disk);
     memset(host->ports, 0, sizeof(host->ports));

@@ -183,6 +183,7 @@ struct gy__machine {
     struct gy__sim_port ports[GY__SIM_PORTS_MAX];
     struct gy__handle *handles;
     uint32_t handles_room, handles_used; /* those behind were never used */
+    uint32_t handles_full;               /* those before are in use */
     struct gy__listening *listenings;    /* list */
     struct gy__flight *blocking_first;   /* work that waits for a thread of the pool */
     uint32_t blocking_queued, blocking_busy;

@@ -13,12 +13,13 @@
 
 int32_t gy__handle_take(struct gy__machine *host)
 {
-    uint32_t i = FIRST_HANDLE;
+    uint32_t i = host->handles_full > FIRST_HANDLE ? host->handles_full : FIRST_HANDLE;
 
     while (i < host->handles_used &&
            (host->handles[i].tcp != NULL || host->handles[i].listening != NULL ||
             host->handles[i].file != NULL))
         i++;
+    host->handles_full = i;
     if (i >= host->sim->config.handles_max)
         return -EMFILE;
     host->handles = gy__sim_grown(host->sim, host->handles, &host->handles_room, i + 1,
@@ -31,6 +32,8 @@ int32_t gy__handle_take(struct gy__machine *host)
 void gy__handle_give(struct gy__machine *host, int32_t handle)
 {
     host->handles[handle] = (struct gy__handle){0};
+    if ((uint32_t)handle < host->handles_full)
+        host->handles_full = (uint32_t)handle;
 }
 
 static struct gy__handle *handle_of(struct gy__flight *flight)
