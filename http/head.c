@@ -57,6 +57,18 @@ static int check_line(struct gy__http_slot *slot, const char *end, const char **
 /* Where a path may not just be walked over; the space is behind its end. */
 static const uint8_t path_stop[256] = { [' '] = 1, ['?'] = 1, ['#'] = 1, ['%'] = 1, ['.'] = 1 };
 
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+/* An escape of RFC 3986 2.1, and not that of NUL, where somebody's name would end. The space behind
+ * the target is no digit. */
+static bool is_escape(const char *at)
+{
+    return is_hex(at[1]) && is_hex(at[2]) && (at[1] != '0' || at[2] != '0');
+}
+
 /* Split origin-form into path and query. */
 static int split_target(struct gy__http_slot *slot, const char *at, size_t len, const char **why)
 {
@@ -69,6 +81,8 @@ static int split_target(struct gy__http_slot *slot, const char *at, size_t len, 
             break;
         if (*p == '#')
             return refuse(why, 400, "A request target has no fragment");
+        if (*p == '%' && !is_escape(p))
+            return refuse(why, 400, "The target's path has a broken escape");
         if (*p == '%' || (p > at && p[-1] == '/'))
             slot->flags |= GY__SLOT_DOTS;
     }
@@ -138,11 +152,6 @@ static const uint8_t host_char[256] = {
 #undef RANGE8
 };
 
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
-}
-
 /* -> where the port ends, NULL: it is not valid. */
 static const char *port_end(const char *port)
 {
@@ -156,16 +165,70 @@ static const char *port_end(const char *port)
     return port;
 }
 
+/* Four numbers of 0 to 255 without zeros in front. -> behind them, NULL: they are not that. */
+static const char *ipv4_end(const char *p)
+{
+    for (unsigned n = 0; n < 4; n++) {
+        const char *first;
+        unsigned value = 0;
+
+        if (n > 0 && *p++ != '.')
+            return NULL;
+        for (first = p; *p >= '0' && *p <= '9' && p - first < 3; p++)
+            value = value * 10 + (unsigned)(*p - '0');
+        if (p == first || value > 255 || (*first == '0' && p - first > 1))
+            return NULL;
+    }
+    return p;
+}
+
+/* IPv6address of RFC 3986 3.2.2, which ends with a bracket. -> behind that, NULL: it is none. */
+static const char *ipv6_end(const char *p)
+{
+    unsigned groups = 0;
+    bool gap = false;
+
+    if (p[0] == ':' && p[1] != ':')
+        return NULL;
+    while (*p != ']') {
+        const char *first;
+
+        if (p[0] == ':' && p[1] == ':') {
+            if (gap)
+                return NULL;
+            gap = true;
+            p += 2;
+        } else if (groups > 0 && *p++ != ':') {
+            return NULL;
+        }
+        if (*p == ']' && gap && p[-2] == ':')
+            break;
+        for (first = p; is_hex(*p) && p - first < 4; p++)
+            ;
+        if (p == first)
+            return NULL;
+        if (*p == '.') {
+            p = ipv4_end(first);
+            groups += 2;
+            if (p == NULL || *p != ']')
+                return NULL;
+        } else {
+            groups++;
+        }
+        if (groups > 8)
+            return NULL;
+    }
+    return (gap ? groups < 8 : groups == 8) ? p + 1 : NULL;
+}
+
 bool gy__http_host_valid(const char *host, size_t len)
 {
     const char *p = host, *end = host + len;
 
     if (*p == '[') {
-        for (p++; is_hex(*p) || *p == ':' || *p == '.';)
-            p++;
-        if (p - host < 3 || *p != ']')
+        p = ipv6_end(p + 1);
+        if (p == NULL)
             return false;
-        p++;
     } else {
         for (;; p += 3) {
             while (host_char[(uint8_t)*p])

@@ -190,6 +190,8 @@ static int on_headers_complete(llhttp_t *ll)
         slot->flags |= GY__SLOT_BODY;
         size_comes(parser);
     } else {
+        if (ll->content_length == UINT64_MAX) /* which means chunked below */
+            return refuse(parser, 413, "The body is too long");
         parser->body_total = ll->content_length;
         if (ll->content_length != 0)
             slot->flags |= GY__SLOT_BODY;
@@ -386,7 +388,8 @@ static void judge(struct gy__http_parser *parser, llhttp_errno_t err, const char
         return; /* one of the functions above */
     parser->status = 400;
     parser->why = llhttp_get_error_reason(&parser->ll);
-    if (err == HPE_INVALID_METHOD && at < parser->end && is_token_char(*at)) {
+    if (err == HPE_INVALID_METHOD && at < parser->end &&
+        (is_token_char(*at) || (*at == ' ' && at > parser->slot->start))) {
         parser->status = 501;
         parser->why = "This method is not served";
     } else if (err == HPE_PAUSED_H2_UPGRADE ||
