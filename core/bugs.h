@@ -16,6 +16,7 @@ enum gy__bug {
     GY__BUG_LOST_EXITED,   /* an end that finds no room in a ring is never told */
     GY__BUG_RESTART_TWICE, /* a supervisor does not remember whom it has started again */
     GY__BUG_LEAKED_WAITER, /* what a waiter was given and never saw is not taken back */
+    GY__BUG_LATE_HANDLE,   /* a connect that succeeds after it was cancelled is taken for a failed one */
     GY__BUGS
 };
 

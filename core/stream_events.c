@@ -4,6 +4,7 @@
  * any stream, and the owner may be gone when leave returns, its streams aborted and silent. Both
  * are harmless, because calls and deaths only note things down: a stream changes hands, submits or
  * is freed only at the end of the turn. */
+#include "core/bugs.h"
 #include "core/streams.h"
 
 #include <errno.h>
@@ -91,6 +92,9 @@ static void finish(struct gy_shard *shard, struct gy_stream *s)
 void gy__stream_connected(struct gy_shard *shard, struct gy_stream *s, int32_t res)
 {
     bool last = s->state == GY__STREAM_CONNECT_LAST;
+
+    if (gy__bug(GY__BUG_LATE_HANDLE) && res >= 0 && s->state == GY__STREAM_ABORTING)
+        res = -ECANCELED;
 
     if (res >= 0) {
         s->handle = res;

@@ -339,6 +339,7 @@ static void ask_fire(struct gy_sim *sim, struct gy__event *event)
     if (silent && end->was_silent) {
         tcp->pins++;
         end_broken(end, -ETIMEDOUT);
+        send_reset(end); /* whatever the peer says from here on is answered so, when it is heard */
         tcp->pins--;
         try_free(tcp);
         return;

@@ -11,7 +11,7 @@
 
 struct dialer_call dialer_calls[DIALER_CALLS_MAX];
 unsigned dialer_called;
-static struct gy_actor *dialers[SHARDS_MAX]; /* by number within the host; the last host's */
+static struct gy_actor *dialers[SHARDS_MAX]; /* by the number that it was booted with */
 static gy_pid pids[SHARDS_MAX];
 
 static struct dialer_call *call_of(struct gy_stream *s)
@@ -72,9 +72,10 @@ void dialer_reset(void)
 
 int dialer_boot(unsigned shard, void *arg)
 {
-    int err = gy_spawn_raw(&pids[shard], &dialer_type, &shard);
+    unsigned number = shard + (arg != NULL ? *(const unsigned *)arg : 0);
+    int err = gy_spawn_raw(&pids[number], &dialer_type, &number);
 
-    return err < 0 ? err : echo_boot(shard, arg);
+    return err < 0 ? err : echo_boot(shard, NULL);
 }
 
 int dialer_connect(unsigned shard, const char *addr, const struct gy_connect_options *options,

@@ -36,6 +36,7 @@ static const struct scenario *const scenarios[] = {
     &scenario_http,
     &scenario_limiter,
     &scenario_hosts,
+    &scenario_streams,
 };
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
@@ -56,6 +57,7 @@ static const struct {
     [GY__BUG_DRAIN] = {"drain-forgets", &scenario_http},
     [GY__BUG_LOST_EXITED] = {"lost-exited", &scenario_lifecycle},
     [GY__BUG_RESTART_TWICE] = {"restart-twice", &scenario_supervision},
+    [GY__BUG_LATE_HANDLE] = {"late-handle", &scenario_streams},
     [GY__BUG_LEAKED_WAITER] = {"leaked-waiter", &scenario_primitives},
 };
 
