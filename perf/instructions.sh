@@ -10,7 +10,8 @@
 # commit that makes it.
 #
 # local/... are gyre's sides of gyre-perf's rows. http/c1 and http/x16 are requests to gyre-demo on
-# one connection, one at a time and 16 at a time; roof/... the same to the bare ring loop, which
+# one connection, one at a time and 16 at a time; http/x16v the same with no two heads alike, so that
+# each is parsed; roof/... the same to the bare ring loop, which
 # has no budget and is printed beside them.
 set -eu
 cd "$(dirname "$0")/.."
@@ -20,7 +21,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --bin=*) bin=${1#*=} ;;
     --update) update=yes ;;
-    --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "perf/instructions.sh: $1: no such option: --help shows them" >&2; exit 2 ;;
     *) rows+=("$1") ;;
     esac
@@ -58,16 +59,17 @@ fail()
 
 # Instructions of a server for so many requests on one connection. It is asked for a dump instead of
 # being ended: under valgrind a thread that sleeps in the ring keeps a signal from being handled.
-dump() # requests, depth, number
+dump() # requests, depth, number, options of the load
 {
-    "$bin/gyre-load" --connections=1 --depth="$2" --requests="$1" "127.0.0.1:$port" >"$scratch/load" ||
+    # shellcheck disable=SC2086
+    "$bin/gyre-load" --connections=1 --depth="$2" --requests="$1" $4 "127.0.0.1:$port" >"$scratch/load" ||
         fail "the load failed: $(cat "$scratch/load")"
     sleep 0.2
     callgrind_control -d part "$server" >"$scratch/control" 2>&1 || fail "$(cat "$scratch/control")"
     collected "$scratch/callgrind.$3"
 }
 
-price_of_request() # program, depth, few, many
+price_of_request() # program, depth, few, many, options of the load
 {
     local few many
     : >"$scratch/out"
@@ -83,9 +85,9 @@ price_of_request() # program, depth, few, many
         sleep 0.05
     done
     [ -n "$port" ] || fail "the server does not say where it listens: $(cat "$scratch/out")"
-    dump "$3" "$2" 1 >/dev/null # what happens once
-    few=$(dump "$3" "$2" 2)
-    many=$(dump "$4" "$2" 3)
+    dump "$3" "$2" 1 "$5" >/dev/null # what happens once
+    few=$(dump "$3" "$2" 2 "$5")
+    many=$(dump "$4" "$2" 3 "$5")
     kill -KILL "$server"
     wait "$server" 2>/dev/null || true
     server=''
@@ -112,8 +114,9 @@ price() # row
 {
     case $1 in
     local/*) price_of_message "$1" 25600 128000 ;;
-    */c1) price_of_request "${1%/*}" 1 800 4000 ;;
-    */x16) price_of_request "${1%/*}" 16 1600 16000 ;;
+    */c1) price_of_request "${1%/*}" 1 800 4000 "" ;;
+    */x16) price_of_request "${1%/*}" 16 1600 16000 "" ;;
+    */x16v) price_of_request "${1%/*}" 16 1600 16000 --vary ;;
     *) fail "$1: no such row" ;;
     esac
 }

@@ -31,6 +31,7 @@ static struct {
     struct sockaddr_in to;
     unsigned connections, depth;
     bool close;     /* a connection per request */
+    bool vary;      /* no two requests are alike */
     double seconds; /* ends after so long, */
     uint64_t count; /* or after so many answers if > 0 */
     double rate;    /* > 0: open loop, requests a second */
@@ -57,6 +58,7 @@ struct conn {
 static uint64_t histogram[64 * STEPS], answered, errors, resets, late_max;
 static char request[DEPTH_MAX * 512];
 static size_t request_len; /* of one */
+static size_t number_at;   /* in it, if they vary: eight digits */
 static struct conn *conns, *free_list;
 static int epoll;
 static uint64_t sent, end_ns;
@@ -114,6 +116,17 @@ static void open_conn(struct conn *c)
         die("epoll", strerror(errno));
 }
 
+/* What a server remembers of a head is of no use if the next one differs by a digit. */
+static void number_requests(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char *digits = request + i * request_len + number_at;
+        uint64_t number = sent + i;
+        for (unsigned k = 8; k > 0; k--, number /= 10)
+            digits[k - 1] = (char)('0' + number % 10);
+    }
+}
+
 /* Requests are small: a send that does not take them whole is a full socket, which the window of
  * requests under way never fills. */
 static void send_requests(struct conn *c, unsigned n, uint64_t due)
@@ -127,6 +140,8 @@ static void send_requests(struct conn *c, unsigned n, uint64_t due)
     }
     for (unsigned i = 0; i < n; i++)
         c->due[(c->oldest + c->waiting + i) % DEPTH_MAX] = due;
+    if (opt.vary)
+        number_requests(n);
     c->waiting += n;
     sent += n;
     ssize_t done = send(c->fd, request, len, MSG_NOSIGNAL);
@@ -309,6 +324,7 @@ static void usage(FILE *out)
             "  --connections=N   (64)\n"
             "  --depth=N         requests sent at once on each (1)\n"
             "  --close           a connection per request\n"
+            "  --vary            no two heads are alike\n"
             "  --seconds=S       (2)   --requests=N  end after N answers instead\n"
             "  --rate=R          open loop: R requests a second, latency from when each was due\n"
             "  --path=/PATH      (/demo/hello)   --status=N  the one expected (200)\n"
@@ -324,6 +340,8 @@ static void parse_arguments(int argc, char **argv)
             exit(0);
         } else if (strcmp(argv[i], "--close") == 0)
             opt.close = true;
+        else if (strcmp(argv[i], "--vary") == 0)
+            opt.vary = true;
         else if (value_of(argv[i], "--connections", &v))
             opt.connections = (unsigned)atoi(v);
         else if (value_of(argv[i], "--depth", &v))
@@ -370,8 +388,10 @@ int main(int argc, char **argv)
         if (sched_setaffinity(0, sizeof(set), &set) < 0)
             die("--cpu", strerror(errno));
     }
-    request_len = (size_t)snprintf(request, 512, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n",
-                                   opt.path, opt.close ? "Connection: close\r\n" : "");
+    request_len = (size_t)snprintf(request, 512, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s\r\n",
+                                   opt.path, opt.close ? "Connection: close\r\n" : "",
+                                   opt.vary ? "X-Request: 00000000\r\n" : "");
+    number_at = request_len - 4 - 8;
     for (unsigned i = 1; i < opt.depth; i++)
         memcpy(request + i * request_len, request, request_len);
     conns = calloc(opt.connections, sizeof(*conns));
