@@ -129,6 +129,7 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     gy__timers_actor_died(shard, actor);
     shard->context = saved;
     gy__streams_actor_died(shard, actor);
+    gy__processes_actor_died(shard, actor);
     /* Last, so that the exit comes after all that its end made others see. */
     gy__links_actor_died(shard, actor, why);
     shard->actors_live--;

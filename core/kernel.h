@@ -54,6 +54,7 @@ struct gy__streams; /* core/streams.h */
 struct gy__bufs;    /* core/bufs.h */
 struct gy__opfut;   /* core/opfut.h */
 struct gy__file;    /* core/file.h */
+struct gy__process; /* core/process.c */
 struct gy_filter;   /* gyre/testing.h */
 
 /* The current shard of this thread, NULL on other threads. */
@@ -281,6 +282,9 @@ struct gy_shard {
     gy__counter opfuts_refused;
     struct gy__file *files;
     uint32_t files_free, files_free_last, files_used, files_live;
+    struct gy__process *processes; /* one beside each of those */
+    uint32_t processes_first;      /* of those that live */
+    gy__counter processes_live, processes_started, processes_failed;
     gy__counter works_submitted, works_ended, works_refused;
     _Atomic uint64_t works_running; /* threads of the pool write it */
     struct gy__names *names;
@@ -392,6 +396,9 @@ void gy__flow_cancel(struct gy_shard *shard, uint32_t flow);
 void gy__flow_continue(struct gy_shard *shard, struct gy_cell *cell);
 void gy__flows_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 
+/* ---- core/process.c ---- */
+void gy__processes_actor_died(struct gy_shard *shard, struct gy_actor *actor);
+
 /* ---- core/timer.c ---- */
 void gy__timers_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 /* ---- core/wait.c ---- */
@@ -476,6 +483,9 @@ void gy__op_cancel(struct gy_shard *shard, struct gy_op *op);
 void gy__drain_hold(struct gy_shard *shard);
 void gy__drain_release(struct gy_shard *shard);
 
+struct gy__text;
+/* What fails by an error, in words; core has no strerror. */
+void gy__cause_write(struct gy__text *text, int err);
 /* First error at start-up: ends gy_start. Logs "what: subject: error". */
 void gy__runtime_fail(struct gy_runtime *runtime, int err, const char *what, const char *subject);
 /* Listening was asked for / a listener opened or failed: gy_start waits for all of them. */

@@ -125,8 +125,7 @@ void gy__runtime_set_wake(struct gy_runtime *runtime, void (*wake)(void *arg, un
     runtime->wake_arg = arg;
 }
 
-/* What a listener fails by, in words; core has no strerror. */
-static void cause_write(struct gy__text *text, int err)
+void gy__cause_write(struct gy__text *text, int err)
 {
     switch (-err) {
     case EADDRINUSE:
@@ -137,6 +136,36 @@ static void cause_write(struct gy__text *text, int err)
         break;
     case EACCES:
         gy__text_string(text, "Permission denied");
+        break;
+    case ENOENT:
+        gy__text_string(text, "No such file or directory");
+        break;
+    case ENOTDIR:
+        gy__text_string(text, "Not a directory");
+        break;
+    case ENOEXEC:
+        gy__text_string(text, "Exec format error: neither a program nor a script with #!");
+        break;
+    case E2BIG:
+        gy__text_string(text, "Argument list too long");
+        break;
+    case EAGAIN:
+        gy__text_string(text, "Resource temporarily unavailable");
+        break;
+    case ENOMEM:
+        gy__text_string(text, "Cannot allocate memory");
+        break;
+    case EMFILE:
+        gy__text_string(text, "Too many open files");
+        break;
+    case EBADF:
+        gy__text_string(text, "Bad file descriptor");
+        break;
+    case ESRCH:
+        gy__text_string(text, "No such process");
+        break;
+    case EPERM:
+        gy__text_string(text, "Operation not permitted");
         break;
     default:
         gy__text_printf(text, "error %d", -err);
@@ -153,7 +182,7 @@ void gy__runtime_fail(struct gy_runtime *runtime, int err, const char *what, con
         struct gy__text text;
         char cause[64];
         gy__text_init(&text, cause, sizeof(cause));
-        cause_write(&text, err);
+        gy__cause_write(&text, err);
         gy__complain("%s %s: %s", what, subject, cause);
     }
 }

@@ -11,6 +11,7 @@
 #include "core/testing.h"
 #include "core/names.h"
 #include "core/opfut.h"
+#include "core/process.h"
 
 #include <errno.h>
 #include <string.h>
@@ -108,7 +109,7 @@ int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned i
         fifo_open,     gy__actors_open, gy__futures_open, gy__kept_open, gy__links_open,
         gy__names_open,
         gy__mesh_open, foreign_open,    waiters_open,     gy__bufs_open, gy__streams_open,
-        gy__opfuts_open, gy__files_open,
+        gy__opfuts_open, gy__files_open, gy__processes_open,
         gy__flows_open,
     };
     struct gy_shard *shard = runtime->driver->memory(ctx, sizeof(*shard));
@@ -220,6 +221,7 @@ static bool phases_advance(struct gy_shard *shard)
         actors_stop(shard);
         gy__opfuts_stop(shard);
         gy__files_stop(shard);
+        gy__processes_stop(shard);
         return true;
     }
     if (requests & GY__REQUEST_DRAIN && shard->phase == GY__PHASE_RUN) {

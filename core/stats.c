@@ -5,6 +5,7 @@
 #include "core/streams.h"
 #include "core/kernel.h"
 #include "core/opfut.h"
+#include "core/process.h"
 #include "core/work.h"
 
 struct row {
@@ -88,6 +89,7 @@ void gy__stats_each(const struct gy_runtime *runtime, unsigned index,
     gy__bufs_stats(shard, each, arg);
     gy__streams_stats(shard, each, arg);
     gy__opfut_stats(shard, each, arg);
+    gy__process_stats(shard, each, arg);
     gy__work_stats(shard, each, arg);
     types_each(shard, "gyre_actor_messages_total", "Messages handled, by actor type",
                offsetof(struct gy__type_stats, cells), each, arg);

@@ -231,7 +231,7 @@ int gy_stream_send(struct gy_stream *s, struct gy_buf *buf)
 {
     struct gy_shard *shard = shard_of(s);
 
-    if (!rules_of(s)->takes || s->half) {
+    if (!rules_of(s)->takes || s->half || s->deaf) {
         gy_buf_release(buf);
         return -EPIPE;
     }

@@ -83,6 +83,7 @@ struct gy_stream {
     bool holds : 1;   /* holds the drain */
     bool half : 1;    /* when all is sent: HALF; takes no more */
     bool attempt : 1; /* it has no owner, and never had: see race.c */
+    bool deaf : 1;    /* the end of a pipe that is only read: nothing can be sent */
     struct gy_op in;  /* receives */
     struct gy_op out; /* sends, half-close, close: one at a time */
     union {
@@ -245,6 +246,14 @@ GY_MUST_CHECK int gy__race_begin(struct gy_shard *shard, struct gy_stream *leade
 void gy__race_done(struct gy_shard *shard, struct gy_stream *s, int32_t res);
 /* No further attempts; those in flight are cancelled. leave: the leader is not to hear of them. */
 void gy__race_cancel(struct gy_shard *shard, struct gy_stream *leader, bool leave);
+
+/* ---- stream_events.c, for ends of pipes ---- */
+/* A stream of one direction, of an actor that lives; opened() is called. NULL: none left, and the handle
+ * stays the caller's. */
+GY_MUST_CHECK struct gy_stream *gy__stream_open_pipe(struct gy_shard *shard, struct gy_actor *owner,
+                                                     int32_t handle, bool reads,
+                                                     const struct gy_stream_events *events,
+                                                     void *context);
 
 /* ---- listener.c ---- */
 void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener);

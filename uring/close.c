@@ -18,9 +18,10 @@ bool gy__close_start(struct gy__uring *u, struct gy_op *op)
     if (!gy__uring_room(u, 1))
         return false;
     /* Fails for what is not connected (any more), which is fine. */
-    if (!gy__listener_forget(u, op->handle))
+    if (!gy__handle_is_pipe(op->handle) && !gy__listener_forget(u, op->handle))
         (void)shutdown(op->handle, SHUT_RDWR);
-    io_uring_prep_close(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP), op->handle);
+    io_uring_prep_close(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP),
+                        gy__handle_fd(op->handle));
     gy__op_set_state(op, GY__OP_KERNEL);
     return true;
 }
@@ -34,7 +35,7 @@ void gy__close_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32
 
 bool gy__half_close_start(struct gy__uring *u, struct gy_op *op)
 {
-    gy__uring_done(u, op, shutdown(op->handle, SHUT_WR) < 0 ? -errno : 0);
+    gy__uring_done(u, op, shutdown(gy__handle_fd(op->handle), SHUT_WR) < 0 ? -errno : 0);
     return true;
 }
 

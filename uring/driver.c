@@ -2,6 +2,7 @@
  * shard or of the control thread. */
 #include "uring/driver.h"
 #include "uring/host.h"
+#include "uring/process.h"
 #include "uring/uring.h"
 
 #include <limits.h>
@@ -61,7 +62,7 @@ static void driver_peer_name(void *ctx, int32_t handle, char *out, size_t len)
 {
     struct gy__address peer = {.len = sizeof(peer.sockaddr)};
     (void)ctx;
-    if (getpeername(handle, (struct sockaddr *)&peer.sockaddr, &peer.len) < 0)
+    if (getpeername(gy__handle_fd(handle), (struct sockaddr *)&peer.sockaddr, &peer.len) < 0)
         snprintf(out, len, "unknown");
     else
         gy__address_print(&peer, out, len);
@@ -128,6 +129,7 @@ void gy__driver_init(struct gy_driver *driver)
         .give_back = driver_give_back,
         .peer_name = driver_peer_name,
         .local_name = driver_local_name,
+        .process_signal = gy__process_signal,
         .wake = driver_wake,
         .log = gy__uring_log,
         .wait = driver_wait,

@@ -11,6 +11,7 @@
  * the thread comes to waking: so the pool is closed, its threads joined, before what they touch. */
 #include "uring/pool.h"
 #include "uring/host.h"
+#include "uring/process.h"
 #include "uring/uring.h"
 
 #include <errno.h>
@@ -85,13 +86,25 @@ static void go_home(struct gy__uring *home, struct gy_op *op, int res)
         gy__wake(host, NULL, index);
 }
 
+static int run(struct gy_op *op)
+{
+    switch (op->kind) {
+    case GY_OP_WORK:
+        return op->u.work.run(op->u.work.arg);
+    case GY_OP_PROCESS:
+        return gy__process_spawn(op);
+    default:
+        return gy__file_run(op);
+    }
+}
+
 static void *thread_main(void *arg)
 {
     struct gy__pool *pool = arg;
     for (struct gy_op *op; (op = take(pool)) != NULL;) {
         struct gy__uring *home = (struct gy__uring *)(uintptr_t)op->gy__driver[1];
         home->work_running(home->shard, true);
-        int res = op->kind == GY_OP_WORK ? op->u.work.run(op->u.work.arg) : gy__file_run(op);
+        int res = run(op);
         home->work_running(home->shard, false);
         go_home(home, op, res);
     }
@@ -195,6 +208,10 @@ void gy__work_reap(struct gy__uring *u)
     while (first != NULL) {
         struct gy_op *op = first;
         first = next_of(op);
-        gy__uring_end(u, op, (int32_t)(int64_t)op->gy__driver[1]);
+        int32_t res = (int32_t)(int64_t)op->gy__driver[1];
+        if (op->kind == GY_OP_PROCESS)
+            gy__process_born(u, op, res);
+        else
+            gy__uring_end(u, op, res);
     }
 }

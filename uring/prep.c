@@ -8,6 +8,7 @@
  * Cancelling is a race and says so: it marks the operation, and either asks the kernel (whose answer
  * to that request is ignored: 0, -ENOENT and -EALREADY are all normal) or leaves the mark for the
  * next sweep of the lists. The operation ends by its own last completion only. */
+#include "uring/process.h"
 #include "uring/uring.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ static const struct kind kinds[] = {
     [GY_OP_UNLINK] = {"unlink", gy__file_start, gy__file_reaped, NULL, false},
     [GY_OP_MKDIR] = {"mkdir", gy__file_start, gy__file_reaped, NULL, false},
     [GY_OP_LIST] = {"list", gy__work_start, NULL, NULL, false},
+    [GY_OP_PROCESS] = {"process", gy__process_start, gy__process_reaped, gy__process_swept, false},
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == GY_OP_KINDS, "a row for each kind");
 _Static_assert(sizeof(((struct gy_op *)0)->gy__driver[0]) >= sizeof(struct gy_op *), "a link fits");
@@ -193,6 +195,8 @@ void gy__uring_cancel(void *ctx, struct gy_op *op)
     enum gy__op_state state = gy__op_state(op);
     if (state == GY__OP_IDLE || state == GY__OP_DONE || gy__op_is(op, GY__OP_CANCELED) ||
         kinds[op->kind].stubborn)
+        return;
+    if (op->kind == GY_OP_PROCESS && gy__process_cancel(u, op))
         return;
     gy__op_set(op, GY__OP_CANCELED);
     if (state == GY__OP_KERNEL)

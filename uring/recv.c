@@ -1,4 +1,4 @@
-/* Receives: the kernel picks a buffer of the shard's ring when data is there.
+/* Receives, and reads of pipes: the kernel picks a buffer of the shard's ring when data is there.
  *
  * A multishot receive ends whenever a completion comes without MORE, whatever its result, and then
  * goes through after_last(), which either ends it for good or puts it back on a list: `unsent` to be
@@ -12,15 +12,22 @@ bool gy__recv_start(struct gy__uring *u, struct gy_op *op)
 {
     if (!gy__uring_room(u, 1))
         return false;
-    bool multi = op->kind == GY_OP_RECV_MULTI && !u->no_recv_multi;
+    bool pipe = gy__handle_is_pipe(op->handle);
+    bool multi = op->kind == GY_OP_RECV_MULTI && !(pipe ? u->no_read_multi : u->no_recv_multi);
+    int fd = gy__handle_fd(op->handle);
     struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
-    if (multi) {
-        io_uring_prep_recv_multishot(entry, op->handle, NULL, 0, 0);
+    if (pipe && multi)
+        io_uring_prep_read_multishot(entry, fd, 0, 0, GY__RECV_GROUP);
+    else if (pipe)
+        io_uring_prep_read(entry, fd, NULL, 0, 0);
+    else if (multi)
+        io_uring_prep_recv_multishot(entry, fd, NULL, 0, 0);
+    else
+        io_uring_prep_recv(entry, fd, NULL, 0, 0);
+    if (multi)
         gy__op_set(op, GY__OP_MULTI);
-    } else {
-        io_uring_prep_recv(entry, op->handle, NULL, 0, 0);
+    else
         gy__op_clear(op, GY__OP_MULTI);
-    }
     entry->flags |= IOSQE_BUFFER_SELECT;
     entry->buf_group = GY__RECV_GROUP;
     gy__op_set_state(op, GY__OP_KERNEL);
@@ -32,6 +39,12 @@ bool gy__recv_start(struct gy__uring *u, struct gy_op *op)
 static void go_on(struct gy__uring *u, struct gy_op *op)
 {
     gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+}
+
+/* Has a multishot of its kind ever done something here? */
+static bool *worked_of(struct gy__uring *u, const struct gy_op *op)
+{
+    return &u->multi_worked[gy__handle_is_pipe(op->handle) ? 2 : 1];
 }
 
 /* The one place that decides between arming again and the end. */
@@ -60,10 +73,13 @@ static void after_last(struct gy__uring *u, struct gy_completion *completion)
             return;
         }
         completion->res = -ECANCELED;
-    } else if (res == -EINVAL && gy__op_is(op, GY__OP_MULTI) && !u->multi_worked[1]) {
+    } else if (res == -EINVAL && gy__op_is(op, GY__OP_MULTI) && !*worked_of(u, op)) {
         /* The kernel has never done a multishot receive here: it does not know them. Single ones
          * from now on; should they be refused as well, that ends the operation. */
-        u->no_recv_multi = true;
+        if (gy__handle_is_pipe(op->handle))
+            u->no_read_multi = true;
+        else
+            u->no_recv_multi = true;
         if (goes_on) {
             go_on(u, op);
             return;
@@ -90,7 +106,7 @@ void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_
         }
     }
     if (gy__op_is(op, GY__OP_MULTI) && res >= 0)
-        u->multi_worked[1] = true;
+        *worked_of(u, op) = true;
     if (!(flags & IORING_CQE_F_MORE))
         after_last(u, &completion);
     else if (completion.flags & GY_COMPLETION_BUF)

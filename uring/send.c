@@ -1,4 +1,4 @@
-/* Sends: all of it or an error. A send waits for room in the socket (MSG_WAITALL), never raises
+/* Sends, and writes to pipes: all of it or an error. A send waits for room in the socket (MSG_WAITALL), never raises
  * SIGPIPE, and is sent on from where a short one ended. One at a time per connection is the
  * submitter's rule; it keeps the order.
  *
@@ -10,7 +10,10 @@
  * A send-and-close hard-links its last entry to the CLOSE of the handle, so that the close runs also
  * when the send fails (after a plain link it would be cancelled, and the descriptor would leak). The
  * kernel completes linked entries in order. When the send fails before its last entry was made, or
- * is cancelled while it waits for one, the CLOSE goes alone. */
+ * is cancelled while it waits for one, the CLOSE goes alone.
+ *
+ * A write to a pipe may be short whenever the pipe is full, so its CLOSE always goes alone, after the
+ * last byte. Its SIGPIPE stays pending on the shard's thread, where all signals are blocked. */
 #include "uring/uring.h"
 
 #include <errno.h>
@@ -100,11 +103,24 @@ static void prepare_vector(struct gy__uring *u, struct io_uring_sqe *entry, stru
     io_uring_prep_sendmsg(entry, op->handle, &slot->msg, MSG_WAITALL | MSG_NOSIGNAL);
 }
 
+static void prepare_write(struct io_uring_sqe *entry, const struct gy_op *op,
+                          const struct chunk *chunk)
+{
+    const struct gy_iov *iov = &op->u.send.iov[chunk->first];
+    int fd = gy__handle_fd(op->handle);
+    if (chunk->count > 1)
+        io_uring_prep_writev(entry, fd, (const struct iovec *)(const void *)iov, chunk->count, 0);
+    else
+        io_uring_prep_write(entry, fd, (const uint8_t *)iov->base + chunk->offset,
+                            (unsigned)chunk->bytes, 0);
+}
+
 static bool start_close(struct gy__uring *u, struct gy_op *op)
 {
     if (!gy__uring_room(u, 1))
         return false;
-    io_uring_prep_close(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_CLOSE), op->handle);
+    io_uring_prep_close(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_CLOSE),
+                        gy__handle_fd(op->handle));
     gy__op_set(op, GY__OP_CLOSING);
     gy__op_set_state(op, GY__OP_KERNEL);
     return true;
@@ -132,7 +148,8 @@ bool gy__send_start(struct gy__uring *u, struct gy_op *op)
 {
     if (gy__op_is(op, GY__OP_SENT))
         return start_close(u, op);
-    struct chunk chunk = next_chunk(op, u->slots_free ? GY__IOV_MAX : 1);
+    bool pipe = gy__handle_is_pipe(op->handle);
+    struct chunk chunk = next_chunk(op, u->slots_free || pipe ? GY__IOV_MAX : 1);
     if (chunk.count == 0) {
         /* Nothing to send at all. */
         if (op->kind == GY_OP_SEND) {
@@ -143,12 +160,14 @@ bool gy__send_start(struct gy__uring *u, struct gy_op *op)
         gy__op_set(op, GY__OP_SENT);
         return start_close(u, op);
     }
-    bool closes = op->kind == GY_OP_SEND_CLOSE && chunk.last;
+    bool closes = op->kind == GY_OP_SEND_CLOSE && chunk.last && !pipe;
     if (!gy__uring_room(u, closes ? 2 : 1))
         return false;
     struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
     op->gy__driver[0] = (uint64_t)chunk.bytes << ASKED_SHIFT | (chunk.last ? LAST : 0);
-    if (chunk.count > 1)
+    if (pipe)
+        prepare_write(entry, op, &chunk);
+    else if (chunk.count > 1)
         prepare_vector(u, entry, op, &chunk);
     else
         io_uring_prep_send(entry, op->handle,

@@ -75,6 +75,18 @@ struct gy__op_list {
     struct gy_op *first, *last;
 };
 
+/* ---- handles: descriptors, and of a pipe's end a bit that says so: it is read and written, where a
+ * socket is received from and sent to ---- */
+#define GY__HANDLE_PIPE 0x40000000
+static inline bool gy__handle_is_pipe(int32_t handle)
+{
+    return handle >= 0 && (handle & GY__HANDLE_PIPE) != 0;
+}
+static inline int gy__handle_fd(int32_t handle)
+{
+    return handle >= 0 ? handle & ~GY__HANDLE_PIPE : handle;
+}
+
 /* ---- user_data ---- */
 enum {
     GY__TAG_OP = 0,
@@ -131,8 +143,9 @@ struct gy__uring {
     int32_t listeners[GY__PORTS_MAX]; /* handles that listen, of this shard */
     uint32_t listeners_n;
 
-    bool no_accept_multi, no_recv_multi; /* wanted so, or the kernel does not know them */
-    bool multi_worked[2];                /* of accept, of receive: then EINVAL means something else */
+    /* Wanted so, or the kernel does not know them. */
+    bool no_accept_multi, no_recv_multi, no_read_multi;
+    bool multi_worked[3]; /* of accept, receive, read: then EINVAL means something else */
 
     struct gy__send_slot *slots;
     uint32_t slots_free; /* first + 1 */

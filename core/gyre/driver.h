@@ -17,6 +17,7 @@
 GY_BEGIN_DECLS
 
 struct gy_op;
+struct gy_process_spec; /* gyre/process.h */
 
 enum gy_op_kind {
     GY_OP_NONE,
@@ -48,6 +49,10 @@ enum gy_op_kind {
     GY_OP_UNLINK,     /* path; how: 1 a directory */
     GY_OP_MKDIR,      /* path */
     GY_OP_LIST,       /* list: res = bytes; -ERANGE they do not fit */
+    GY_OP_PROCESS,    /* u.process: a program runs (res 0, with MORE), then it has ended and was reaped (res
+                       * 0); or it could not be started: the error, and out->step. Cancelled: one not
+                       * begun never is (-ECANCELED), one that runs is killed, or let go with
+                       * GY_PROCESS_LEAVE (-ECANCELED). Its handle is -1 at submit, then the driver's */
     GY_OP_KINDS
 };
 
@@ -73,6 +78,18 @@ struct gy_completion {
     uint32_t flags;
     uint8_t *data;   /* with BUF: res bytes, until the buffer is given back */
     uint32_t buffer; /* with BUF: its number, for give_back */
+};
+
+/* What a driver tells of a process. */
+#define GY_SPAWN_FDS_MAX 16
+struct gy_spawned {
+    const char *step;   /* that failed: "exec", "open", ...; text that lives for ever */
+    int32_t pid;        /* when it runs; of one to be watched: which */
+    int32_t subject;    /* of a step that is about a descriptor: its number there; otherwise -1 */
+    int32_t handles[GY_SPAWN_FDS_MAX]; /* when it runs: our ends of its pipes, of in, out, err, more[0]
+                         * ...; -1 where there is none. Given: each is to be closed */
+    int32_t code, signal; /* when it has ended */
+    uint8_t core, known;
 };
 
 /* An operation: plain memory of the submitter at a stable address, pinned until its last
@@ -135,6 +152,11 @@ struct gy_op {
             uint8_t *entries; /* pinned: entries as GY_ENTRY_* say, in order of the names' bytes */
             uint32_t size;
         } list;
+        struct {
+            const struct gy_process_spec *spec; /* pinned until it runs; NULL: out->pid is watched */
+            struct gy_spawned *out;             /* pinned */
+            uint8_t leave, group; /* as the spec's flags say; a watched one is to be left */
+        } process;
     } u;
     uint64_t gy__driver[2]; /* the driver's */
 };
@@ -159,6 +181,9 @@ struct gy_driver {
     /* The peer's address of a connected handle as text, and its own. */
     void (*peer_name)(void *ctx, int32_t handle, char *out, size_t len);
     void (*local_name)(void *ctx, int32_t handle, char *out, size_t len);
+    /* Send a signal to the process, or its group, of an operation that has told that it runs and not
+     * yet that it ended. -> 0, -EINVAL, -EPERM, -ESRCH. */
+    int (*process_signal)(void *ctx, const struct gy_op *op, int number);
     /* Wake another shard of this runtime, which announced that it sleeps. One at most per its
      * sleep. */
     void (*wake)(void *ctx, unsigned shard);

@@ -36,6 +36,7 @@ GY_BEGIN_DECLS
 
 struct gy_sim;
 struct gy_sim_conn;
+struct gy_sim_process;
 
 /* ---- faults ------------------------------------------------------------------------------ */
 
@@ -59,6 +60,9 @@ struct gy_sim_faults {
     uint32_t reset_ppm;            /* of segments: the connection is reset instead */
     uint32_t memory_fail_ppm;      /* of requests for memory after the start */
     uint32_t wall_jump_ppm;        /* of looks at the wall clock: it jumps up to wall_jump_ns */
+    uint32_t process_fail_ppm;     /* of processes: -EAGAIN, -ENOMEM, -ENOENT or -EMFILE instead */
+    uint32_t process_slow_ppm;     /* of processes: born up to process_slow_ns later */
+    uint32_t process_pieces_ppm;   /* of reads and writes of pipes: fewer bytes than could be */
     uint32_t memory_fail_at;       /* the n-th request for memory of the run fails, from 1; 0: none */
     uint32_t disk_error_ppm;       /* of reads, writes and syncs of files: -EIO; of a write some may arrive */
     uint32_t disk_full_ppm;        /* of writes, new names and allocations: -ENOSPC */
@@ -66,6 +70,7 @@ struct gy_sim_faults {
     uint32_t disk_slow_ppm;        /* of operations on files: up to disk_slow_ns late */
     uint64_t disk_slow_ns;
     uint64_t pause_ns, slow_ns, wake_delay_ns, completion_delay_ns, segment_delay_ns, wall_jump_ns;
+    uint64_t process_slow_ns;
 };
 
 /* A profile for a swarm of runs: which faults are on, and how strong, by seed. Resets, refused
@@ -241,6 +246,51 @@ GY_API void gy_sim_reset(struct gy_sim_conn *conn);
 GY_API bool gy_sim_conn_has(const struct gy_sim_conn *conn, enum gy_sim_conn_event event);
 /* Disconnect if it is connected, and free it. NULL is fine. */
 GY_API void gy_sim_conn_free(struct gy_sim_conn *conn);
+
+/* ---- processes --------------------------------------------------------------------------- */
+
+/* A program that processes of the simulated hosts run, written by the test as callbacks. All but name may be
+ * NULL. Callbacks run from events, never inside a step of a shard; what they ask for of the
+ * process happens after they have returned. */
+struct gy_sim_program {
+    const char *name; /* the last part of the path by which it is started; others are -ENOENT */
+    void (*started)(void *arg, struct gy_sim_process *process);
+    /* Bytes have arrived at a descriptor that is a pipe; len 0: its end. NULL: it never reads. */
+    void (*input)(void *arg, struct gy_sim_process *process, int32_t number, const uint8_t *data,
+                  size_t len);
+    /* A signal, but SIGKILL, which is not for it to see. NULL: what it does by default, which mostly
+     * is to end. A callback that does nothing ignores them all. */
+    void (*signaled)(void *arg, struct gy_sim_process *process, int32_t number);
+    /* It has ended; the last call. */
+    void (*ended)(void *arg, struct gy_sim_process *process);
+};
+/* Install it on all hosts. program, arg: borrowed while the simulation lives. Programs are found
+ * whatever the spec's cwd and PATH; its files and descriptors other than pipes take and give nothing. */
+GY_API void gy_sim_program(struct gy_sim *sim, const struct gy_sim_program *program, void *arg);
+
+/* What a process does; from its callbacks, or from outside until ended(). Written bytes are queued and
+ * leave as the pipe has room (what nobody can read any more ends it by SIGPIPE).
+ * -> 0; -EBADF no such descriptor, or not to be written. */
+GY_API int gy_sim_process_write(struct gy_sim_process *process, int32_t number, const void *data,
+                                size_t len);
+/* Close one when all is written to it. */
+GY_API void gy_sim_process_close(struct gy_sim_process *process, int32_t number);
+/* End, when all is written; end at once by a signal, dropping that. */
+GY_API void gy_sim_process_exit(struct gy_sim_process *process, int32_t code);
+GY_API void gy_sim_process_crash(struct gy_sim_process *process, int32_t signal);
+/* Call run after a time, unless it has ended; one at a time, the last one counts. */
+GY_API void gy_sim_process_later(struct gy_sim_process *process, uint64_t after_ns,
+                                 void (*run)(void *arg, struct gy_sim_process *process));
+GY_API int32_t gy_sim_process_pid(const struct gy_sim_process *process);
+/* NULL: there is none. env: of what the spec adds. */
+GY_API const char *gy_sim_process_argument(const struct gy_sim_process *process, uint32_t index);
+GY_API const char *gy_sim_process_env(const struct gy_sim_process *process, const char *name);
+GY_API const char *gy_sim_process_cwd(const struct gy_sim_process *process);
+/* One pointer of the test's per process. */
+GY_API void gy_sim_process_set_context(struct gy_sim_process *process, void *context);
+GY_API void *gy_sim_process_context(const struct gy_sim_process *process);
+/* How many there are, on all hosts: running, or ended and not reaped. */
+GY_API uint32_t gy_sim_processes(const struct gy_sim *sim);
 
 /* ---- looking ----------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
  * A thread takes what is oldest, and after a time by seed calls the function, on no shard; after
  * another its result reaches the completion queue. So anything may happen between submit, call and
  * completion, and what a piece of work does others see before, after or at the same time. */
+#include "core/sim/process.h"
 #include "core/sim/sim.h"
 
 #include <errno.h>
@@ -25,16 +26,22 @@ static void fire(struct gy_sim *sim, struct gy__event *event);
 static void plan(struct gy__flight *flight)
 {
     struct gy_sim *sim = flight->place->sim;
+    struct gy__random *random = gy__rng(sim, GY__RANDOM_PROCESSES);
+    uint64_t after_ns = step_ns(sim);
 
+    if (flight->kind == GY_OP_PROCESS &&
+        gy__random_chance(random, sim->config.faults.process_slow_ppm))
+        after_ns += gy__random_spread(random, sim->config.faults.process_slow_ns);
     flight->work.fire = fire;
-    gy__event_plan(sim, &flight->work, sim->now_ns + step_ns(sim), true);
+    gy__event_plan(sim, &flight->work, sim->now_ns + after_ns, true);
 }
 
 /* A thread is free for it. */
 static void begin(struct gy__flight *flight)
 {
     flight->place->host->blocking_busy++;
-    flight->op->u.work.begun = 1;
+    if (flight->kind == GY_OP_WORK)
+        flight->op->u.work.begun = 1;
     flight->work_state = GY__WORK_BEGUN;
     gy__shard_work_running(flight->place->shard, true);
     plan(flight);
@@ -47,7 +54,9 @@ static void fire(struct gy_sim *sim, struct gy__event *event)
 
     if (flight->work_state == GY__WORK_BEGUN) {
         flight->work_state = GY__WORK_RAN;
-        flight->work_result = flight->op->u.work.run(flight->op->u.work.arg);
+        flight->work_result = flight->kind == GY_OP_PROCESS ?
+                                  gy__sim_process_spawn(flight) :
+                                  flight->op->u.work.run(flight->op->u.work.arg);
         gy__trace(sim, flight->place, GY__TRACE_WORK, flight->number,
                   (uint64_t)(int64_t)flight->work_result, 0);
         /* It may have ended the host. */
@@ -57,7 +66,10 @@ static void fire(struct gy_sim *sim, struct gy__event *event)
     }
     gy__shard_work_running(flight->place->shard, false);
     host->blocking_busy--;
-    gy__flight_tell(flight, flight->work_result, false);
+    if (flight->kind == GY_OP_PROCESS && flight->work_result == 0)
+        gy__sim_process_started(flight);
+    else
+        gy__flight_tell(flight, flight->work_result, false);
     flight = host->blocking_first;
     if (flight == NULL)
         return;
@@ -72,7 +84,8 @@ void gy__blocking_start(struct gy__flight *flight)
     struct gy__machine *host = flight->place->host;
     struct gy__flight **link = &host->blocking_first;
 
-    flight->op->u.work.begun = 0;
+    if (flight->kind == GY_OP_WORK)
+        flight->op->u.work.begun = 0;
     if (host->blocking_busy < host->config.blocking_threads) {
         begin(flight);
         return;

@@ -74,7 +74,7 @@ static uint32_t rate(struct gy__random *random, uint32_t most_ppm)
 
 void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh)
 {
-    struct gy__random random, disk;
+    struct gy__random random, disk, processes;
 
     gy__random_seed(&random, seed, 1001);
     *faults = (struct gy_sim_faults){0};
@@ -98,9 +98,13 @@ void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh
     faults->segment_delay_ns = 1000 + gy__random_spread(&random, 300 * MS);
     faults->wall_jump_ns = gy__random_spread(&random, 3600 * 1000 * MS);
     gy__random_seed(&disk, seed, 1003);
+    gy__random_seed(&processes, seed, 1004);
     faults->disk_short_ppm = rate(&disk, 500000);
     faults->disk_slow_ppm = rate(&disk, 100000);
     faults->disk_slow_ns = 1000 + gy__random_spread(&disk, 50 * MS);
+    faults->process_slow_ppm = rate(&processes, 200000);
+    faults->process_pieces_ppm = rate(&processes, 500000);
+    faults->process_slow_ns = 1000 + gy__random_spread(&processes, 100 * MS);
     if (!harsh)
         return;
     faults->disk_error_ppm = rate(&disk, 50000);
@@ -109,6 +113,7 @@ void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh
     faults->connect_fail_ppm = rate(&random, 100000);
     faults->reset_ppm = rate(&random, 30000);
     faults->memory_fail_ppm = rate(&random, 500000);
+    faults->process_fail_ppm = rate(&processes, 200000);
 }
 
 struct gy_sim_faults *gy_sim_faults(struct gy_sim *sim)

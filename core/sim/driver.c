@@ -3,6 +3,7 @@
  *
  * Within a step a shard's clock moves on with each look at it, as if handlers had run meanwhile, and
  * the step takes at least that long; so a turn is bounded by time here as it is on a machine. */
+#include "core/sim/process.h"
 #include "core/sim/sim.h"
 
 #include <string.h>
@@ -185,6 +186,7 @@ void gy__sim_driver_init(struct gy_driver *driver)
         .give_back = on_give_back,
         .peer_name = on_peer_name,
         .local_name = on_local_name,
+        .process_signal = gy__sim_process_signal,
         .wake = on_wake,
         .log = on_log,
         .wait = on_wait,

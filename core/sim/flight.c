@@ -8,6 +8,7 @@
  * Checked here: an operation is submitted once, is not touched while in flight, what it sends does
  * not change until it has completed, and its last completion is told once. */
 #include "core/sim/disk.h"
+#include "core/sim/process.h"
 #include "core/sim/sim.h"
 
 #include <errno.h>
@@ -41,6 +42,7 @@ static const char *const names[GY_OP_KINDS] = {
     [GY_OP_UNLINK] = "unlink",
     [GY_OP_MKDIR] = "mkdir",
     [GY_OP_LIST] = "list",
+    [GY_OP_PROCESS] = "process",
 };
 
 const char *gy__flight_name(unsigned kind)
@@ -137,6 +139,7 @@ void gy__flight_drop_all(struct gy__place *place)
 {
     while (place->first != NULL) {
         gy__dial_forget(place->first);
+        gy__sim_process_orphan(place->first);
         flight_free(place->first);
     }
     place->submitted = place->submitted_last = NULL;
@@ -180,6 +183,7 @@ static void start(struct gy__flight *flight)
         gy__listening_unlisten(flight);
         break;
     case GY_OP_WORK:
+    case GY_OP_PROCESS:
         gy__blocking_start(flight);
         break;
     case GY_OP_CONNECT:
@@ -322,7 +326,7 @@ static void tell(struct gy__flight *flight, struct gy__completed completed, bool
     struct gy_sim *sim = flight->place->sim;
 
     GY__SIM_CHECK(sim, flight->state != GY__FLIGHT_ENDED, "an operation ended twice");
-    if (more && gy__random_chance(gy__rng(sim, GY__RANDOM_MULTISHOT),
+    if (more && flight->kind != GY_OP_PROCESS && gy__random_chance(gy__rng(sim, GY__RANDOM_MULTISHOT),
                                   sim->config.faults.multishot_end_ppm))
         more = false;
     completed.flight = flight;
@@ -440,6 +444,13 @@ void gy__flight_later(struct gy_sim *sim, struct gy__event *event)
     case GY_OP_WORK:
         if (flight->state == GY__FLIGHT_ACTIVE) {
             gy__blocking_cancel(flight);
+            return;
+        }
+        break;
+    case GY_OP_PROCESS:
+        if (flight->state == GY__FLIGHT_ACTIVE) {
+            gy__blocking_cancel(flight);
+            gy__sim_process_cancel(flight);
             return;
         }
         break;

@@ -6,6 +6,7 @@
  * each shard, bounded by the configuration's time; when all are drained, or at once for a stop, a
  * stop is asked of each; when all have stopped their memory goes. */
 #include "core/sim/disk.h"
+#include "core/sim/process.h"
 #include "core/sim/sim.h"
 #include "gyre/options.h"
 #include "core/ask.h"
@@ -209,10 +210,16 @@ static void handles_end(struct gy__machine *host, enum gy_sim_host_state state)
 {
     while (host->listenings != NULL)
         gy__listening_close(host->listenings);
+    /* Their operations are gone. */
+    for (uint32_t i = 0; i < host->handles_used; i++)
+        if (host->handles[i].pipe != NULL)
+            host->handles[i].pipe->ends[host->handles[i].end].flight = NULL;
     for (uint32_t i = 0; i < host->handles_used; i++) {
         struct gy__handle *handle = &host->handles[i];
         if (handle->file != NULL)
             gy__files_close(host, handle);
+        if (handle->pipe != NULL)
+            gy__sim_pipe_let_go(handle->pipe, handle->end);
         if (handle->tcp == NULL)
             continue;
         struct gy__end *end = &handle->tcp->ends[handle->end];
@@ -240,6 +247,8 @@ void gy__machine_end(struct gy__machine *host, enum gy_sim_host_state state)
     for (uint32_t i = 0; i < host->shards; i++)
         gy__flight_drop_all(&host->places[i]);
     handles_end(host, state);
+    if (state == GY_SIM_CRASHED)
+        gy__sim_processes_vanish(host);
     for (uint32_t i = 0; i < host->shards; i++)
         place_close(&host->places[i]);
     GY__SIM_CHECK(sim, host->runtime->asks == NULL || gy__asks_inside(host->runtime) == 0,

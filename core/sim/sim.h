@@ -27,6 +27,8 @@ struct gy__place;
 struct gy__disk;   /* core/sim/disk.h */
 struct gy__opened;
 struct gy__sync;
+struct gy__sim_pipe;    /* core/sim/process.h */
+struct gy__sim_program;
 
 /* ---- operations in flight ---- */
 
@@ -67,6 +69,7 @@ struct gy__flight {
     bool refused; /* the refusal is on its way */
     struct gy__event work; /* its function is called, or has returned; of a file: its effect */
     struct gy__sync *sync; /* of a file's sync: what it will have made durable */
+    struct gy_sim_process *process; /* from its birth until its end is told */
 };
 
 struct gy__completed { /* in the completion queue */
@@ -142,7 +145,8 @@ enum gy__buffer_state {
 struct gy__handle {
     struct gy__tcp *tcp; /* a connection's end, or NULL */
     struct gy__listening *listening; /* or this */
-    struct gy__opened *file; /* or this, or none: free */
+    struct gy__opened *file; /* or this */
+    struct gy__sim_pipe *pipe; /* or this, or none: free */
     uint8_t end;
 };
 
@@ -316,6 +320,8 @@ enum gy__trace {
     GY__TRACE_DISK,      /* a: inode, b: digest of what a crash left, c: host */
     GY__TRACE_WORK,      /* a: operation, b: what its function returned */
     GY__TRACE_DIAL,      /* a: operation, b: host, c: tries */
+    GY__TRACE_PROCESS,   /* a: process, b: exit code, c: 0 born, otherwise its end: the signal */
+    GY__TRACE_PIPE,      /* a: pipe, b: position, c: written? */
     GY__TRACES
 };
 
@@ -353,6 +359,9 @@ struct gy_sim {
     struct gy_sim_conn *conns;
     struct gy__flight *flights_free;
     struct gy__script *scripts, *scripts_free;
+    struct gy_sim_process *processes;
+    struct gy__sim_program *programs;
+    uint64_t process_number, pipe_number;
     uint64_t flight_number, tcp_number, conn_number, script_number;
     uint16_t client_port;
 

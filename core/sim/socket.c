@@ -3,6 +3,7 @@
  * A receive or a send is attached to its end while it is active; whatever changes there (bytes, room,
  * FIN, reset) moves it on at once, as a kernel would, and what it has completed waits in the shard's
  * queue. The lowest free handle is the next one given, so that a stale one soon means another. */
+#include "core/sim/process.h"
 #include "core/sim/sim.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@ int32_t gy__handle_take(struct gy__machine *host)
 
     while (i < host->handles_used &&
            (host->handles[i].tcp != NULL || host->handles[i].listening != NULL ||
-            host->handles[i].file != NULL))
+            host->handles[i].file != NULL || host->handles[i].pipe != NULL))
         i++;
     host->handles_full = i;
     if (i >= host->sim->config.handles_max)
@@ -125,7 +126,7 @@ static void receive_start(struct gy__flight *flight)
 
 void gy__socket_feed(struct gy__flight *flight)
 {
-    receive_start(flight);
+    gy__socket_start(flight);
 }
 
 /* ---- sending ---- */
@@ -241,6 +242,12 @@ static void close_start(struct gy__flight *flight)
 
 void gy__socket_start(struct gy__flight *flight)
 {
+    struct gy__handle *handle = handle_of(flight);
+
+    if (handle != NULL && handle->pipe != NULL) {
+        gy__sim_pipe_start(handle->pipe, handle->end, flight);
+        return;
+    }
     switch (flight->kind) {
     case GY_OP_RECV:
     case GY_OP_RECV_MULTI:
@@ -263,8 +270,13 @@ void gy__socket_start(struct gy__flight *flight)
 
 void gy__socket_cancel(struct gy__flight *flight)
 {
+    struct gy__handle *handle = handle_of(flight);
     struct gy__end *end = end_of(flight);
 
+    if (handle != NULL && handle->pipe != NULL) {
+        gy__sim_pipe_cancel(handle->pipe, handle->end, flight);
+        return;
+    }
     if (end != NULL && end->receive == flight)
         end->receive = NULL;
     if (end != NULL && end->send == flight)

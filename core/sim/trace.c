@@ -78,6 +78,8 @@ static const struct {
     [GY__TRACE_DISK] = {"disk left", "inode", "digest", "host"},
     [GY__TRACE_WORK] = {"work ran", "op", "result", NULL},
     [GY__TRACE_DIAL] = {"dials", "op", "host", "tries"},
+    [GY__TRACE_PROCESS] = {"process", "number", "code", "end"},
+    [GY__TRACE_PIPE] = {"pipe", "number", "position", "written"},
 };
 static const char *const client_events[] = {"connected", "refused", "data",
                                             "sent",      "ended",   "reset"};

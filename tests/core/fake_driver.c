@@ -108,6 +108,14 @@ static void on_peer_name(void *ctx, int32_t handle, char *out, size_t len)
     snprintf(out, len, "%s", self_of(ctx)->fake->peer);
 }
 
+static int on_process_signal(void *ctx, const struct gy_op *op, int number)
+{
+    struct fake_shard *self = self_of(ctx);
+    (void)op;
+    self->signals[self->signal_count++ % FAKE_SIGNALS_MAX] = number;
+    return self->fake->signal_result;
+}
+
 static void on_local_name(void *ctx, int32_t handle, char *out, size_t len)
 {
     (void)ctx;
@@ -180,6 +188,7 @@ void fake_init(struct fake_driver *fake)
         .cancel = on_cancel,
         .give_back = on_give_back,
         .peer_name = on_peer_name,
+        .process_signal = on_process_signal,
         .local_name = on_local_name,
         .wake = on_wake,
         .log = on_log,

@@ -29,6 +29,7 @@
 #define FAKE_BUFFERS_MAX 256
 #define FAKE_BLOCKS_MAX 512
 #define FAKE_LOG_MAX 65536
+#define FAKE_SIGNALS_MAX 16
 
 struct fake_driver;
 
@@ -47,6 +48,8 @@ struct fake_shard {
     unsigned buffers_out;
     uint64_t gave_back; /* ever */
     unsigned wakes;     /* how often it was woken */
+    int signals[FAKE_SIGNALS_MAX]; /* sent to processes, in order */
+    unsigned signal_count;
 };
 
 struct fake_driver {
@@ -76,6 +79,7 @@ struct fake_driver {
     jmp_buf *panic_to; /* of fake_expect_panic() */
     char panic[256];
     char peer[64]; /* what peer_name says */
+    int signal_result; /* what process_signal says */
 };
 
 /* Only the struct: for tests that open runtimes themselves. driver, control and shard[i] are then
