@@ -16,6 +16,7 @@
 
 #define SLOT_BITS 20
 #define GENERATIONS 2048u
+#define BEHIND_MAX (1u << 20)
 
 int gy__files_open(struct gy_shard *shard)
 {
@@ -39,7 +40,8 @@ static struct gy__file *slot_take(struct gy_shard *shard, const struct gy_actor 
     uint32_t generation = file->generation == 0 ? 1 : file->generation;
     *file = (struct gy__file){ .generation = generation,
                                .owner = gy__actor_slot(owner),
-                               .state = GY__FILE_OPENING };
+                               .state = GY__FILE_OPENING,
+                               .behind.max = BEHIND_MAX };
     shard->files_live++;
     return file;
 }
@@ -107,7 +109,9 @@ static void on_closed(struct gy_op *op, const struct gy_completion *completion)
 {
     struct gy_shard *shard = gy__self();
     struct gy__file *file = GY__CONTAINER(op, struct gy__file, close);
-    struct gy__opfut_answer answer = { .res = completion->res };
+    struct gy__opfut_answer answer = {
+        .res = file->behind.error < 0 ? file->behind.error : completion->res
+    };
     struct gy__opfut *closer = file->closer;
     slot_give(shard, file);
     if (closer != NULL)
@@ -127,6 +131,7 @@ static void close_if_idle(struct gy_shard *shard, struct gy__file *file)
 static void shut(struct gy_shard *shard, struct gy__file *file)
 {
     GY_ASSERT(file->state == GY__FILE_OPEN);
+    gy__file_ahead_drop(shard, file);
     owner_unlink(shard, file);
     generation_next(file);
     file->state = GY__FILE_CLOSING;

@@ -13,6 +13,21 @@ enum gy__file_state {
     GY__FILE_CLOSING, /* nobody knows it any more; closed when nothing of it is in flight */
 };
 
+/* Blocks read ahead: futures of the owner that nobody has fetched, in a ring. */
+#define GY__AHEAD_MAX 32
+struct gy__ahead {
+    uint64_t at, end; /* the next to be asked for */
+    uint32_t block, depth, first, count;
+    gy_fut fut[GY__AHEAD_MAX];
+};
+/* What was put and is not written. */
+struct gy__behind {
+    uint64_t at; /* where the next goes */
+    uint64_t bytes, max;
+    struct gy__opfut *putter, *flusher; /* who wait for room, for the end */
+    int32_t error;                      /* the first one */
+};
+
 struct gy__file {
     struct gy_op close;
     struct gy__opfut *closer; /* whose future ends with it, or NULL */
@@ -23,6 +38,8 @@ struct gy__file {
     uint32_t ops;             /* in flight, but for close */
     uint8_t state;            /* enum gy__file_state */
     bool direct;
+    struct gy_buf *ahead; /* holds a struct gy__ahead, or NULL */
+    struct gy__behind behind;
 };
 
 int gy__files_open(struct gy_shard *shard);
@@ -34,6 +51,28 @@ void gy__file_let_go(struct gy_shard *shard, struct gy__file *file);
 void gy__files_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 /* The runtime stops: those of nobody. */
 void gy__files_stop(struct gy_shard *shard);
+
+/* ---- core/file_io.c: of one buffer ---- */
+struct gy__file_io {
+    struct gy__file *file;
+    struct gy_buf *data; /* a buffer, or a list */
+    union {
+        struct gy_iov one;
+        struct gy_buf *many; /* holds iovs */
+    } iov;
+    uint32_t done, want;
+    uint8_t writes, vectored;
+};
+/* data: taken in every case. */
+GY_MUST_CHECK gy_fut gy__file_io(gy_file value, uint64_t offset, struct gy_buf *data, uint32_t len,
+                                 bool writes, const struct gy__opfut_use *use);
+bool gy__file_io_finish(struct gy_shard *shard, struct gy__opfut *record,
+                        const struct gy_completion *completion, struct gy__opfut_answer *answer);
+void gy__file_io_release(struct gy_shard *shard, struct gy__opfut *record);
+
+/* ---- core/file_seq.c ---- */
+/* Nobody will fetch what was read ahead. */
+void gy__file_ahead_drop(struct gy_shard *shard, struct gy__file *file);
 
 /* One or two paths in a buffer, each with its NUL. -> NULL, and *err: -EAGAIN, -ENAMETOOLONG. */
 struct gy_buf *gy__path_copy(const char *path, const char *to, int *err);

@@ -18,19 +18,9 @@
 #define PIECES_MAX 1024
 #define DIRECT_BLOCK 512 /* the smallest there is */
 
-struct pins {
-    struct gy__file *file;
-    struct gy_buf *data; /* a buffer, or a list */
-    union {
-        struct gy_iov one;
-        struct gy_buf *many; /* holds iovs */
-    } iov;
-    uint32_t done, want;
-    uint8_t writes, vectored;
-};
-static struct pins *pins_of(struct gy__opfut *record)
+static struct gy__file_io *pins_of(struct gy__opfut *record)
 {
-    return GY__OPFUT_PINS(record, struct pins);
+    return GY__OPFUT_PINS(record, struct gy__file_io);
 }
 
 /* ---- the end ---- */
@@ -51,7 +41,7 @@ static void skip(struct gy__opfut *record, uint32_t n)
 }
 
 /* What was not all: shall it go on? */
-static bool goes_on(const struct gy__opfut *record, const struct pins *pins, int32_t res)
+static bool goes_on(const struct gy__opfut *record, const struct gy__file_io *pins, int32_t res)
 {
     if (record->op.canceled)
         return false;
@@ -74,10 +64,10 @@ static void fill(struct gy_buf *list, uint32_t bytes)
     }
 }
 
-static bool io_finish(struct gy_shard *shard, struct gy__opfut *record,
-                      const struct gy_completion *completion, struct gy__opfut_answer *answer)
+bool gy__file_io_finish(struct gy_shard *shard, struct gy__opfut *record,
+                        const struct gy_completion *completion, struct gy__opfut_answer *answer)
 {
-    struct pins *pins = pins_of(record);
+    struct gy__file_io *pins = pins_of(record);
     int32_t res = completion->res;
     if (res > 0)
         pins->done += (uint32_t)res;
@@ -116,10 +106,10 @@ static void list_release(struct gy_buf *list)
     }
 }
 
-static void io_release(struct gy_shard *shard, struct gy__opfut *record)
+void gy__file_io_release(struct gy_shard *shard, struct gy__opfut *record)
 {
     /* A copy: what is released may run code of the program's. */
-    struct pins pins = *pins_of(record);
+    struct gy__file_io pins = *pins_of(record);
     gy__file_let_go(shard, pins.file);
     if (pins.vectored) {
         gy_buf_release(pins.iov.many);
@@ -137,9 +127,9 @@ static void list_lost(struct gy_shard *shard, struct gy__opfut *record)
     list_release(list);
 }
 
-static const struct gy__opfut_use io = { .finish = io_finish, .release = io_release };
-static const struct gy__opfut_use io_readv = { .finish = io_finish,
-                                               .release = io_release,
+static const struct gy__opfut_use io = { .finish = gy__file_io_finish, .release = gy__file_io_release };
+static const struct gy__opfut_use io_readv = { .finish = gy__file_io_finish,
+                                               .release = gy__file_io_release,
                                                .lost = list_lost };
 
 /* ---- the beginning ---- */
@@ -149,9 +139,8 @@ static bool out_of_range(uint64_t offset, uint64_t len)
     return len > LEN_MAX || (offset != GY_FILE_HERE && offset > INT64_MAX - len);
 }
 
-/* data: taken in every case. */
-static gy_fut start_one(gy_file value, uint64_t offset, struct gy_buf *data, uint32_t len,
-                        bool writes)
+gy_fut gy__file_io(gy_file value, uint64_t offset, struct gy_buf *data, uint32_t len, bool writes,
+                   const struct gy__opfut_use *use)
 {
     struct gy_shard *shard = gy__self();
     struct gy__file *file = gy__file_find(shard, value);
@@ -160,14 +149,14 @@ static gy_fut start_one(gy_file value, uint64_t offset, struct gy_buf *data, uin
               out_of_range(offset, len) ? -EINVAL :
                                             -EAGAIN;
     if (err == -EAGAIN)
-        record = gy__opfut_take(shard, shard->context.actor, &io);
+        record = gy__opfut_take(shard, shard->context.actor, use);
     if (record == NULL) {
         gy_buf_release(data);
         return gy__fut_refused(err);
     }
-    struct pins *pins = pins_of(record);
+    struct gy__file_io *pins = pins_of(record);
     gy__file_hold(file);
-    *pins = (struct pins){ .file = file, .data = data, .want = len, .writes = writes };
+    *pins = (struct gy__file_io){ .file = file, .data = data, .want = len, .writes = writes };
     pins->iov.one = (struct gy_iov){ data->data + (writes ? 0 : data->len), len };
     record->op.kind = writes ? GY_OP_WRITE : GY_OP_READ;
     record->op.handle = file->handle;
@@ -191,19 +180,19 @@ gy_fut gy_file_read(gy_file file, uint64_t offset, uint32_t len)
         gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
         return gy__fut_refused(-EAGAIN);
     }
-    return start_one(file, offset, buf, len, false);
+    return gy__file_io(file, offset, buf, len, false, &io);
 }
 
 gy_fut gy_file_read_into(gy_file file, uint64_t offset, struct gy_buf *buf)
 {
     (void)gy__here(__func__);
-    return start_one(file, offset, buf, (uint32_t)gy_buf_room(buf), false);
+    return gy__file_io(file, offset, buf, (uint32_t)gy_buf_room(buf), false, &io);
 }
 
 gy_fut gy_file_write(gy_file file, uint64_t offset, struct gy_buf *buf)
 {
     (void)gy__here(__func__);
-    return start_one(file, offset, buf, buf->len, true);
+    return gy__file_io(file, offset, buf, buf->len, true, &io);
 }
 
 static gy_fut start_list(gy_file value, uint64_t offset, struct gy_buf *list, bool writes)
@@ -230,9 +219,9 @@ static gy_fut start_list(gy_file value, uint64_t offset, struct gy_buf *list, bo
     for (struct gy_buf *buf = list; buf != NULL; buf = buf->next)
         *iov++ = writes ? (struct gy_iov){ buf->data, buf->len } :
                           (struct gy_iov){ buf->data + buf->len, gy_buf_room(buf) };
-    struct pins *pins = pins_of(record);
+    struct gy__file_io *pins = pins_of(record);
     gy__file_hold(file);
-    *pins = (struct pins){ .file = file, .data = list, .want = (uint32_t)want, .writes = writes,
+    *pins = (struct gy__file_io){ .file = file, .data = list, .want = (uint32_t)want, .writes = writes,
                            .vectored = true };
     pins->iov.many = many;
     record->op.kind = writes ? GY_OP_WRITE : GY_OP_READ;

@@ -1,6 +1,9 @@
 /* Files: one entry per operation, whose completion is its end. What short results mean, and what is
  * asked again, is core's to know; here nothing is held between entries.
  *
+ * Reads and writes are handed to the kernel a few at a time, not all that a turn has: a device, a virtual
+ * one above all, otherwise stands still while a long row is prepared, and then has all of it to do.
+ *
  * A directory is listed by a thread of the pool, because the ring has no operation for it; so is a
  * file truncated where the kernel's ring cannot do it. */
 #include "uring/uring.h"
@@ -113,6 +116,8 @@ bool gy__file_start(struct gy__uring *u, struct gy_op *op)
         return false;
     prepare(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP), op);
     gy__op_set_state(op, GY__OP_KERNEL);
+    if ((op->kind == GY_OP_READ || op->kind == GY_OP_WRITE) && ++u->file_queued == GY__FILE_BATCH)
+        (void)gy__uring_enter(u); /* what it leaves in the queue the next one takes along */
     return true;
 }
 

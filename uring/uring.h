@@ -107,6 +107,7 @@ static inline uint64_t gy__own(enum gy__own what, unsigned argument)
 
 /* ---- limits ---- */
 #define GY__REAP_MAX 64          /* completions per turn, so that a turn stays short */
+#define GY__FILE_BATCH 4         /* reads and writes of files handed over at once */
 #define GY__SEND_SLOTS 256       /* vectored sends in flight; more go piece by piece */
 #define GY__IOV_MAX 1024u        /* what the kernel takes in one sendmsg */
 #define GY__SEND_MAX (1u << 30)  /* bytes of one entry: results are 31 bits */
@@ -134,6 +135,7 @@ struct gy__uring {
     uint32_t in_kernel;  /* completions without MORE that are still to come */
     uint32_t told;       /* completions given to the core; only differences mean something */
     bool lists_dirty;    /* something on a list was cancelled */
+    uint32_t file_queued; /* reads and writes of files queued since the ring was entered last */
     bool asks_in_vain;   /* the ring's flags asked for a call, and it brought nothing */
     struct gy__op_list unsent, starved, retry, done, unlistens;
     uint64_t retry_at_ns; /* when the retry list is tried again; UINT64_MAX: it is empty */

@@ -99,6 +99,27 @@ GY_INLINE struct gy_buf *gy_file_buffers(const void *value)
     return value == NULL ? NULL : *(struct gy_buf *const *)value;
 }
 
+/* ---- one after the other ---- */
+
+/* Reading from front to back, with blocks read ahead. gy_file_ahead(): begin at offset, in blocks of
+ * `block` bytes, `ahead` (1 to 32) of them under way or waiting to be fetched, so ahead x block bytes at
+ * most; nothing is read from `end` on (UINT64_MAX: no end but the file's). Begins anew if it was called
+ * before. -> 0; -EBADF, -EINVAL, -EAGAIN. gy_file_next(): the next block, as gy_file_read() gives it: fewer
+ * bytes than `block` at the end, then 0. It may be called before the one before has ended. */
+GY_API GY_MUST_CHECK int gy_file_ahead(gy_file file, uint64_t offset, uint64_t end, uint32_t block,
+                                       uint32_t ahead);
+GY_API GY_MUST_CHECK gy_fut gy_file_next(gy_file file);
+/* Writing from front to back, behind the back of the caller. gy_file_behind(): begin at offset; at most
+ * behind_max bytes, and one buffer more, wait to be written. Without it: 0 and 1 MiB. -> 0; -EBADF; -EBUSY something waits.
+ * gy_file_put(): append a buffer. It ends (0) when there is room for another: at once, or when enough was
+ * written; await it before the next put (-EBUSY). It says nothing of this buffer: the first error of a
+ * write is what the next put, flush or close ends with, and each after it. buf: taken in every case.
+ * gy_file_flush(): when all that was put is written; durable it is by gy_file_sync(). What was put is written
+ * also when the actor ends; gy_stop() cancels it. */
+GY_API GY_MUST_CHECK int gy_file_behind(gy_file file, uint64_t offset, uint64_t behind_max);
+GY_API GY_MUST_CHECK gy_fut gy_file_put(gy_file file, struct gy_buf *buf);
+GY_API GY_MUST_CHECK gy_fut gy_file_flush(gy_file file);
+
 /* fsync(2), fdatasync(2): what was written before this call is durable when it ends with 0. */
 GY_API GY_MUST_CHECK gy_fut gy_file_sync(gy_file file);
 GY_API GY_MUST_CHECK gy_fut gy_file_datasync(gy_file file);

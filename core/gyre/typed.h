@@ -11,6 +11,7 @@
 #define GYRE_TYPED_H
 
 #include "gyre/ask.h"
+#include "gyre/buf.h"
 #include "gyre/core.h"
 #include "gyre/future.h"
 #include "gyre/timer.h"
@@ -153,11 +154,13 @@
     }                                                                                              \
     static void F(struct C *self, uint64_t ctx, int res, const struct A##_##V##_reply *value)
 
-/* The same for a bare gy_fut (gy_after): no value, only res. */
+/* The same for a bare gy_fut (gy_after): no value, only res; a buffer that comes is released. */
 #define GY_THEN_RES(C, F)                                                                          \
     static void F(struct C *self, uint64_t ctx, int res);                                          \
     static void F##_run(struct gy_actor *self, const struct gy_done *d)                            \
     {                                                                                              \
+        if (d->buf)                                                                                \
+            gy_buf_release(d->buf);                                                                \
         F((struct C *)(void *)self, d->ctx, d->res);                                               \
     }                                                                                              \
     GY_INLINE int F##_then(struct C *self, gy_fut f, uint64_t ctx)                                 \
@@ -165,6 +168,18 @@
         return gy_then_raw((struct gy_actor *)(void *)self, f, F##_run, ctx);                      \
     }                                                                                              \
     static void F(struct C *self, uint64_t ctx, int res)
+/* The same for one whose outcome is a buffer (gyre/file.h): given to F, NULL if there is none. */
+#define GY_THEN_BUF(C, F)                                                                          \
+    static void F(struct C *self, uint64_t ctx, int res, struct gy_buf *buf);                      \
+    static void F##_run(struct gy_actor *self, const struct gy_done *d)                            \
+    {                                                                                              \
+        F((struct C *)(void *)self, d->ctx, d->res, d->buf);                                       \
+    }                                                                                              \
+    GY_INLINE int F##_then(struct C *self, gy_fut f, uint64_t ctx)                                 \
+    {                                                                                              \
+        return gy_then_raw((struct gy_actor *)(void *)self, f, F##_run, ctx);                      \
+    }                                                                                              \
+    static void F(struct C *self, uint64_t ctx, int res, struct gy_buf *buf)
 #define gy_then(self, fut, F, ctx) F##_then((self), (fut), (ctx))
 
 /* In the caller's .c: F() runs on actor C when there may be room again after -EAGAIN. */

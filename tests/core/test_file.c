@@ -396,6 +396,141 @@ static void where_it_stands_a_read_gives_what_there_is(void **state)
     close_file(file);
 }
 
+/* ---- from front to back ---- */
+
+static struct gy_buf *some(uint32_t len)
+{
+    struct gy_buf *buf = gy_buf_take(len);
+    buf->len = len;
+    return buf;
+}
+
+static void blocks_are_read_ahead_in_order(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    assert_int_equal(gy_refused(gy_file_next(file)), -EINVAL);
+    assert_int_equal(gy_file_ahead(file, 1000, UINT64_MAX, 100, 0), -EINVAL);
+    assert_int_equal(gy_file_ahead(file, 1000, UINT64_MAX, 100, 33), -EINVAL);
+    assert_int_equal(gy_file_ahead(file, 1000, UINT64_MAX, 100, 3), 0);
+    assert_int_equal(fake_count(&fake, 0, GY_OP_READ), 3);
+    gy_fut first = gy_file_next(file), second = gy_file_next(file);
+    assert_int_equal(fake_count(&fake, 0, GY_OP_READ), 5);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(fake_op(&fake, 0, GY_OP_READ, i)->u.io.offset, 1000 + 100 * i);
+    /* They end in another order. */
+    fake_complete(&fake, 0, fake_op(&fake, 0, GY_OP_READ, 1), -EIO, false);
+    settle();
+    assert_int_equal(gy_value_raw(first, NULL, 0), -EAGAIN);
+    complete(GY_OP_READ, 100);
+    assert_int_equal(outcome(second), -EIO);
+    gy_buf_release(gy_value_buf(first));
+    assert_int_equal(outcome(first), 100);
+    /* Beginning anew takes back what is under way. */
+    assert_int_equal(gy_file_ahead(file, 0, 150, 100, 3), 0);
+    assert_int_equal(fake.shard[0].canceled, 3);
+    for (unsigned i = 0; i < 3; i++)
+        complete(GY_OP_READ, -ECANCELED);
+    first = gy_file_next(file);
+    second = gy_file_next(file);
+    assert_int_equal(piece(GY_OP_READ)->len, 100);
+    complete(GY_OP_READ, 0);
+    assert_int_equal(piece(GY_OP_READ)->len, 50);
+    complete(GY_OP_READ, 0);
+    assert_int_equal(outcome(first), 0);
+    assert_int_equal(outcome(second), 0);
+    assert_int_equal(outcome(gy_file_next(file)), 0);
+    close_file(file);
+}
+
+static void writing_behind_is_bounded(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    assert_int_equal(gy_file_behind(file, 50, 250), 0);
+    assert_int_equal(outcome(gy_file_put(file, some(100))), 0);
+    assert_int_equal(outcome(gy_file_put(file, some(150))), 0);
+    gy_fut full = gy_file_put(file, some(100));
+    settle();
+    assert_int_equal(gy_value_raw(full, NULL, 0), -EAGAIN);
+    assert_int_equal(gy_refused(gy_file_put(file, some(1))), -EBUSY);
+    assert_int_equal(gy_file_behind(file, 0, 0), -EBUSY);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_WRITE, 0)->u.io.offset, 50);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_WRITE, 1)->u.io.offset, 150);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_WRITE, 2)->u.io.offset, 300);
+    complete(GY_OP_WRITE, 60); /* some of the first: not yet */
+    assert_int_equal(gy_value_raw(full, NULL, 0), -EAGAIN);
+    gy_fut flush = gy_file_flush(file);
+    assert_int_equal(gy_refused(gy_file_flush(file)), -EBUSY);
+    fake_complete(&fake, 0, fake_op(&fake, 0, GY_OP_WRITE, 1), 100, false);
+    settle();
+    assert_int_equal(outcome(full), 0);
+    assert_int_equal(gy_value_raw(flush, NULL, 0), -EAGAIN);
+    complete(GY_OP_WRITE, 150);
+    complete(GY_OP_WRITE, 40);
+    assert_int_equal(outcome(flush), 0);
+    assert_int_equal(outcome(gy_file_flush(file)), 0);
+    assert_int_equal(outcome(gy_file_put(file, some(0))), 0);
+    close_file(file);
+}
+
+static void the_error_of_a_write_behind_is_told(void **state)
+{
+    (void)state;
+    for (unsigned who = 0; who < 4; who++) {
+        gy_file file = open_file(RW, 7);
+        assert_int_equal(gy_file_behind(file, 0, 150), 0);
+        assert_int_equal(outcome(gy_file_put(file, some(100))), 0);
+        gy_fut fut = { 0 };
+        if (who == 0)
+            fut = gy_file_put(file, some(100)); /* one that waits for room */
+        if (who == 1)
+            fut = gy_file_flush(file);
+        complete(GY_OP_WRITE, -ENOSPC);
+        if (who == 0) {
+            assert_int_equal(outcome(fut), -ENOSPC);
+            complete(GY_OP_WRITE, 100);
+        }
+        if (who == 1)
+            assert_int_equal(outcome(fut), -ENOSPC);
+        if (who == 2) /* the next one, whose buffer goes nowhere */
+            assert_int_equal(gy_refused(gy_file_put(file, some(100))), -ENOSPC);
+        assert_int_equal(gy_refused(gy_file_flush(file)), -ENOSPC);
+        fut = gy_file_close(file);
+        settle();
+        complete(GY_OP_CLOSE_FILE, 0);
+        assert_int_equal(outcome(fut), -ENOSPC);
+    }
+}
+
+static void what_was_put_is_written_whoever_ends(void **state)
+{
+    holder_pid pid;
+    (void)state;
+    assert_int_equal(holder_spawn(&pid, &(struct holder_args){ 0 }), 0);
+    struct gy_actor *actor = gy__actor_find(shard_of_test(), pid.pid.bits);
+    struct gy__context saved = gy__actor_enter(shard_of_test(), actor);
+    gy_file file = open_file(RW, 7);
+    saved = gy__actor_enter(shard_of_test(), actor);
+    assert_int_equal(gy_file_behind(file, 0, 150), 0);
+    gy_forget(gy_file_put(file, some(100)));
+    gy_fut waits = gy_file_put(file, some(100));
+    assert_int_equal(gy_refused(waits), 0);
+    assert_int_equal(gy_file_ahead(file, 0, UINT64_MAX, 100, 2), 0);
+    gy__actor_leave(shard_of_test(), saved);
+    assert_int_equal(gy_actor_stop(pid.pid, 0), 0);
+    settle();
+    assert_int_equal(fake.shard[0].canceled, 2); /* the reads */
+    complete(GY_OP_READ, -ECANCELED);
+    complete(GY_OP_READ, -ECANCELED);
+    complete(GY_OP_WRITE, 99);
+    complete(GY_OP_WRITE, 100);
+    assert_int_equal(fake_count(&fake, 0, GY_OP_CLOSE_FILE), 0);
+    complete(GY_OP_WRITE, 1);
+    complete(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(shard_of_test()->files_live, 0);
+}
+
 /* ---- discards ---- */
 
 static unsigned freed;
@@ -476,6 +611,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(past_the_cache_only_the_end_is_uneven, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_it_stands_a_read_gives_what_there_is, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(blocks_are_read_ahead_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(writing_behind_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_error_of_a_write_behind_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_put_is_written_whoever_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_buffer_stays_until_the_kernel_has_done, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refused_calls_release_what_they_took, set_up, tear_down),
     };

@@ -227,6 +227,45 @@ GY_FLOW_BEGIN(file_tour_actor, self, steps, f)
     DO(gy_file_read(f->file, 0, 100));
     EXPECT(f->flow.res == 13 && holds(f->fut, "one two three", 13));
 
+    /* From front to back. */
+    DO(gy_file_open(at(self, "a/s"), NEW, 0600));
+    f->other = gy_file_of(f->flow.res);
+    EXPECT(gy_file_behind(f->other, 100, 60000) == 0);
+    GY_FOR(f->i = 0, f->i < 50, f->i++)
+        DO(gy_file_put(f->other, filled(9999, (uint8_t)f->i)));
+        EXPECT(f->flow.res == 0);
+    GY_END
+    DO(gy_file_flush(f->other));
+    EXPECT(f->flow.res == 0);
+    DO(gy_file_stat(f->other));
+    EXPECT(info_of(f->fut).size == 100 + 50 * 9999);
+    EXPECT(gy_file_ahead(f->other, 100, UINT64_MAX, 9999, 7) == 0);
+    GY_FOR(f->i = 0, f->i < 50, f->i++)
+        DO(gy_file_next(f->other));
+        EXPECT(f->flow.res == 9999);
+        struct gy_buf *next = gy_value_buf(f->fut);
+        EXPECT(next->len == 9999 && next->data[0] == f->i && next->data[9998] == f->i);
+        gy_buf_release(next);
+    GY_END
+    DO(gy_file_next(f->other));
+    EXPECT(f->flow.res == 0);
+    EXPECT(gy_file_ahead(f->other, 0, 150, 100, 3) == 0);
+    DO(gy_file_next(f->other));
+    EXPECT(f->flow.res == 100 && holds(f->fut, NULL, 100));
+    DO(gy_file_next(f->other));
+    EXPECT(f->flow.res == 50 && holds(f->fut, NULL, 50));
+    DO(gy_file_next(f->other));
+    EXPECT(f->flow.res == 0);
+    /* Closed with blocks read that nobody fetched, and a buffer put that nobody asked after. */
+    EXPECT(gy_file_ahead(f->other, 0, UINT64_MAX, 4096, 32) == 0);
+    f->fut = gy_file_put(f->other, filled(100, 1));
+    gy_forget(f->fut);
+    DO(gy_file_close(f->other));
+    EXPECT(f->flow.res == 0);
+    DO(gy_path_stat(at(self, "a/s")));
+    EXPECT(info_of(f->fut).size == 100 + 50 * 9999 + 100);
+    DO(gy_path_unlink(at(self, "a/s")));
+
     /* Renaming, listing, removing. */
     DO(gy_file_open(at(self, "a/Y"), NEW, 0600));
     EXPECT(f->flow.res > 0);
