@@ -97,24 +97,14 @@ static void slot_give(struct gy_shard *shard, struct gy_actor *actor, uint32_t s
     shard->free_slots[class] = slot;
 }
 
-/* The actor ends now; no handler of it is running, or it is the one that is leaving. */
-static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool started)
+/* What it held goes. By far the most actors hold nothing when they end: whatever is released here must
+ * be named in the condition. */
+static void release_held(struct gy_shard *shard, struct gy_actor *actor)
 {
-    struct gy__slot *dense = &shard->slots[gy__actor_slot(actor)];
-    GY_ASSERT(actor->gy__state == GY__ACTOR_LIVE);
-    /* Dead for whatever is sent from here on, by its own stop function too. */
-    dense->generation++;
-    dense->room = 0;
-    actor->gy__state = GY__ACTOR_CLOSING;
-    gy__actor_ops(shard, actor, 1);
-    /* Flows first: their clean-up finds the actor as it was. */
-    gy__flows_actor_died(shard, actor);
-    if (started) {
-        struct gy__context outer = shard->context;
-        shard->context = (struct gy__context){ actor, 0 };
-        gy__stats_of(actor)->type->stop(actor, why);
-        shard->context = outer;
-    }
+    bool records = (actor->gy__names | actor->gy__kept | actor->gy__futures | actor->gy__files) != 0;
+    if (!records && actor->gy__stash == NULL && actor->gy__waits == NULL &&
+        actor->gy__timers == NULL)
+        return;
     /* Before anybody can learn of its end, by an answer or an exit. */
     gy__names_actor_died(shard, actor);
     /* Releasing what it held may run code of others: not in its name. */
@@ -128,10 +118,33 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     /* After its lines, which may arm timers when somebody leaves them. */
     gy__timers_actor_died(shard, actor);
     shard->context = saved;
+}
+
+/* The actor ends now; no handler of it is running, or it is the one that is leaving. */
+static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool started)
+{
+    struct gy__slot *dense = &shard->slots[gy__actor_slot(actor)];
+    GY_ASSERT(actor->gy__state == GY__ACTOR_LIVE);
+    /* Dead for whatever is sent from here on, by its own stop function too. */
+    dense->generation++;
+    dense->room = 0;
+    actor->gy__state = GY__ACTOR_CLOSING;
+    gy__actor_ops(shard, actor, 1);
+    /* Flows first: their clean-up finds the actor as it was. */
+    if (actor->gy__flows != 0)
+        gy__flows_actor_died(shard, actor);
+    if (started) {
+        struct gy__context outer = shard->context;
+        shard->context = (struct gy__context){ actor, 0 };
+        gy__stats_of(actor)->type->stop(actor, why);
+        shard->context = outer;
+    }
+    release_held(shard, actor);
     gy__streams_actor_died(shard, actor);
     gy__processes_actor_died(shard, actor);
     /* Last, so that the exit comes after all that its end made others see. */
-    gy__links_actor_died(shard, actor, why);
+    if (actor->gy__links != 0)
+        gy__links_actor_died(shard, actor, why);
     shard->actors_live--;
     gy__count(&gy__stats_of(actor)->stopped, 1);
     gy__actor_ops(shard, actor, -1);
@@ -235,22 +248,6 @@ void gy__actor_ops(struct gy_shard *shard, struct gy_actor *actor, int add)
     actor->gy__ops = (uint32_t)((int)actor->gy__ops + add);
     if (actor->gy__ops == 0 && actor->gy__state == GY__ACTOR_CLOSING)
         slot_give(shard, actor, gy__actor_slot(actor));
-}
-
-struct gy__context gy__actor_enter(struct gy_shard *shard, struct gy_actor *actor)
-{
-    struct gy__context saved = shard->context;
-    shard->context = (struct gy__context){ actor, 0 };
-    return saved;
-}
-
-void gy__actor_leave(struct gy_shard *shard, struct gy__context saved)
-{
-    struct gy_actor *actor = shard->context.actor;
-    shard->context = saved;
-    if (actor->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED) &&
-        actor->gy__state == GY__ACTOR_LIVE && saved.actor != actor)
-        gy__actor_finish(shard, actor, actor->gy__why);
 }
 
 void gy_fail(struct gy_actor *self, int why)

@@ -85,16 +85,19 @@ void gy__future_untake(struct gy_shard *shard, struct gy__future *future)
 static void let_go(struct gy_shard *shard, struct gy__future *future, bool later)
 {
     struct gy_buf *buf = future->has_buf ? future->value.with.buf : NULL;
-    if (future->callee == GY__FUTURE_WAIT)
-        gy__wait_left(shard, future);
-    else if (future->callee == GY__FUTURE_OP)
-        gy__opfut_gone(shard, future);
+    bool is_group = false;
+    if (__builtin_expect(future->callee < GY__FUTURE_KINDS, 0)) {
+        if (future->callee == GY__FUTURE_WAIT)
+            gy__wait_left(shard, future);
+        else if (future->callee == GY__FUTURE_OP)
+            gy__opfut_gone(shard, future);
+        is_group = gy__future_is_group(future);
+    }
     if (future->timed)
         gy__timer_cancel(&shard->wheel, &future->timer);
     future->timed = false;
     future->has_buf = false;
     unlink_owner(shard, future);
-    bool is_group = gy__future_is_group(future);
     future->state = GY__FUTURE_GONE;
     if (is_group && later)
         gy__future_queue(shard, future);
@@ -102,7 +105,8 @@ static void let_go(struct gy_shard *shard, struct gy__future *future, bool later
         gy__group_release(shard, future);
     gy__future_try_free(shard, future);
     /* Last: it may run code of the program's. */
-    gy_buf_release(buf);
+    if (buf != NULL)
+        gy_buf_release(buf);
 }
 
 void gy__future_gone(struct gy_shard *shard, struct gy__future *future)

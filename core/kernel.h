@@ -447,11 +447,13 @@ static inline struct gy__future *gy__future_take_free(struct gy_shard *shard,
     struct gy__future *future = &shard->futures[slot];
     shard->futures_free = future->next;
     future->owner = (uint32_t)(owner->pid.bits >> 32) & 0x3FFFFF;
+    /* All bits of one word: one store. */
     future->state = GY__FUTURE_PENDING;
+    future->when = 0;
     future->timed = false;
     future->taken = false;
-    future->pins = GY__PIN_ANSWER_DUE;
     future->has_buf = false;
+    future->pins = GY__PIN_ANSWER_DUE;
     future->run = NULL;
     future->callee = callee;
     future->prev = 0;
@@ -466,14 +468,26 @@ static inline struct gy__future *gy__future_take_free(struct gy_shard *shard,
 /* Zeroed memory of the shard for its life; asserts that it is asked for at boot only, or counted. */
 void *gy__shard_memory(struct gy_shard *shard, size_t bytes);
 
+static inline struct gy_actor *gy__actor_at(const struct gy_shard *shard, uint32_t slot);
 /* Run something on an actor that is not a cell (a completion, a timer, a continuation): between
  * these two, gy_self() is the actor; leave handles a stop or failure that it declared. The actor may
  * be gone when leave returns. */
-struct gy__context gy__actor_enter(struct gy_shard *shard, struct gy_actor *actor);
-void gy__actor_leave(struct gy_shard *shard, struct gy__context saved);
+static inline struct gy__context gy__actor_enter(struct gy_shard *shard, struct gy_actor *actor)
+{
+    struct gy__context saved = shard->context;
+    shard->context = (struct gy__context){ actor, 0 };
+    return saved;
+}
+static inline void gy__actor_leave(struct gy_shard *shard, struct gy__context saved)
+{
+    struct gy_actor *actor = shard->context.actor;
+    shard->context = saved;
+    if (__builtin_expect(actor->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED), 0) &&
+        actor->gy__state == GY__ACTOR_LIVE && saved.actor != actor)
+        gy__actor_finish(shard, actor, actor->gy__why);
+}
 /* Things in flight that point into an actor: its memory is not reused before this is back to 0. */
 void gy__actor_ops(struct gy_shard *shard, struct gy_actor *actor, int add);
-static inline struct gy_actor *gy__actor_at(const struct gy_shard *shard, uint32_t slot);
 
 /* Operations go through these, so that the shard knows when nothing is in flight. */
 void gy__op_submit(struct gy_shard *shard, struct gy_op *op);
