@@ -76,6 +76,11 @@ bool gy__address_is_unix(const char *text)
     return strncmp(text, "unix:", 5) == 0;
 }
 
+bool gy__address_is_fd(const char *text)
+{
+    return strncmp(text, "fd:", 3) == 0;
+}
+
 static const char *unix_wrong(const char *path)
 {
     size_t len = strlen(path);
@@ -97,6 +102,14 @@ static bool is_internet(const char *text)
         return false;
     text = number(text, 65535);
     return text != NULL && *text == '\0';
+}
+
+const char *gy__address_wrong_to_listen(const char *text)
+{
+    const char *wrong = gy__address_wrong(text);
+    if (text != NULL && gy__address_is_fd(text) && text[3] != '\0')
+        return strlen(text) < GY__ADDRESS_TEXT_MAX ? NULL : "too long a name";
+    return wrong != NULL && strcmp(wrong, FORMS) == 0 ? FORMS ", fd:name" : wrong;
 }
 
 const char *gy__address_wrong(const char *text)

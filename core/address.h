@@ -12,7 +12,10 @@
  * leading zeros: 127.0.0.1:080 may mean two things; no names, no zones. Or unix:/PATH or unix:@NAME.
  * -> NULL, or what is wrong, for messages behind the text. NULL is no address. */
 const char *gy__address_wrong(const char *text);
+/* The same of one to listen at, which may also be fd:NAME: a socket that the process was given. */
+const char *gy__address_wrong_to_listen(const char *text);
 
 bool gy__address_is_unix(const char *text);
+bool gy__address_is_fd(const char *text);
 
 #endif

@@ -179,12 +179,12 @@ static bool say_first(struct gy_runtime *runtime, const char *host, size_t len, 
 static void say_listening(struct gy_runtime *runtime, const struct gy__listener *listener)
 {
     const char *addr = listener->addr;
-    bool is_unix = gy__address_is_unix(addr);
-    size_t host = is_unix ? strlen(addr) : (size_t)(strrchr(addr, ':') - addr);
+    bool has_port = !gy__address_is_unix(addr) && !gy__address_is_fd(addr);
+    size_t host = !has_port ? strlen(addr) : (size_t)(strrchr(addr, ':') - addr);
 
     if (!say_first(runtime, addr, host, listener->port))
         return;
-    if (is_unix)
+    if (!has_port)
         gy_log("listening on %s", addr);
     else
         gy_log("listening on %.*s:%u", (int)host, addr, (unsigned)listener->port);
@@ -336,7 +336,7 @@ int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_strea
     struct gy_shard *shard = gy__here(__func__);
     struct gy__streams *streams = shard->streams;
     struct gy__listener *listener = streams->listeners;
-    const char *wrong = gy__address_wrong(addr);
+    const char *wrong = gy__address_wrong_to_listen(addr);
 
     if (wrong != NULL) {
         const char *name = addr != NULL ? addr : "(null)";

@@ -221,7 +221,7 @@ static int read_cpus(const struct gy_option *option, void *fields, const char *v
 static int read_address(const struct gy_option *option, void *fields, const char *value,
                         struct gy__text *why)
 {
-    const char *wrong = gy__address_wrong(value);
+    const char *wrong = gy__address_wrong_to_listen(value);
     if (wrong != NULL) {
         gy__text_string(why, wrong);
         return -EINVAL;

@@ -60,6 +60,11 @@ bool gy__listen_start(struct gy__uring *u, struct gy_op *op)
             return true;
         }
     }
+    if (fd < 0 && strncmp(op->u.listen.addr, "fd:", 3) == 0)
+        gy__uring_logf(u, 2, "%s: %s; see LISTEN_FDS in sd_listen_fds(3)", op->u.listen.addr,
+                       fd == -ENOENT   ? "no such socket was passed to this process"
+                       : fd == -EINVAL ? "what was passed is no socket that listens"
+                                       : strerror(-fd));
     if (fd >= 0)
         u->listeners[u->listeners_n++] = fd; /* the table has no more entries than this array */
     gy__uring_done(u, op, fd);
@@ -147,10 +152,11 @@ static int accept_queued(struct gy__uring *u, struct gy_op *op)
 static void unlisten_step(struct gy__uring *u, struct gy_op *op)
 {
     uint64_t now_ns = gy__uring_now();
-    int err = accept_queued(u, op);
+    bool passed = gy__ports_is_passed(&u->host->ports, u->index, op->handle);
+    int err = passed ? -EAGAIN : accept_queued(u, op);
     if (op->gy__driver[1] == 0)
         op->gy__driver[1] = now_ns + HANDSHAKE_NS;
-    uint64_t wait_ns = now_ns < op->gy__driver[1] ? op->gy__driver[1] - now_ns : 0;
+    uint64_t wait_ns = passed || now_ns >= op->gy__driver[1] ? 0 : op->gy__driver[1] - now_ns;
     if (is_shortage(err)) {
         struct gy_completion completion = {.op = op, .res = err};
         complain(u, err);

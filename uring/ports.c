@@ -1,6 +1,7 @@
 /* Addresses and listening sockets. All system calls, none of them on the path of messages: a
  * listener opens at start-up. */
 #include "uring/ports.h"
+#include "uring/service.h"
 #include "uring/unix.h"
 
 #include <arpa/inet.h>
@@ -258,39 +259,78 @@ static int listen_unix(struct gy__port *port, int fd, const struct gy__address *
     if (rc < 0 && shared >= 0)
         close(shared);
     port->shared = shared;
+    port->is_shared = true;
     port->bound = *address;
     return rc;
+}
+
+static bool listens_already(int fd)
+{
+    int type = 0, listening = 0;
+    socklen_t len = sizeof(type);
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+           getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
+}
+
+/* -> a descriptor for this shard. */
+static int listen_passed(struct gy__port *port, const char *name,
+                         const struct gy__tcp_options *options)
+{
+    if (is_free(port)) {
+        int fd = gy__service_socket(name);
+        if (fd < 0)
+            return fd;
+        port->bound.len = sizeof(port->bound.sockaddr);
+        if (!listens_already(fd) ||
+            getsockname(fd, (struct sockaddr *)&port->bound.sockaddr, &port->bound.len) < 0)
+            return -EINVAL;
+        int rc = gy__address_is_internet(&port->bound) ? gy__tcp_set(fd, options) : 0;
+        if (rc < 0)
+            return rc;
+        port->shared = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (port->shared < 0)
+            return -errno;
+        port->is_shared = port->is_passed = true;
+    }
+    int fd = fcntl(port->shared, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0) {
+        fd = -errno;
+        if (is_free(port))
+            close(port->shared);
+    }
+    return fd;
 }
 
 int gy__ports_listen(struct gy__ports *ports, unsigned shard, const char *text, int backlog,
                      const struct gy__tcp_options *options, uint16_t *port_out)
 {
     struct gy__address address;
-    int rc = gy__address_parse(&address, text);
+    bool passed = strncmp(text, "fd:", 3) == 0;
+    int rc = passed ? 0 : gy__address_parse(&address, text);
     if (rc < 0)
         return rc;
-    int fd = socket(address.sockaddr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
+    int fd = passed ? -1 : socket(address.sockaddr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 && !passed)
         return -errno;
     pthread_mutex_lock(&ports->lock);
     struct gy__port *port = entry_for(ports, shard, text);
     if (!port)
         rc = -ENOSPC;
+    else if (passed)
+        rc = fd = listen_passed(port, text + 3, options);
     else if (gy__address_is_internet(&address))
         rc = listen_tcp(port, fd, &address, backlog, options);
     else
         rc = listen_unix(port, fd, &address, backlog);
-    if (rc == 0) {
+    if (rc >= 0) {
         snprintf(port->text, sizeof(port->text), "%s", text);
         port->shards[shard / 64] |= UINT64_C(1) << (shard % 64);
         *port_out = gy__address_port(&port->bound);
     }
     pthread_mutex_unlock(&ports->lock);
-    if (rc < 0) {
+    if (rc < 0 && fd >= 0)
         close(fd);
-        return rc;
-    }
-    return fd;
+    return rc < 0 ? rc : fd;
 }
 
 /* Drop segments that would begin a handshake: SYN without ACK. */
@@ -325,21 +365,31 @@ static struct gy__port *port_of(struct gy__ports *ports, unsigned shard, int fd)
 static void leave(struct gy__port *port, unsigned shard)
 {
     port->shards[shard / 64] &= ~(UINT64_C(1) << (shard % 64));
-    if (is_free(port) && !gy__address_is_internet(&port->bound)) {
+    if (!is_free(port) || !port->is_shared)
+        return;
+    if (!port->is_passed)
         gy__unix_unbind(port->shared, &port->bound, &port->at);
-        close(port->shared);
-    }
+    close(port->shared);
 }
 
 void gy__ports_refuse(struct gy__ports *ports, unsigned shard, int fd)
 {
     pthread_mutex_lock(&ports->lock);
     struct gy__port *port = port_of(ports, shard, fd);
-    if (port && gy__address_is_internet(&port->bound))
+    if (port && !port->is_shared)
         refuse_new(fd);
-    else if (port)
+    else if (port && !port->is_passed)
         leave(port, shard);
     pthread_mutex_unlock(&ports->lock);
+}
+
+bool gy__ports_is_passed(struct gy__ports *ports, unsigned shard, int fd)
+{
+    pthread_mutex_lock(&ports->lock);
+    struct gy__port *port = port_of(ports, shard, fd);
+    bool passed = port && port->is_passed;
+    pthread_mutex_unlock(&ports->lock);
+    return passed;
 }
 
 void gy__ports_leave(struct gy__ports *ports, unsigned shard, int fd)

@@ -44,7 +44,9 @@ struct gy__ports {
         char text[GY__ADDR_TEXT_MAX];
         struct gy__address bound;
         struct gy__unix_file at;
-        int shared; /* of a path: the table's own descriptor of the socket, which others get copies of */
+        int shared; /* of a path, or passed to us: the table's own descriptor of the socket, which others
+                     * get copies of */
+        bool is_shared, is_passed;
         uint64_t shards[GY__PORT_WORDS]; /* who listens; none: the entry is free */
     } ports[GY__PORTS_MAX];
 };
@@ -70,13 +72,15 @@ GY_MUST_CHECK int gy__tcp_set(int fd, const struct gy__tcp_options *options);
 /* A new socket that listens on the address for this shard; blocking for as long as the lock is
  * held by another shard that does the same. options: NULL are the defaults. port: set to the one bound. Any shard's thread.
  * -> the descriptor; -EINVAL the text; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, ...;
- * -ENOSPC too many addresses. */
+ * -ENOSPC too many addresses; of "fd:NAME" -ENOENT none of that name, -EINVAL it does not listen. */
 GY_MUST_CHECK int gy__ports_listen(struct gy__ports *ports, unsigned shard, const char *text,
                                    int backlog, const struct gy__tcp_options *options,
                                    uint16_t *port);
 /* This shard will close fd, one of those, and wants no new connections from here on: whoever comes goes to
  * the other shards, or is turned away when none is left. Once, or more often. */
 void gy__ports_refuse(struct gy__ports *ports, unsigned shard, int fd);
+/* Was it passed to this process? Then what waits in its queue is for the next one. */
+bool gy__ports_is_passed(struct gy__ports *ports, unsigned shard, int fd);
 /* This shard closes it. */
 void gy__ports_leave(struct gy__ports *ports, unsigned shard, int fd);
 

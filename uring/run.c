@@ -4,6 +4,7 @@
  * open; any failure on the way undoes what was done. End: drain (bounded by drain_timeout_ns from
  * when it was asked for), then stop. Whoever waits is the one who moves from one to the next. */
 #include "gyre/run.h"
+#include "uring/service.h"
 #include "uring/host.h"
 
 #include <errno.h>
@@ -74,6 +75,7 @@ int gy_start(struct gy_runtime **out, const struct gy_config *config, gy_boot_fn
         gy__host_close(host);
         return rc;
     }
+    gy__service_notify("READY=1");
     *out = host->runtime;
     return 0;
 }
@@ -84,9 +86,12 @@ static void request(struct gy__host *host, uint64_t *first_at_ns,
                     void (*ask)(struct gy_runtime *runtime, unsigned shard))
 {
     pthread_mutex_lock(&host->gate);
+    bool begins = host->drain_at_ns == 0 && host->stop_at_ns == 0;
     if (*first_at_ns == 0)
         *first_at_ns = gy__uring_now();
     pthread_mutex_unlock(&host->gate);
+    if (begins)
+        gy__service_notify("STOPPING=1");
     for (unsigned shard = 0; shard < host->shards; shard++) {
         ask(host->runtime, shard);
         if (gy__runtime_unpark(host->runtime, shard))

@@ -109,7 +109,7 @@ struct gy_op {
             uint32_t n;
         } send;
         struct {
-            const char *addr; /* pinned: "127.0.0.1:8080", "unix:/path" */
+            const char *addr; /* pinned: "127.0.0.1:8080", "unix:/path", "fd:name" */
             uint16_t backlog;
             uint16_t port; /* out: the port bound, 0 of a path */
             uint32_t keep_alive_s; /* of connections, as in gyre/stream.h */

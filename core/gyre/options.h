@@ -26,7 +26,7 @@ enum gy_option_kind {
     GY_OPTION_CHOICE, /* an enum (of 4 bytes) that counts from 0: one of `words` */
     GY_OPTION_CPUS,   /* struct gy_cpuset: 0-3,8 or 0-14:2 */
     GY_OPTION_TEXT, /* const char *: borrowed from argv or the environment, as long as they live */
-    GY_OPTION_ADDRESS, /* const char *, likewise: 127.0.0.1:8080 or [::1]:80, as gy_listen takes it */
+    GY_OPTION_ADDRESS, /* const char *, likewise: 127.0.0.1:8080, as gy_listen takes it */
     GY_OPTION_COMMAND /* no field: --name asks for something (`command`) instead of a run */
 };
 

@@ -59,7 +59,9 @@ struct gy_listen_options {
 #define GY_LISTEN_OPTIONS_INIT                                                                      \
     { sizeof(struct gy_listen_options), 4096, 1u << 20, 1u << 18, 0, 16, 0, 0, 0 }
 
-/* Accept connections at addr, also "0.0.0.0:0". Call it on every shard that
+/* Accept connections at addr, also "0.0.0.0:0". It may be "fd:NAME" as well: a socket that listens already, which a
+ * service manager has passed to this process under that name, or as that number (sd_listen_fds(3)); what
+ * still waits there at the end is left to the next process. Call it on every shard that
  * shall accept: the shards share the port (SO_REUSEPORT), or the socket at a path; port 0 means one
  * free port, the same for all. A socket at the path that nobody listens at any more is replaced, one
  * that somebody does is -EADDRINUSE, and at the end the path is removed. The socket opens when all shards have started; a failure then ends gy_run with this error,

@@ -65,8 +65,8 @@ static struct gy__sim_port *port_find(struct gy__place *place, const char *text,
     int wanted = is_path ? 0 : port_parse(text);
     uint32_t port = (uint32_t)wanted;
 
-    *err = wanted;
-    if (wanted < 0 || strlen(text) >= GY__SIM_ADDR_MAX)
+    *err = gy__address_is_fd(text) ? -ENOENT : wanted; /* nobody passes any */
+    if (*err < 0 || strlen(text) >= GY__SIM_ADDR_MAX)
         return NULL;
     for (unsigned i = 0; i < GY__SIM_PORTS_MAX; i++) {
         struct gy__sim_port *entry = &host->ports[i];

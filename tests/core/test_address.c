@@ -46,6 +46,18 @@ static void wrong_ones(void **state)
     }
 }
 
+static void passed_descriptors(void **state)
+{
+    (void)state;
+    assert_null(gy__address_wrong_to_listen("fd:web"));
+    assert_null(gy__address_wrong_to_listen("fd:3"));
+    assert_null(gy__address_wrong_to_listen("127.0.0.1:1"));
+    assert_non_null(gy__address_wrong("fd:web")); /* nobody connects to it */
+    assert_non_null(gy__address_wrong_to_listen("fd:"));
+    assert_non_null(strstr(gy__address_wrong_to_listen("web"), "fd:name"));
+    assert_null(strstr(gy__address_wrong("web"), "fd:name"));
+}
+
 static void long_paths(void **state)
 {
     (void)state;
@@ -87,6 +99,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(right_ones),
         cmocka_unit_test(wrong_ones),
+        cmocka_unit_test(passed_descriptors),
         cmocka_unit_test(long_paths),
         cmocka_unit_test(ipv6_agrees_with_the_system),
     };

@@ -98,7 +98,7 @@ static void addresses(void **state)
     assert_true(gy__runtime_complained(fx.fake.runtime));
     assert_int_equal(listen_at("localhost:80"), -EINVAL); /* as another shard would */
     const char *said = strstr(
-        fx.fake.log, "listen localhost:80: not an address; allowed are 127.0.0.1:8080, [::1]:80, unix:/path, unix:@name\n");
+        fx.fake.log, "listen localhost:80: not an address; allowed are 127.0.0.1:8080, [::1]:80, unix:/path, unix:@name, fd:name\n");
     assert_non_null(said);
     assert_null(strstr(said + 1, "listen localhost"));
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -119,8 +119,8 @@ static void says_what_is_allowed(void **state)
         {&cpus_option, "a", "not a list of CPUs; write it like 0-3,8 or 0-14:2"},
         {&cpus_option, "1024", "CPU numbers end at 1023"},
         {&address_option, "", "the value is empty"},
-        {&address_option, "localhost:1", "not an address; allowed are 127.0.0.1:8080, [::1]:80, unix:/path, unix:@name"},
-        {&address_option, "127.0.0.1:080", "not an address; allowed are 127.0.0.1:8080, [::1]:80, unix:/path, unix:@name"},
+        {&address_option, "localhost:1", "not an address; allowed are 127.0.0.1:8080, [::1]:80, unix:/path, unix:@name, fd:name"},
+        {&address_option, "127.0.0.1:080", "not an address; allowed are 127.0.0.1:8080, [::1]:80, unix:/path, unix:@name, fd:name"},
         {&command_option, "x", "takes no value"},
     };
     (void)state;

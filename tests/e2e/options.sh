@@ -55,7 +55,7 @@ for listen in nowhere 127.0.0.1 127.0.0.1: 127.0.0.1:99999 127.0.0.1:80x 127.0.0
     run "--listen=$listen"
     equal "--listen=$listen: status" 2 "$status"
     equal "--listen=$listen: lines" 1 "$(lines "$stderr")"
-    has "--listen=$listen" "--listen=$listen: not an address; allowed are 127.0.0.1:8080, [::1]:80, unix:/path, unix:@name" "$stderr"
+    has "--listen=$listen" "--listen=$listen: not an address; allowed are 127.0.0.1:8080, [::1]:80, unix:/path, unix:@name, fd:name" "$stderr"
 done
 run --listen=192.0.2.1:8080 --shards=2 --overprovisioned # an address for documentation, nobody's
 equal "somebody else's address: status" 1 "$status"
