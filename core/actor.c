@@ -142,6 +142,7 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     release_held(shard, actor);
     gy__streams_actor_died(shard, actor);
     gy__processes_actor_died(shard, actor);
+    gy__signals_actor_died(shard, actor);
     /* Last, so that the exit comes after all that its end made others see. */
     if (actor->gy__links != 0)
         gy__links_actor_died(shard, actor, why);

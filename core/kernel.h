@@ -55,6 +55,7 @@ struct gy__bufs;    /* core/bufs.h */
 struct gy__opfut;   /* core/opfut.h */
 struct gy__file;    /* core/file.h */
 struct gy__process; /* core/process.c */
+struct gy__signal_sub; /* core/signals.h */
 struct gy_filter;   /* gyre/testing.h */
 
 /* The current shard of this thread, NULL on other threads. */
@@ -236,7 +237,11 @@ enum gy__short {
 enum gy__request {
     GY__REQUEST_DRAIN = 1,
     GY__REQUEST_STOP = 2,
+    GY__REQUEST_SIGNAL = 4, /* the only one that is ever taken back */
 };
+#define GY__SIGNALS 64 /* number 64 has the place of 0, which there is not */
+/* Any thread; then the caller asks gy__runtime_unpark() whether the shard sleeps. */
+void gy__runtime_request(struct gy_runtime *runtime, unsigned shard, enum gy__request what);
 
 struct gy_shard {
     /* Hot. */
@@ -282,6 +287,11 @@ struct gy_shard {
     gy__counter opfuts_refused;
     struct gy__file *files;
     uint32_t files_free, files_free_last, files_used, files_live;
+    struct gy__signal_sub *signal_subs;
+    uint32_t signal_subs_used;
+    struct gy__timer signals_retry;
+    _Atomic uint64_t signals_mask;               /* wanted here: bits; other threads read it */
+    _Atomic uint32_t signals_taken[GY__SIGNALS]; /* and not collected; other threads add */
     struct gy__process *processes; /* one beside each of those */
     uint32_t processes_first;      /* of those that live */
     gy__counter processes_live, processes_started, processes_failed;
@@ -395,6 +405,9 @@ int gy__flows_open(struct gy_shard *shard);
 void gy__flow_cancel(struct gy_shard *shard, uint32_t flow);
 void gy__flow_continue(struct gy_shard *shard, struct gy_cell *cell);
 void gy__flows_actor_died(struct gy_shard *shard, struct gy_actor *actor);
+
+/* ---- core/signals.c ---- */
+void gy__signals_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 
 /* ---- core/process.c ---- */
 void gy__processes_actor_died(struct gy_shard *shard, struct gy_actor *actor);

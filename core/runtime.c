@@ -72,7 +72,7 @@ void gy__runtime_close(struct gy_runtime *runtime)
     control_free(runtime, runtime, sizeof(*runtime));
 }
 
-static void request(struct gy_runtime *runtime, unsigned shard, enum gy__request what)
+void gy__runtime_request(struct gy_runtime *runtime, unsigned shard, enum gy__request what)
 {
     /* seq_cst, a full fence: pairs with the one in gy__shard_announce_sleep(); the caller then asks
      * gy__runtime_unpark() whether the shard sleeps. */
@@ -82,12 +82,12 @@ static void request(struct gy_runtime *runtime, unsigned shard, enum gy__request
 
 void gy__runtime_drain(struct gy_runtime *runtime, unsigned shard)
 {
-    request(runtime, shard, GY__REQUEST_DRAIN);
+    gy__runtime_request(runtime, shard, GY__REQUEST_DRAIN);
 }
 
 void gy__runtime_stop(struct gy_runtime *runtime, unsigned shard)
 {
-    request(runtime, shard, GY__REQUEST_STOP);
+    gy__runtime_request(runtime, shard, GY__REQUEST_STOP);
 }
 
 /* Who waits for the end differs from driver to driver, so the driver spreads the word. */

@@ -12,6 +12,7 @@
 #include "core/names.h"
 #include "core/opfut.h"
 #include "core/process.h"
+#include "core/signals.h"
 
 #include <errno.h>
 #include <string.h>
@@ -110,6 +111,7 @@ int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned i
         gy__names_open,
         gy__mesh_open, foreign_open,    waiters_open,     gy__bufs_open, gy__streams_open,
         gy__opfuts_open, gy__files_open, gy__processes_open,
+        gy__signal_subs_open,
         gy__flows_open,
     };
     struct gy_shard *shard = runtime->driver->memory(ctx, sizeof(*shard));
@@ -210,6 +212,8 @@ static bool phases_advance(struct gy_shard *shard)
     /* acquire: pairs with the fetch_or in request(); drained() sees what was posted before it. */
     uint32_t requests = atomic_load_explicit(&shard->mesh.door->requests, memory_order_acquire);
     uint8_t before = shard->phase;
+    if (requests & GY__REQUEST_SIGNAL)
+        gy__signals_deliver(shard);
     if (requests & GY__REQUEST_STOP && shard->phase < GY__PHASE_STOP) {
         /* What was published before the stop was asked for is handled, by actors that still live. */
         gy__mesh_drain_all(shard);
@@ -339,6 +343,8 @@ static bool anything(const struct gy_shard *shard)
     if (requests & GY__REQUEST_STOP && shard->phase < GY__PHASE_STOP)
         return true;
     if (requests & GY__REQUEST_DRAIN && shard->phase == GY__PHASE_RUN)
+        return true;
+    if (requests & GY__REQUEST_SIGNAL)
         return true;
     return !gy__fifo_empty(&shard->fifo) || gy__mesh_inbound(shard) ||
            gy__foreign_peek(shard->foreign) != NULL;

@@ -129,6 +129,7 @@ void gy__driver_init(struct gy_driver *driver)
         .give_back = driver_give_back,
         .peer_name = driver_peer_name,
         .local_name = driver_local_name,
+        .signal_watch = gy__signal_watch,
         .process_signal = gy__process_signal,
         .wake = driver_wake,
         .log = gy__uring_log,

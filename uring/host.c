@@ -132,6 +132,7 @@ int gy__host_open(struct gy__host **out, const struct gy_config *config, gy_boot
     gy__driver_init(&host->driver);
     gy__ports_init(&host->ports);
     gy__pool_init(&host->pool);
+    gy__taken_init(&host->taken);
     pthread_mutex_init(&host->gate, NULL);
     pthread_cond_init(&host->gate_moved, NULL);
     copy_config(&host->config, config);
@@ -162,6 +163,7 @@ void gy__host_close(struct gy__host *host)
     free(host->threads);
     free(host->uring);
     gy__ports_fini(&host->ports);
+    gy__taken_close(&host->taken);
     pthread_cond_destroy(&host->gate_moved);
     pthread_mutex_destroy(&host->gate);
     free(host);

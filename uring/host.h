@@ -24,6 +24,15 @@ enum gy__step {
     GY__STEP_CLOSING, /* all have left their loops: rings may go */
 };
 
+/* taken.c: signals that actors subscribe to. */
+struct gy__taken {
+    pthread_mutex_t lock; /* of fd and of changing wanted */
+    int fd;               /* of signalfd(2); -1: none wanted yet */
+    _Atomic uint64_t wanted; /* bit n - 1: signal n; only grows */
+    uint64_t before;      /* of those that may be wanted, what gy_start's thread had blocked */
+    bool keeps_own;       /* SIGTERM and SIGINT are the control thread's */
+};
+
 struct gy__host {
     /* Constant while shard threads live. */
     unsigned shards;
@@ -52,6 +61,7 @@ struct gy__host {
     /* Each behind its own lock: used when listeners open and close; by work that blocks. */
     struct gy__ports ports;
     struct gy__pool pool;
+    struct gy__taken taken;
 };
 
 /* host.c */
@@ -91,6 +101,18 @@ int gy__signals_take(struct gy__signals *signals);
 void gy__signals_let_go(struct gy__signals *signals);
 /* The same, and those that came meanwhile are forgotten. */
 void gy__signals_close(struct gy__signals *signals);
+
+/* taken.c */
+void gy__taken_init(struct gy__taken *taken);
+void gy__taken_close(struct gy__taken *taken);
+/* On the control thread: block all that may be wanted, so that none acts before it is known who is. */
+void gy__taken_begin(struct gy__taken *taken);
+/* All have booted: only those wanted stay blocked. */
+void gy__taken_settle(struct gy__taken *taken);
+/* Block what has come to be wanted since. */
+void gy__taken_follow(struct gy__taken *taken);
+/* As it was before; what came meanwhile is forgotten. */
+void gy__taken_end(struct gy__taken *taken);
 
 /* run.c */
 /* Drain, or stop now. Any thread. */

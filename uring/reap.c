@@ -115,7 +115,7 @@ static void retry_due(struct gy__uring *u)
 static bool is_pending(const struct gy__uring *u)
 {
     return u->done.first || gy__work_is_back(u) || u->unsent.first || u->lists_dirty || u->bufs.queued > 0 ||
-           gy__wake_wants_arming(u) ||
+           gy__wake_wants_arming(u) || gy__signals_want_arming(u) ||
            (u->starved.first && gy__recv_bufs_may_arm(&u->bufs, 0) > 0) ||
            io_uring_cq_ready(&u->ring.io) > 0 || io_uring_sq_ready(&u->ring.io) > 0 ||
            (gy__io_asks(&u->ring) && !u->asks_in_vain);
@@ -136,6 +136,8 @@ static void prepare(struct gy__uring *u)
         gy__uring_flush_unsent(u);
     if (gy__wake_wants_arming(u))
         gy__wake_arm(u);
+    if (gy__signals_want_arming(u))
+        gy__signals_arm(u);
 }
 
 bool gy__uring_poll(struct gy__uring *u)

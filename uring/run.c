@@ -54,17 +54,20 @@ static bool is_shard(const char *function)
     return true;
 }
 
-int gy_start(struct gy_runtime **out, const struct gy_config *config, gy_boot_fn *boot, void *arg)
+/* keeps_own: SIGTERM and SIGINT are this thread's. */
+static int start(struct gy_runtime **out, const struct gy_config *config, gy_boot_fn *boot,
+                 void *arg, bool keeps_own)
 {
     struct gy__host *host = NULL;
-    if (is_shard("gy_start"))
-        return -EINVAL;
     int rc = gy__host_open(&host, config, boot, arg);
     if (rc < 0)
         return rc;
+    host->taken.keeps_own = keeps_own;
     gy__runtime_set_wake(host->runtime, foreign_wake, host);
+    gy__taken_begin(&host->taken);
     gy__threads_start(host);
     rc = gy__threads_release(host);
+    gy__taken_settle(&host->taken);
     if (rc == 0) {
         rc = await_listeners(host);
         if (rc < 0)
@@ -72,12 +75,20 @@ int gy_start(struct gy_runtime **out, const struct gy_config *config, gy_boot_fn
     }
     if (rc < 0) {
         gy__threads_join(host);
+        gy__taken_end(&host->taken);
         gy__host_close(host);
         return rc;
     }
     gy__service_notify("READY=1");
     *out = host->runtime;
     return 0;
+}
+
+int gy_start(struct gy_runtime **out, const struct gy_config *config, gy_boot_fn *boot, void *arg)
+{
+    if (is_shard("gy_start"))
+        return -EINVAL;
+    return start(out, config, boot, arg, false);
 }
 
 /* ---- end ---- */
@@ -217,12 +228,14 @@ int gy__supervise(struct gy__host *host, struct gy__signals *signals)
     struct watch watch = {.host = host, .signals = signals};
     for (;;) {
         take_signals(&watch);
+        gy__taken_follow(&host->taken);
         enum gy__phase phase = gy__host_phase(host);
         if (phase == GY__PHASE_STOPPED)
             break;
         sleep_until(&watch, heed_time(&watch, phase));
     }
     gy__threads_join(host);
+    gy__taken_end(&host->taken);
     int result = watch.result ? watch.result : gy__runtime_error(host->runtime);
     gy__host_close(host);
     return result;
@@ -245,7 +258,7 @@ int gy_run(const struct gy_config *config, gy_boot_fn *boot, void *arg)
     int rc = handle ? gy__signals_open(&signals) : 0;
     if (rc < 0)
         return rc;
-    rc = gy_start(&runtime, config, boot, arg);
+    rc = start(&runtime, config, boot, arg, handle);
     if (rc == 0)
         rc = gy__supervise(gy__host_of(runtime), handle ? &signals : NULL);
     if (handle)

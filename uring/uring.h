@@ -99,6 +99,7 @@ enum gy__own {
     GY__OWN_WOKEN,   /* another ring posted this to wake us */
     GY__OWN_WAKE,    /* our message to another ring; comes only if it failed */
     GY__OWN_EVENT,   /* the poll of our eventfd */
+    GY__OWN_SIGNAL,  /* the poll of the descriptor of signals */
 };
 static inline uint64_t gy__own(enum gy__own what, unsigned argument)
 {
@@ -157,6 +158,7 @@ struct gy__uring {
 
     int event_fd;     /* foreign threads wake by it; -1: none */
     bool event_armed; /* its poll is in flight */
+    bool reads_signals, signals_armed; /* this shard takes what actors subscribed to */
     bool is_closing;  /* that poll is not armed again */
     bool use_msg_ring;
     /* Tests: that many entries are refused as if the queue were stuck. */
@@ -267,6 +269,17 @@ void gy__wake_arm(struct gy__uring *u);
 void gy__own_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags);
 /* Wake shard `to`. from: the shard whose thread calls, or NULL on any other thread. */
 void gy__wake(struct gy__host *host, struct gy__uring *from, unsigned to);
+
+/* ---- taken.c ---- */
+/* As the driver's signal_watch. */
+int gy__signal_watch(void *ctx, int number);
+static inline bool gy__signals_want_arming(const struct gy__uring *u)
+{
+    return u->reads_signals && !u->signals_armed && !u->is_closing;
+}
+void gy__signals_arm(struct gy__uring *u);
+/* The poll has completed: take what came. */
+void gy__signals_reaped(struct gy__uring *u, uint32_t flags);
 
 /* ---- reap.c ---- */
 /* One round of a driver's duties: what is due, buffers, entries, a system call if something is

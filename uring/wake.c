@@ -70,6 +70,9 @@ void gy__own_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32
         u->in_kernel -= is_last;
         u->event_armed = !is_last;
         break;
+    case GY__OWN_SIGNAL:
+        gy__signals_reaped(u, flags);
+        break;
     case GY__OWN_WAKE:
         if (res < 0) {
             /* Not known, forbidden, or no room over there: the other means always works. */

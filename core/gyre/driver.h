@@ -181,6 +181,9 @@ struct gy_driver {
     /* The peer's address of a connected handle as text, and its own. */
     void (*peer_name)(void *ctx, int32_t handle, char *out, size_t len);
     void (*local_name)(void *ctx, int32_t handle, char *out, size_t len);
+    /* Take a signal of this process' from now on, and tell the runtime of each (core/signals.h). Again: nothing
+     * changes. -> 0; -EINVAL it cannot be; -EBUSY it is the control thread's own; -EMFILE. */
+    int (*signal_watch)(void *ctx, int number);
     /* Send a signal to the process, or its group, of an operation that has told that it runs and not
      * yet that it ended. -> 0, -EINVAL, -EPERM, -ESRCH. */
     int (*process_signal)(void *ctx, const struct gy_op *op, int number);

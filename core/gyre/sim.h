@@ -247,6 +247,12 @@ GY_API bool gy_sim_conn_has(const struct gy_sim_conn *conn, enum gy_sim_conn_eve
 /* Disconnect if it is connected, and free it. NULL is fine. */
 GY_API void gy_sim_conn_free(struct gy_sim_conn *conn);
 
+/* A signal to the host's program; a second one before the first was taken is one with it. SIGTERM and
+ * SIGINT are as for gy_run(), if config.runtime.handle_signals; others go to who has subscribed
+ * (gyre/signal.h); what nobody wants ends the program as a crash does, unless it is harmless. Also from
+ * callbacks. */
+GY_API void gy_sim_signal(struct gy_sim *sim, unsigned host, int number);
+
 /* ---- processes --------------------------------------------------------------------------- */
 
 /* A program that processes of the simulated hosts run, written by the test as callbacks. All but name may be

@@ -186,6 +186,7 @@ void gy__sim_driver_init(struct gy_driver *driver)
         .give_back = on_give_back,
         .peer_name = on_peer_name,
         .local_name = on_local_name,
+        .signal_watch = gy__machine_signal_watch,
         .process_signal = gy__sim_process_signal,
         .wake = on_wake,
         .log = on_log,

@@ -10,6 +10,7 @@
 #include "core/sim/sim.h"
 #include "gyre/options.h"
 #include "core/ask.h"
+#include "core/signals.h"
 
 #include <errno.h>
 #include <string.h>
@@ -244,6 +245,9 @@ void gy__machine_end(struct gy__machine *host, enum gy_sim_host_state state)
     gy__trace(sim, NULL, GY__TRACE_HOST, host->number, state, 0);
     gy__event_drop(sim, &host->notice);
     gy__event_drop(sim, &host->expire);
+    gy__event_drop(sim, &host->signal);
+    host->signals_wanted = host->signals_pending = 0;
+    host->signal_seen = false;
     for (uint32_t i = 0; i < host->shards; i++)
         gy__flight_drop_all(&host->places[i]);
     handles_end(host, state);
@@ -342,6 +346,69 @@ void gy__machine_noticed(struct gy__machine *host)
             sim, &host->notice,
             sim->now_ns + 1 + gy__random_spread(gy__rng(sim, GY__RANDOM_CONTROL), CONTROL_NS),
             true);
+}
+
+/* ---- signals ---- */
+
+#define SIGNAL_INT 2
+#define SIGNAL_TERM 15
+/* What has no effect if nobody asked for it: SIGCHLD, SIGCONT, SIGURG, SIGWINCH. */
+#define HARMLESS ((UINT64_C(1) << 16) | (UINT64_C(1) << 17) | (UINT64_C(1) << 22) | (UINT64_C(1) << 27))
+
+static bool is_own(const struct gy__machine *host, int number)
+{
+    return host->config.handle_signals && (number == SIGNAL_INT || number == SIGNAL_TERM);
+}
+
+int gy__machine_signal_watch(void *ctx, int number)
+{
+    /* SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGSTOP, SIGPROF, SIGSYS,
+     * and two of the library's. */
+    static const uint8_t never[] = {4, 5, 6, 7, 8, 9, 11, 13, 19, 27, 31, 32, 33};
+    struct gy__machine *host = ((struct gy__place *)ctx)->host;
+
+    for (unsigned i = 0; i < sizeof(never); i++)
+        if (number == never[i])
+            return -EINVAL;
+    if (is_own(host, number))
+        return -EBUSY;
+    host->signals_wanted |= UINT64_C(1) << (number - 1);
+    return 0;
+}
+
+static void signal_fire(struct gy_sim *sim, struct gy__event *event)
+{
+    struct gy__machine *host = GY__CONTAINER(event, struct gy__machine, signal);
+
+    for (int number = 1; number <= 64 && host->runtime != NULL; number++) {
+        uint64_t bit = UINT64_C(1) << (number - 1);
+        if (!(host->signals_pending & bit))
+            continue;
+        host->signals_pending &= ~bit;
+        gy__trace(sim, NULL, GY__TRACE_SIGNAL, host->number, (uint64_t)number, 0);
+        if (is_own(host, number)) {
+            gy__machine_asked(host, host->signal_seen);
+            host->signal_seen = true;
+        } else if (host->signals_wanted & bit) {
+            gy__runtime_signal(host->runtime, number);
+        } else if (!(HARMLESS & bit)) {
+            gy__machine_end(host, GY_SIM_CRASHED);
+        }
+    }
+}
+
+void gy_sim_signal(struct gy_sim *sim, unsigned host, int number)
+{
+    struct gy__machine *machine = sim->hosts[host];
+
+    if (machine->runtime == NULL || number < 1 || number > 64)
+        return;
+    machine->signals_pending |= UINT64_C(1) << (number - 1);
+    machine->signal.fire = signal_fire;
+    if (!gy__event_planned(&machine->signal))
+        gy__event_plan(
+            sim, &machine->signal,
+            sim->now_ns + 1 + gy__random_spread(gy__rng(sim, GY__RANDOM_CONTROL), CONTROL_NS), true);
 }
 
 /* ---- for the test ---- */

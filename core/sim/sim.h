@@ -183,6 +183,9 @@ struct gy__machine {
     int32_t drift_ppm;
     struct gy__event notice; /* the control thread looks at phases */
     struct gy__event expire; /* the drain takes too long */
+    struct gy__event signal; /* signals are taken */
+    uint64_t signals_wanted, signals_pending; /* bit n - 1: signal n */
+    bool signal_seen; /* SIGTERM or SIGINT, of those that are the control thread's */
     bool drain_asked, stop_asked;
     struct gy__sim_port ports[GY__SIM_PORTS_MAX];
     struct gy__handle *handles;
@@ -321,6 +324,7 @@ enum gy__trace {
     GY__TRACE_WORK,      /* a: operation, b: what its function returned */
     GY__TRACE_DIAL,      /* a: operation, b: host, c: tries */
     GY__TRACE_PROCESS,   /* a: process, b: exit code, c: 0 born, otherwise its end: the signal */
+    GY__TRACE_SIGNAL,    /* a: host, b: number */
     GY__TRACE_PIPE,      /* a: pipe, b: position, c: written? */
     GY__TRACES
 };
@@ -429,6 +433,9 @@ void gy__machine_noticed(struct gy__machine *host);
 uint64_t gy__machine_mono(const struct gy__machine *host, uint64_t now_ns);
 /* When its clock shows that. */
 uint64_t gy__machine_when(const struct gy__machine *host, uint64_t mono_ns);
+
+/* As the driver's signal_watch. */
+int gy__machine_signal_watch(void *ctx, int number);
 
 /* ---- place.c ---- */
 /* Tell its events what they do. */

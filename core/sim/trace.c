@@ -79,6 +79,7 @@ static const struct {
     [GY__TRACE_WORK] = {"work ran", "op", "result", NULL},
     [GY__TRACE_DIAL] = {"dials", "op", "host", "tries"},
     [GY__TRACE_PROCESS] = {"process", "number", "code", "end"},
+    [GY__TRACE_SIGNAL] = {"signal", "host", "number", NULL},
     [GY__TRACE_PIPE] = {"pipe", "number", "position", "written"},
 };
 static const char *const client_events[] = {"connected", "refused", "data",

@@ -108,6 +108,12 @@ static void on_peer_name(void *ctx, int32_t handle, char *out, size_t len)
     snprintf(out, len, "%s", self_of(ctx)->fake->peer);
 }
 
+static int on_signal_watch(void *ctx, int number)
+{
+    (void)number;
+    return self_of(ctx)->fake->signal_result;
+}
+
 static int on_process_signal(void *ctx, const struct gy_op *op, int number)
 {
     struct fake_shard *self = self_of(ctx);
@@ -188,6 +194,7 @@ void fake_init(struct fake_driver *fake)
         .cancel = on_cancel,
         .give_back = on_give_back,
         .peer_name = on_peer_name,
+        .signal_watch = on_signal_watch,
         .process_signal = on_process_signal,
         .local_name = on_local_name,
         .wake = on_wake,
