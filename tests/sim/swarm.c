@@ -34,6 +34,7 @@ static const struct scenario *const scenarios[] = {
     &scenario_primitives,
     &scenario_echo,
     &scenario_http,
+    &scenario_bodies,
     &scenario_limiter,
     &scenario_hosts,
     &scenario_streams,
