@@ -394,6 +394,24 @@ void gy__http_routes_fini(struct gy__http_routes *routes)
     memset(routes, 0, sizeof(*routes));
 }
 
+static void table_each(const struct gy__http_table *table,
+                       void (*each)(void *arg, const struct gy__http_target *target), void *arg)
+{
+    for (uint32_t i = 0; table->buf != NULL && i <= table->mask; i++) {
+        const struct gy_buf *buf = entries_of(table)[i];
+
+        for (uint32_t k = 0; buf != NULL && k < path_of(buf)->count; k++)
+            each(arg, &path_of(buf)->targets[k]);
+    }
+}
+
+void gy__http_routes_each(const struct gy__http_routes *routes,
+                          void (*each)(void *arg, const struct gy__http_target *target), void *arg)
+{
+    table_each(&routes->plain, each, arg);
+    table_each(&routes->patterns, each, arg);
+}
+
 /* ---- finding ----------------------------------------------------------------------------- */
 
 static const struct gy__http_target *choose(const struct gy__http_path *path, unsigned method,

@@ -69,6 +69,10 @@ struct gy__http_match {
 void gy__http_route_find(const struct gy__http_routes *routes, const char *path, size_t len,
                          unsigned method, unsigned shard, struct gy__http_match *match);
 
+/* All targets, in no order. each: may not change the table. */
+void gy__http_routes_each(const struct gy__http_routes *routes,
+                          void (*each)(void *arg, const struct gy__http_target *target), void *arg);
+
 /* The value of Allow for a set of methods: "GET, HEAD, OPTIONS", ended by 0, cut to size. */
 void gy__http_methods_allow(uint64_t methods, char *out, size_t size);
 

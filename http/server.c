@@ -370,6 +370,30 @@ static bool config_valid(const struct gy_http_config *config)
            config->pipeline_max >= 1 && delegate_valid(config->delegate);
 }
 
+static int register_builtins(struct gy__http_server *server)
+{
+    static const struct builtin {
+        const char *route;
+        const struct gy_verb *verb;
+        struct gy_http_route_options options;
+    } builtins[] = {
+#define BUILTIN(route, name, help)                                                                 \
+    { "GET " route, &gy__http_##name##_verb, { sizeof(struct gy_http_route_options), help, 0, 0 } }
+        BUILTIN("/metrics", metrics, "counters of all shards, as Prometheus' text"),
+        BUILTIN("/__processes__", processes, "the living actors of all shards, as JSON"),
+        BUILTIN("/help", help, "this list; ?format=json, and /help/PREFIX"),
+        BUILTIN("/health", health, "200 while this shard turns"),
+        BUILTIN("/ready", ready, "200, or 503 while the service drains or is not ready"),
+#undef BUILTIN
+    };
+    int err = 0;
+
+    for (unsigned i = 0; i < sizeof(builtins) / sizeof(builtins[0]) && err == 0; i++)
+        err = gy__http_register(server, builtins[i].route, server->actor.pid, builtins[i].verb,
+                                &builtins[i].options);
+    return err;
+}
+
 int gy_http_listen(const struct gy_http_config *config)
 {
     struct gy_listen_options options = GY_LISTEN_OPTIONS_INIT;
@@ -387,12 +411,8 @@ int gy_http_listen(const struct gy_http_config *config)
            GY__HTTP_MEMO_ENTRIES * sizeof(struct gy__http_memo_entry));
     options.streams_max = config->connections_max;
     options.oneshot_first = 1;
-    if (!server->built_in) {
-        err = gy__http_register(server, "GET /metrics", server->actor.pid, &gy__http_metrics_verb,
-                                NULL);
-        if (err == 0)
-            err = gy__http_register(server, "GET /__processes__", server->actor.pid,
-                                    &gy__http_processes_verb, NULL);
+    if (!server->built_in && !config->no_builtins) {
+        err = register_builtins(server);
         server->built_in = err == 0;
     }
     if (err == 0)

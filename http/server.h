@@ -5,7 +5,8 @@
  * stream.c     bodies in pieces, between handlers and connections
  * registry.c   routes: registering, telling the other shards
  * metrics.c    GET /metrics
- * processes.c  GET /__processes__ */
+ * processes.c  GET /__processes__
+ * help.c       GET /help, /health, /ready */
 #ifndef GYRE_HTTP_SERVER_H
 #define GYRE_HTTP_SERVER_H
 
@@ -37,7 +38,7 @@ struct gy__http_server {
     struct gy__http_link *links, *free;
     uint32_t links_made; /* of them some are free */
     uint32_t shard;
-    bool listens, built_in;
+    bool listens, built_in, not_ready;
     /* What the other shards have still to be told, in order; each buffer is one word to one shard. */
     struct gy_buf *news, *news_last;
     bool news_wait; /* for room to the first one's shard */
@@ -69,8 +70,9 @@ void gy__http_unregister(struct gy__http_server *server, gy_pid pid);
 void gy__http_suspect(struct gy__http_server *server, gy_pid pid);
 void gy__http_registry_fini(struct gy__http_server *server);
 
-/* ---- metrics.c, processes.c ---- */
-extern const struct gy_verb gy__http_metrics_verb, gy__http_processes_verb;
+/* ---- metrics.c, processes.c, help.c ---- */
+extern const struct gy_verb gy__http_metrics_verb, gy__http_processes_verb, gy__http_help_verb,
+    gy__http_health_verb, gy__http_ready_verb;
 void gy__http_processes_fini(struct gy__http_server *server);
 
 #endif

@@ -82,18 +82,25 @@ struct gy_http_config {
     uint64_t stream_timeout_ns; /* between pieces of an answer: aborted */
     uint64_t body_rate_min;     /* bytes a second that a client must send of a body while it is read */
     uint64_t discard_max;       /* bytes of a body that are read although the answer is given */
+    uint8_t no_builtins;        /* 1: none of the server's own routes */
 };
 #define GY_HTTP_CONFIG_INIT(address)                                                               \
     {                                                                                              \
         sizeof(struct gy_http_config), address, 8192, 65536, 100, 1u << 20, 0, 64, 16384, 1u << 20,\
             10 * GY_S, 30 * GY_S, 60 * GY_S, 30 * GY_S, 30 * GY_S, 1 * GY_S, NULL, 65536,          \
-            600 * GY_S, 1024, 262144                                                               \
+            600 * GY_S, 1024, 262144, 0                                                            \
     }
 
-/* Serve HTTP on this shard. In boot. config: copied, but for the text of listen.
- * Also registers GET /metrics (Prometheus text) and GET /__processes__ (actors as JSON).
+/* Serve HTTP on this shard. In boot. config: copied, but for the texts that it names.
+ * Also registers, unless config says no_builtins: GET /metrics (Prometheus text), /__processes__
+ * (actors as JSON), /help (routes, and below it those that begin so: /help/users; as JSON with
+ * ?format=json), /health (200 while the shard turns) and /ready (200, but 503 while the runtime drains
+ * or gy_http_ready says so).
  * -> 0; -EINVAL a limit that makes no sense, or no such address form, of which a line is logged; -EAGAIN no memory. */
 GY_API GY_MUST_CHECK int gy_http_listen(const struct gy_http_config *config);
+
+/* Is this shard's program ready to serve? From now on /ready says so; it is until told otherwise. */
+GY_API void gy_http_ready(int ready);
 
 /* The port that this shard listens on, for an address with port 0: 0 until the listener is open, which
  * is after all shards have booted. */
@@ -123,7 +130,7 @@ GY_API GY_MUST_CHECK int gy_http_route_raw(struct gy_actor *self, const char *ro
 /* What a route may want beside its handler. Zero is the default of each, but for size. */
 struct gy_http_route_options {
     size_t size;       /* sizeof this struct */
-    const char *help;  /* for /help: one line or more, or NULL */
+    const char *help;  /* for /help: one line, or NULL */
     uint64_t body_max; /* 0: the server's; 413 above */
     uint8_t stream;    /* the handler is entered when the head is complete, and reads the body itself
                         * (gyre/http_stream.h): req->body is empty */
