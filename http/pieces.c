@@ -124,8 +124,10 @@ void gy__http_pieces_before_head(struct gy__http_conn *conn, const struct gy__ht
 {
     if (slot == conn->parser.slot && !conn->stopped && !gy__http_is_stream(slot) && !may_drop(conn, slot))
         gy__http_pieces_behind(conn, slot);
-    if (gy__http_is_stream(slot) && slot->flow->length == UINT64_MAX && slot->req.minor == 0)
-        conn->stopped = true;
+    if (gy__http_is_stream(slot) && slot->flow->length == UINT64_MAX && slot->req.minor == 0) {
+        conn->last = true;
+        conn->stopped |= slot != conn->parser.slot; /* else when its own body has ended */
+    }
 }
 
 /* ---- answers in pieces ------------------------------------------------------------------- */

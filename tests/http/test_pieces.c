@@ -510,6 +510,18 @@ static void test_http10(void **state)
     sent("");
     told(1, 3, 0, NULL);
     assert_int_equal(peer.conn.finish, GY__FINISH_CLOSE);
+    /* While its own body still comes. */
+    peer_reopen(&peer);
+    peer_send(&peer, "POST /a HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 6\r\n\r\nabc");
+    stream(0, 200, UINT64_MAX);
+    peer_flush(&peer);
+    assert_non_null(strstr(head(200), "Connection: close\r\n"));
+    peer_send(&peer, "def");
+    assert_int_equal(gy__http_conn_read(peer_slot(&peer, 0), 1), 0);
+    told(0, 1, 6, "abcdef");
+    gy__http_conn_finish(peer_slot(&peer, 0));
+    peer_flush(&peer);
+    assert_int_equal(peer.conn.finish, GY__FINISH_CLOSE);
     /* With a length all is as usual. */
     peer_reopen(&peer);
     peer_send(&peer, "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
