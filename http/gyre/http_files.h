@@ -1,9 +1,9 @@
 /* gyre/http_files.h - an actor that answers requests with the files of a directory.
  *
- *     struct gy_http_files files = GY_HTTP_FILES_INIT("/srv/www", "/static");
+ *     struct gy_http_files files = GY_HTTP_FILES_INIT("www", "/static");
  *     err = gy_http_files_spawn(&pid, &files);              on each shard, or on one for all
  *
- * GET and HEAD of /static/a/b.css answer with /srv/www/a/b.css: with its type, Content-Length, ETag,
+ * GET and HEAD of /static/a/b.css answer with the file www/a/b.css: with its type, Content-Length, ETag,
  * Last-Modified, conditions (304, 412) and single ranges (206, 416). A directory's path is redirected
  * to end with a slash (301) and then answers with its index file; without one it is 404: what a
  * directory holds is not told. Small files are sent whole, larger ones in pieces as the client takes
