@@ -246,12 +246,10 @@ static const struct gy__opfut_use opening = { .finish = opening_finish,
                                               .release = opening_release,
                                               .lost = opening_lost };
 
-gy_fut gy_file_open(const char *path, unsigned how, unsigned mode)
+gy_fut gy__file_open(enum gy_op_kind kind, const char *path, uint32_t how, uint32_t mode)
 {
-    struct gy_shard *shard = gy__here(__func__);
+    struct gy_shard *shard = gy__self();
     int err;
-    if ((how & (GY_FILE_READ | GY_FILE_WRITE)) == 0 || how >= GY_FILE_DSYNC * 2)
-        return gy__fut_refused(-EINVAL);
     struct gy_buf *copy = gy__path_copy(path, NULL, &err);
     if (copy == NULL)
         return gy__fut_refused(err);
@@ -266,13 +264,22 @@ gy_fut gy_file_open(const char *path, unsigned how, unsigned mode)
         gy_buf_release(copy);
         return gy__fut_refused(-EAGAIN);
     }
-    file->direct = (how & GY_FILE_DIRECT) != 0;
+    file->direct = kind == GY_OP_OPEN && how & GY_FILE_DIRECT;
     *GY__OPFUT_PINS(record, struct opening) = (struct opening){ file, copy };
-    record->op.kind = GY_OP_OPEN;
+    record->op.kind = (uint8_t)kind;
+    record->op.handle = -1;
     record->op.u.path.path = (const char *)copy->data;
     record->op.u.path.how = how;
     record->op.u.path.mode = mode;
     return gy__opfut_start(shard, record);
+}
+
+gy_fut gy_file_open(const char *path, unsigned how, unsigned mode)
+{
+    (void)gy__here(__func__);
+    if ((how & (GY_FILE_READ | GY_FILE_WRITE)) == 0 || how >= GY_FILE_DSYNC * 2)
+        return gy__fut_refused(-EINVAL);
+    return gy__file_open(GY_OP_OPEN, path, how, mode);
 }
 
 /* ---- the file as a whole ---- */

@@ -45,6 +45,8 @@ struct gy__file {
 int gy__files_open(struct gy_shard *shard);
 /* The file that a value names, of the actor whose code runs; NULL: there is none. */
 struct gy__file *gy__file_find(struct gy_shard *shard, gy_file file);
+/* Open what an operation of that kind opens: OPEN, WATCH. */
+gy_fut gy__file_open(enum gy_op_kind kind, const char *path, uint32_t how, uint32_t mode);
 /* An operation on it begins, has ended. */
 void gy__file_hold(struct gy__file *file);
 void gy__file_let_go(struct gy_shard *shard, struct gy__file *file);

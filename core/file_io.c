@@ -128,6 +128,10 @@ static void list_lost(struct gy_shard *shard, struct gy__opfut *record)
 }
 
 static const struct gy__opfut_use io = { .finish = gy__file_io_finish, .release = gy__file_io_release };
+/* Where it stands a pipe's bytes may be long in coming. */
+static const struct gy__opfut_use io_here = { .finish = gy__file_io_finish,
+                                              .release = gy__file_io_release,
+                                              .waits_outside = true };
 static const struct gy__opfut_use io_readv = { .finish = gy__file_io_finish,
                                                .release = gy__file_io_release,
                                                .lost = list_lost };
@@ -180,13 +184,14 @@ gy_fut gy_file_read(gy_file file, uint64_t offset, uint32_t len)
         gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
         return gy__fut_refused(-EAGAIN);
     }
-    return gy__file_io(file, offset, buf, len, false, &io);
+    return gy__file_io(file, offset, buf, len, false, offset == GY_FILE_HERE ? &io_here : &io);
 }
 
 gy_fut gy_file_read_into(gy_file file, uint64_t offset, struct gy_buf *buf)
 {
     (void)gy__here(__func__);
-    return gy__file_io(file, offset, buf, (uint32_t)gy_buf_room(buf), false, &io);
+    return gy__file_io(file, offset, buf, (uint32_t)gy_buf_room(buf), false,
+                       offset == GY_FILE_HERE ? &io_here : &io);
 }
 
 gy_fut gy_file_write(gy_file file, uint64_t offset, struct gy_buf *buf)

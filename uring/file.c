@@ -4,8 +4,8 @@
  * Reads and writes are handed to the kernel a few at a time, not all that a turn has: a device, a virtual
  * one above all, otherwise stands still while a long row is prepared, and then has all of it to do.
  *
- * A directory is listed by a thread of the pool, because the ring has no operation for it; so is a
- * file truncated where the kernel's ring cannot do it. */
+ * Directories are listed, and watches begun, by a thread of the pool, because the ring has no operation
+ * for it; so is a file truncated where the kernel's ring cannot do it. */
 #include "uring/uring.h"
 #include "gyre/file.h"
 
@@ -15,10 +15,20 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(struct statx) <= GY_STAT_MEMORY, "the kernel writes it there");
+_Static_assert(sizeof(struct gy_event) == sizeof(struct inotify_event), "events come as they are");
+_Static_assert(GY_EVENT_MODIFY == IN_MODIFY && GY_EVENT_ATTRIB == IN_ATTRIB &&
+                   GY_EVENT_CLOSE_WRITE == IN_CLOSE_WRITE && GY_EVENT_MOVED_FROM == IN_MOVED_FROM &&
+                   GY_EVENT_MOVED_TO == IN_MOVED_TO && GY_EVENT_CREATE == IN_CREATE &&
+                   GY_EVENT_DELETE == IN_DELETE && GY_EVENT_DELETE_SELF == IN_DELETE_SELF &&
+                   GY_EVENT_MOVE_SELF == IN_MOVE_SELF && GY_EVENT_UNMOUNT == IN_UNMOUNT &&
+                   GY_EVENT_Q_OVERFLOW == IN_Q_OVERFLOW && GY_EVENT_IGNORED == IN_IGNORED &&
+                   GY_EVENT_IS_DIR == IN_ISDIR,
+               "so do their bits");
 
 /* ---- entries ---- */
 
@@ -239,8 +249,24 @@ static int32_t list_directory(const struct gy_op *op)
     return rc;
 }
 
+static int32_t watch(const struct gy_op *op)
+{
+    int fd = op->handle >= 0 ? op->handle : inotify_init1(IN_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int id = inotify_add_watch(fd, op->u.path.path, op->u.path.how);
+    int err = id < 0 ? -errno : 0;
+    if (op->handle >= 0)
+        return err < 0 ? err : id;
+    if (err < 0)
+        close(fd);
+    return err < 0 ? err : fd;
+}
+
 int32_t gy__file_run(const struct gy_op *op)
 {
+    if (op->kind == GY_OP_WATCH)
+        return watch(op);
     if (op->kind == GY_OP_LIST)
         return list_directory(op);
     return ftruncate(op->handle, (off_t)op->u.span.len) < 0 ? -errno : 0;

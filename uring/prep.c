@@ -49,6 +49,7 @@ static const struct kind kinds[] = {
     [GY_OP_UNLINK] = {"unlink", gy__file_start, gy__file_reaped, NULL, false},
     [GY_OP_MKDIR] = {"mkdir", gy__file_start, gy__file_reaped, NULL, false},
     [GY_OP_LIST] = {"list", gy__work_start, NULL, NULL, false},
+    [GY_OP_WATCH] = {"watch", gy__work_start, NULL, NULL, false},
     [GY_OP_PROCESS] = {"process", gy__process_start, gy__process_reaped, gy__process_swept, false},
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == GY_OP_KINDS, "a row for each kind");

@@ -242,7 +242,8 @@ bool gy__listener_forget(struct gy__uring *u, int32_t handle);
 /* ---- file.c ---- */
 bool gy__file_start(struct gy__uring *u, struct gy_op *op);
 void gy__file_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
-/* The part of it that blocks, on a thread of the pool: LIST, and TRUNCATE where the ring has none. */
+/* The part of it that blocks, on a thread of the pool: LIST, WATCH, and TRUNCATE where the ring has
+ * none. */
 int32_t gy__file_run(const struct gy_op *op);
 
 /* ---- pool.c ---- */

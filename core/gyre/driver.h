@@ -49,6 +49,9 @@ enum gy_op_kind {
     GY_OP_UNLINK,     /* path; how: 1 a directory */
     GY_OP_MKDIR,      /* path */
     GY_OP_LIST,       /* list: res = bytes; -ERANGE they do not fit */
+    GY_OP_WATCH,      /* path; how: a mask of GY_EVENT_*. handle -1: res = handle of a new watch, whose
+                       * first path it is; otherwise of that watch: res = the path's id. Reads of a watch
+                       * wait until there are events, each a struct gy_event and its name */
     GY_OP_PROCESS,    /* u.process: a program runs (res 0, with MORE), then it has ended and was reaped (res
                        * 0); or it could not be started: the error, and out->step. Cancelled: one not
                        * begun never is (-ECANCELED), one that runs is killed, or let go with
@@ -61,6 +64,27 @@ enum gy_op_kind {
  * NUL. */
 #define GY_ENTRY_HEAD 3
 #define GY_ENTRY_BYTES(len) (GY_ENTRY_HEAD + (len) + 1)
+
+/* As inotify(7) has it. */
+struct gy_event {
+    int32_t id;
+    uint32_t mask, pair, len; /* len: of the name behind it, with one NUL or more; 0: none */
+};
+enum gy_event_mask {
+    GY_EVENT_MODIFY = 0x2,
+    GY_EVENT_ATTRIB = 0x4,
+    GY_EVENT_CLOSE_WRITE = 0x8,
+    GY_EVENT_MOVED_FROM = 0x40,
+    GY_EVENT_MOVED_TO = 0x80,
+    GY_EVENT_CREATE = 0x100,
+    GY_EVENT_DELETE = 0x200,
+    GY_EVENT_DELETE_SELF = 0x400,
+    GY_EVENT_MOVE_SELF = 0x800,
+    GY_EVENT_UNMOUNT = 0x2000,
+    GY_EVENT_Q_OVERFLOW = 0x4000,
+    GY_EVENT_IGNORED = 0x8000,
+    GY_EVENT_IS_DIR = 0x40000000,
+};
 
 struct gy_iov { /* same layout as struct iovec */
     const void *base;

@@ -68,7 +68,7 @@ enum gy_file_how {
     GY_FILE_DSYNC = 128,    /* O_DSYNC: a write ends when it is durable */
 };
 /* In place of an offset: where the file itself stands. For pipes and devices, which have no other; a
- * read then gives what there is, instead of waiting until its length is full. */
+ * read then gives what there is, instead of waiting until its length is full, and no drain waits for it. */
 #define GY_FILE_HERE UINT64_MAX
 
 /* -> res: the file, for gy_file_of(). mode: of a file created, e.g. 0644. */

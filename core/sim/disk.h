@@ -32,7 +32,8 @@ struct gy__inode {
     uint64_t synced_at; /* the disk's sequence when what `synced` shows began to be synced */
     uint32_t refs;      /* names, synced names, records and handles that lead to it */
     uint32_t mode;
-    bool directory;
+    uint32_t opens; /* of the references: handles */
+    bool directory, unlinked;
     struct gy__bytes live, synced;
     struct gy__names names, synced_names;
 };
@@ -51,6 +52,8 @@ struct gy__disk {
     struct gy__inode *root, *inodes;
     uint64_t inode_number, sequence;
     uint64_t used, limit; /* bytes of files; 0: no limit */
+    struct gy__watch *watches;
+    uint32_t pair; /* of renames */
     struct gy__name_record *journal;
     uint32_t journal_count, journal_room;
 };
@@ -64,7 +67,8 @@ struct gy__sync {
 
 /* What a handle of a file leads to. */
 struct gy__opened {
-    struct gy__inode *inode;
+    struct gy__inode *inode; /* or NULL, */
+    struct gy__watch *watch; /* then this */
     uint64_t position;
     uint32_t how;
 };
@@ -93,10 +97,41 @@ void gy__disk_sync_drop(struct gy__disk *disk, struct gy__sync *sync);
 /* The power fails: nothing but what is synced, and what the seed adds to it, is there any more. */
 void gy__disk_crash(struct gy__disk *disk);
 
+/* ---- watch.c ---- */
+struct gy__watched {
+    struct gy__inode *inode; /* NULL: not any more */
+    uint32_t mask;
+};
+struct gy__watch {
+    struct gy__watch *next; /* all of the disk */
+    struct gy__watched *paths; /* by id - 1 */
+    uint32_t count, room;
+    uint8_t *events; /* as a read gives them */
+    uint32_t bytes, events_room, last; /* last: where the last event begins */
+    struct gy__flight *readers; /* that wait */
+    bool lost;
+};
+struct gy__watch *gy__watch_new(struct gy__disk *disk);
+void gy__watch_free(struct gy__disk *disk, struct gy__watch *watch);
+/* -> its id. */
+int32_t gy__watch_add(struct gy__disk *disk, struct gy__watch *watch, struct gy__inode *inode,
+                      uint32_t mask);
+/* Something happened to an inode, or (name) to a name in it. */
+void gy__watch_tell(struct gy__disk *disk, struct gy__inode *inode, uint32_t mask, const char *name,
+                    size_t len, uint32_t pair);
+/* Something happened to a file, which its directory hears first. */
+void gy__watch_tell_file(struct gy__disk *disk, struct gy__inode *inode, uint32_t mask);
+/* Its name is gone; it itself is when nobody has it open. */
+void gy__watch_tell_unlinked(struct gy__disk *disk, struct gy__inode *inode);
+/* A read of a watch takes effect: it completes, or waits. */
+void gy__watch_read(struct gy__flight *flight, struct gy__watch *watch);
+/* -> it waited, and does no more. */
+bool gy__watch_unread(struct gy__watch *watch, struct gy__flight *flight);
+
 /* ---- files.c: operations ---- */
 static inline bool gy__files_kind(unsigned kind)
 {
-    return kind >= GY_OP_OPEN && kind <= GY_OP_LIST;
+    return kind >= GY_OP_OPEN && kind <= GY_OP_WATCH;
 }
 void gy__files_start(struct gy__flight *flight);
 void gy__files_cancel(struct gy__flight *flight);

@@ -16,6 +16,7 @@ static const uint32_t usual_ns[GY_OP_KINDS] = { /* up to */
     [GY_OP_WRITE] = 100000, [GY_OP_SYNC] = 3000000,    [GY_OP_TRUNCATE] = 50000,
     [GY_OP_ALLOCATE] = 50000, [GY_OP_STAT] = 20000,    [GY_OP_RENAME] = 60000,
     [GY_OP_UNLINK] = 60000, [GY_OP_MKDIR] = 60000,     [GY_OP_LIST] = 200000,
+    [GY_OP_WATCH] = 200000,
 };
 
 static struct gy__disk *disk_of(const struct gy__flight *flight)
@@ -61,11 +62,14 @@ static int32_t open_found(struct gy__flight *flight, struct gy__inode *inode)
     int32_t handle = gy__handle_take(host);
     if (handle < 0)
         return handle;
-    if (how & GY_FILE_TRUNCATE && !inode->directory)
+    if (how & GY_FILE_TRUNCATE && !inode->directory) {
         gy__disk_resize(host->disk, inode, 0);
+        gy__watch_tell_file(host->disk, inode, GY_EVENT_MODIFY);
+    }
     struct gy__opened *opened = gy__sim_take(host->sim, sizeof(*opened));
-    *opened = (struct gy__opened){inode, 0, how};
+    *opened = (struct gy__opened){.inode = inode, .how = how};
     gy__disk_hold(inode);
+    inode->opens++;
     host->handles[handle].file = opened;
     return handle;
 }
@@ -91,6 +95,7 @@ static int32_t do_open(struct gy__flight *flight)
         return -ENOSPC;
     found = gy__disk_create(disk, dir, name, len, false, op->u.path.mode);
     touch(disk, found);
+    gy__watch_tell(disk, dir, GY_EVENT_CREATE, name, len, 0);
     return open_found(flight, found);
 }
 
@@ -109,6 +114,7 @@ static int32_t do_mkdir(struct gy__flight *flight)
     if (fails(flight, faults_of(flight)->disk_full_ppm))
         return -ENOSPC;
     touch(disk, gy__disk_create(disk, dir, name, len, true, flight->op->u.path.mode));
+    gy__watch_tell(disk, dir, GY_EVENT_CREATE | GY_EVENT_IS_DIR, name, len, 0);
     return 0;
 }
 
@@ -132,6 +138,8 @@ static int32_t do_unlink(struct gy__flight *flight)
         return -EISDIR;
     if (found->names.count > 0)
         return -ENOTEMPTY;
+    gy__watch_tell_unlinked(disk, found);
+    gy__watch_tell(disk, dir, GY_EVENT_DELETE | (found->directory ? GY_EVENT_IS_DIR : 0), name, len, 0);
     gy__disk_unlink(disk, dir, name, len);
     return 0;
 }
@@ -167,6 +175,12 @@ static int32_t do_rename(struct gy__flight *flight)
         return to->directory ? -EISDIR : -ENOTDIR;
     if (to != NULL && to->names.count > 0)
         return -ENOTEMPTY;
+    uint32_t is_dir = from->directory ? GY_EVENT_IS_DIR : 0, pair = ++disk->pair;
+    gy__watch_tell(disk, dir, GY_EVENT_MOVED_FROM | is_dir, name, len, pair);
+    gy__watch_tell(disk, to_dir, GY_EVENT_MOVED_TO | is_dir, to_name, to_len, pair);
+    gy__watch_tell(disk, from, GY_EVENT_MOVE_SELF, NULL, 0, 0);
+    if (to != NULL)
+        gy__watch_tell_unlinked(disk, to);
     gy__disk_rename(disk, dir, name, len, to_dir, to_name, to_len);
     return 0;
 }
@@ -175,7 +189,7 @@ static int32_t do_stat(struct gy__flight *flight)
 {
     const struct gy_op *op = flight->op;
     struct gy__opened *opened = op->u.stat.path == NULL ? opened_of(flight) : NULL;
-    struct gy__inode *dir, *found = opened != NULL ? opened->inode : NULL;
+    struct gy__inode *dir, *found = opened != NULL ? opened->inode : NULL; /* a watch has none */
     const char *name;
     size_t len;
     int err = op->u.stat.path == NULL ? (opened == NULL ? -EBADF : 0) :
@@ -225,6 +239,32 @@ static int32_t do_list(struct gy__flight *flight)
     return (int32_t)bytes;
 }
 
+static int32_t do_watch(struct gy__flight *flight)
+{
+    struct gy__machine *host = flight->place->host;
+    struct gy__opened *opened = opened_of(flight);
+    struct gy__inode *dir, *found;
+    const char *name;
+    size_t len;
+    int err = gy__disk_walk(host->disk, flight->op->u.path.path, &dir, &name, &len, &found);
+
+    if (err < 0 || found == NULL)
+        return err < 0 ? err : -ENOENT;
+    if (flight->handle >= 0) {
+        if (opened == NULL || opened->watch == NULL)
+            return opened == NULL ? -EBADF : -EINVAL;
+        return gy__watch_add(host->disk, opened->watch, found, flight->op->u.path.how);
+    }
+    int32_t handle = gy__handle_take(host);
+    if (handle < 0)
+        return handle;
+    opened = gy__sim_take(host->sim, sizeof(*opened));
+    *opened = (struct gy__opened){.watch = gy__watch_new(host->disk), .how = GY_FILE_READ};
+    (void)gy__watch_add(host->disk, opened->watch, found, flight->op->u.path.how);
+    host->handles[handle].file = opened;
+    return handle;
+}
+
 /* ---- bytes ---- */
 
 static bool aligned(const struct gy_op *op)
@@ -255,6 +295,8 @@ static int64_t io_begin(struct gy__flight *flight, struct gy__opened *opened, ui
 
     if (opened == NULL || !(opened->how & (op->kind == GY_OP_WRITE ? GY_FILE_WRITE : GY_FILE_READ)))
         return -EBADF;
+    if (opened->inode == NULL)
+        return -EINVAL;
     if (opened->inode->directory)
         return -EISDIR;
     if (opened->how & GY_FILE_DIRECT && !aligned(op))
@@ -331,6 +373,8 @@ static int32_t do_write(struct gy__flight *flight)
     if (bytes > 0)
         io_copy(flight->op, opened->inode->live.data + offset, bytes);
     touch(disk, opened->inode);
+    if (bytes > 0)
+        gy__watch_tell_file(disk, opened->inode, GY_EVENT_MODIFY);
     if (broken)
         return -EIO;
     if (opened->how & GY_FILE_DSYNC)
@@ -360,7 +404,7 @@ static int32_t do_truncate(struct gy__flight *flight)
     struct gy__opened *opened = opened_of(flight);
     uint64_t size = flight->op->u.span.len;
 
-    if (opened == NULL || !(opened->how & GY_FILE_WRITE))
+    if (opened == NULL || opened->inode == NULL || !(opened->how & GY_FILE_WRITE))
         return opened == NULL ? -EBADF : -EINVAL;
     if (size > UINT32_MAX / 2)
         return -EFBIG;
@@ -371,6 +415,7 @@ static int32_t do_truncate(struct gy__flight *flight)
         return -ENOSPC;
     }
     touch(disk_of(flight), opened->inode);
+    gy__watch_tell_file(disk_of(flight), opened->inode, GY_EVENT_MODIFY);
     return 0;
 }
 
@@ -381,7 +426,7 @@ static int32_t do_allocate(struct gy__flight *flight)
     uint64_t offset = flight->op->u.span.offset, end = offset + flight->op->u.span.len;
     uint32_t how = flight->op->u.span.how;
 
-    if (opened == NULL || !(opened->how & GY_FILE_WRITE))
+    if (opened == NULL || opened->inode == NULL || !(opened->how & GY_FILE_WRITE))
         return -EBADF;
     struct gy__bytes *live = &opened->inode->live;
     if (how & GY_FILE_PUNCH) {
@@ -410,7 +455,13 @@ void gy__files_close(struct gy__machine *host, struct gy__handle *handle)
 {
     struct gy__opened *opened = handle->file;
 
-    gy__disk_let_go(host->disk, opened->inode);
+    if (opened->watch != NULL) {
+        gy__watch_free(host->disk, opened->watch);
+    } else {
+        if (--opened->inode->opens == 0 && opened->inode->unlinked)
+            gy__watch_tell(host->disk, opened->inode, GY_EVENT_DELETE_SELF, NULL, 0, 0);
+        gy__disk_let_go(host->disk, opened->inode);
+    }
     gy__sim_give(host->sim, opened);
     *handle = (struct gy__handle){0};
 }
@@ -426,6 +477,9 @@ static int32_t do_close(struct gy__flight *flight)
                       other == flight || other->handle != flight->handle ||
                           other->state == GY__FLIGHT_ENDED || !gy__files_kind(other->kind),
                       "a file was closed with an operation on it in flight");
+    const struct gy__opened *opened = opened_of(flight);
+    if (opened->inode != NULL && opened->how & GY_FILE_WRITE)
+        gy__watch_tell_file(disk_of(flight), opened->inode, GY_EVENT_CLOSE_WRITE);
     gy__files_close(place->host, &place->host->handles[flight->handle]);
     return 0;
 }
@@ -435,14 +489,20 @@ static int32_t (*const effects[GY_OP_KINDS])(struct gy__flight *flight) = {
     [GY_OP_WRITE] = do_write,       [GY_OP_SYNC] = do_sync,        [GY_OP_TRUNCATE] = do_truncate,
     [GY_OP_ALLOCATE] = do_allocate, [GY_OP_STAT] = do_stat,        [GY_OP_RENAME] = do_rename,
     [GY_OP_UNLINK] = do_unlink,     [GY_OP_MKDIR] = do_mkdir,      [GY_OP_LIST] = do_list,
+    [GY_OP_WATCH] = do_watch,
 };
 
 static void fire(struct gy_sim *sim, struct gy__event *event)
 {
     struct gy__flight *flight = GY__CONTAINER(event, struct gy__flight, work);
 
+    const struct gy__opened *opened = opened_of(flight);
+
     (void)sim;
-    gy__flight_tell(flight, effects[flight->kind](flight), false);
+    if (flight->kind == GY_OP_READ && opened != NULL && opened->watch != NULL)
+        gy__watch_read(flight, opened->watch);
+    else
+        gy__flight_tell(flight, effects[flight->kind](flight), false);
 }
 
 void gy__files_start(struct gy__flight *flight)
@@ -454,7 +514,7 @@ void gy__files_start(struct gy__flight *flight)
 
     if (fails(flight, faults_of(flight)->disk_slow_ppm))
         takes_ns += gy__random_spread(random, faults_of(flight)->disk_slow_ns);
-    if (flight->kind == GY_OP_SYNC && opened != NULL)
+    if (flight->kind == GY_OP_SYNC && opened != NULL && opened->inode != NULL)
         flight->sync = gy__disk_sync_begin(disk_of(flight), opened->inode);
     flight->work.fire = fire;
     gy__event_plan(sim, &flight->work, sim->now_ns + takes_ns, true);
@@ -463,9 +523,13 @@ void gy__files_start(struct gy__flight *flight)
 void gy__files_cancel(struct gy__flight *flight)
 {
     struct gy_sim *sim = flight->place->sim;
+    const struct gy__opened *opened = opened_of(flight);
+    bool waits = flight->kind == GY_OP_READ && opened != NULL && opened->watch != NULL;
 
-    if (flight->kind == GY_OP_CLOSE_FILE ||
-        gy__random_next(gy__rng(sim, GY__RANDOM_CANCELS)) & 1)
+    if (waits)
+        (void)gy__watch_unread(opened->watch, flight);
+    else if (flight->kind == GY_OP_CLOSE_FILE ||
+             gy__random_next(gy__rng(sim, GY__RANDOM_CANCELS)) & 1)
         return; /* it ends soon anyway */
     gy__event_drop(sim, &flight->work);
     gy__flight_tell(flight, -ECANCELED, false);
@@ -473,6 +537,10 @@ void gy__files_cancel(struct gy__flight *flight)
 
 void gy__files_forget(struct gy__flight *flight)
 {
+    const struct gy__opened *opened = opened_of(flight);
+
+    if (opened != NULL && opened->watch != NULL)
+        (void)gy__watch_unread(opened->watch, flight);
     if (flight->sync != NULL)
         gy__disk_sync_drop(disk_of(flight), flight->sync);
     flight->sync = NULL;

@@ -42,6 +42,7 @@ static const char *const names[GY_OP_KINDS] = {
     [GY_OP_UNLINK] = "unlink",
     [GY_OP_MKDIR] = "mkdir",
     [GY_OP_LIST] = "list",
+    [GY_OP_WATCH] = "watch",
     [GY_OP_PROCESS] = "process",
 };
 

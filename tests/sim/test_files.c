@@ -4,6 +4,7 @@
 #include "gyre/flow.h"
 #include "gyre/sim.h"
 #include "tests/support/file_tour.h"
+#include "tests/support/watch_tour.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -63,6 +64,37 @@ static void one_seed_one_run(void **state)
     (void)state;
     assert_int_equal(tour_run(7, true), tour_run(7, true));
     assert_int_not_equal(tour_run(7, true), tour_run(8, true));
+}
+
+/* ---- watches ---- */
+
+static int watch_boot(unsigned shard, void *arg)
+{
+    watch_tour_actor_pid pid;
+    (void)shard;
+    return watch_tour_actor_spawn(&pid, &(struct watch_tour_actor_args){ arg });
+}
+
+static void changes_are_heard_of(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct gy_sim_config config;
+        struct gy_sim *sim;
+        struct watch_tour tour = { .dir = "tour" };
+        gy_sim_config_init(&config, seed, calloc, free, puts, abort);
+        if (seed > 50)
+            gy_sim_faults_swarm(&config.faults, seed, false);
+        assert_int_equal(gy_sim_open(&sim, &config, NULL, NULL), 0);
+        gy_sim_file_put(sim, 0, "tour/x", "", 0);
+        assert_int_equal(gy_sim_run_on(sim, 0, watch_boot, &tour), 0);
+        gy_sim_advance(sim, 10 * GY_S);
+        assert_int_equal(tour.line, 0);
+        assert_string_equal(tour.seen, watch_tour_wanted);
+        assert_true(tour.ended);
+        assert_int_equal(gy_sim_leaks(sim), 0);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
 }
 
 /* ---- crashes ---- */
@@ -300,6 +332,7 @@ int main(void)
         cmocka_unit_test(it_has_all_of_it),
         cmocka_unit_test(short_and_slow_is_all_the_same),
         cmocka_unit_test(one_seed_one_run),
+        cmocka_unit_test(changes_are_heard_of),
         cmocka_unit_test(what_was_synced_survives_a_crash),
         cmocka_unit_test(a_careful_replacement_is_the_old_or_the_new),
         cmocka_unit_test(names_not_synced_may_go_and_may_stay),

@@ -4,6 +4,7 @@
 
 #include "gyre/file.h"
 #include "tests/support/file_tour.h"
+#include "tests/support/watch_tour.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,6 +59,31 @@ static void it_has_all_of_it(void **state)
     assert_int_equal(gy_wait(runtime), 0);
     if (tour.line != 0)
         fail_msg("line %d: %s, outcome %d", tour.line, tour.what, tour.res);
+    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static int watch_boot(unsigned shard, void *arg)
+{
+    watch_tour_actor_pid pid;
+    (void)shard;
+    return watch_tour_actor_spawn(&pid, &(struct watch_tour_actor_args){ arg });
+}
+
+static void changes_are_heard_of(void **state)
+{
+    char dir[64];
+    struct watch_tour tour = { .dir = make_dir(dir) };
+    struct gy_runtime *runtime = NULL;
+    struct gy_config config = config_of(1);
+    int before = open_descriptors();
+    (void)state;
+    assert_int_equal(gy_start(&runtime, &config, watch_boot, &tour), 0);
+    hopper_await(&tour.ended, 1);
+    gy_drain(runtime);
+    assert_int_equal(gy_wait(runtime), 0);
+    assert_int_equal(tour.line, 0);
+    assert_string_equal(tour.seen, watch_tour_wanted);
     assert_int_equal(open_descriptors(), before);
     assert_int_equal(rmdir(dir), 0);
 }
@@ -297,6 +323,7 @@ int main(void)
     fixture_need_io_uring();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_has_all_of_it),
+        cmocka_unit_test(changes_are_heard_of),
         cmocka_unit_test(discards_take_back_what_waits),
         cmocka_unit_test(ten_thousand_reads_are_cancelled),
         cmocka_unit_test(an_actor_s_end_takes_back_what_waits),

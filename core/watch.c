@@ -1,0 +1,123 @@
+/* core/watch.c - watches: files from which events are read.
+ *
+ * Events come as the kernel's inotify(7) writes them, from both drivers; here they get this library's
+ * names. A read waits for as long as nothing happens, so it holds no drain. */
+#include "core/file.h"
+#include "gyre/buf.h"
+#include "gyre/watch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define EVENTS_BYTES 4096u
+
+static const struct {
+    uint32_t event, what;
+} table[] = {
+    { GY_EVENT_MODIFY, GY_WATCH_CHANGED },          { GY_EVENT_ATTRIB, GY_WATCH_ATTRIBUTES },
+    { GY_EVENT_CLOSE_WRITE, GY_WATCH_WRITTEN },     { GY_EVENT_CREATE, GY_WATCH_CREATED },
+    { GY_EVENT_DELETE, GY_WATCH_REMOVED },          { GY_EVENT_MOVED_FROM, GY_WATCH_MOVED_FROM },
+    { GY_EVENT_MOVED_TO, GY_WATCH_MOVED_TO },       { GY_EVENT_DELETE_SELF, GY_WATCH_GONE },
+    { GY_EVENT_MOVE_SELF, GY_WATCH_GONE },          { GY_EVENT_UNMOUNT, GY_WATCH_GONE },
+    { GY_EVENT_Q_OVERFLOW, GY_WATCH_LOST },
+};
+
+static uint32_t mask_of(unsigned what)
+{
+    uint32_t mask = GY_EVENT_DELETE_SELF | GY_EVENT_MOVE_SELF;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (what & table[i].what)
+            mask |= table[i].event;
+    return mask;
+}
+
+gy_fut gy_watch_open(const char *path, unsigned what)
+{
+    (void)gy__here(__func__);
+    if (what == 0 || what > GY_WATCH_ALL)
+        return gy__fut_refused(-EINVAL);
+    return gy__file_open(GY_OP_WATCH, path, mask_of(what), 0);
+}
+
+/* ---- one path more ---- */
+
+struct pins {
+    struct gy__file *file;
+    struct gy_buf *path;
+};
+static bool add_finish(struct gy_shard *shard, struct gy__opfut *record,
+                       const struct gy_completion *completion, struct gy__opfut_answer *answer)
+{
+    (void)shard, (void)record;
+    answer->res = completion->res;
+    return true;
+}
+static void add_release(struct gy_shard *shard, struct gy__opfut *record)
+{
+    const struct pins *pins = GY__OPFUT_PINS(record, struct pins);
+    gy_buf_release(pins->path);
+    gy__file_let_go(shard, pins->file);
+}
+static const struct gy__opfut_use adding = { .finish = add_finish, .release = add_release };
+
+gy_fut gy_watch_add(gy_file watch, const char *path, unsigned what)
+{
+    struct gy_shard *shard = gy__here(__func__);
+    struct gy__file *file = gy__file_find(shard, watch);
+    int err = file == NULL ? -EBADF : -EINVAL;
+    struct gy_buf *copy =
+        file == NULL || what == 0 || what > GY_WATCH_ALL ? NULL : gy__path_copy(path, NULL, &err);
+    struct gy__opfut *record =
+        copy == NULL ? NULL : gy__opfut_take(shard, shard->context.actor, &adding);
+    if (record == NULL) {
+        gy_buf_release(copy);
+        return gy__fut_refused(err);
+    }
+    gy__file_hold(file);
+    *GY__OPFUT_PINS(record, struct pins) = (struct pins){ file, copy };
+    record->op.kind = GY_OP_WATCH;
+    record->op.handle = file->handle;
+    record->op.u.path.path = (const char *)copy->data;
+    record->op.u.path.how = mask_of(what);
+    return gy__opfut_start(shard, record);
+}
+
+/* ---- events ---- */
+
+static const struct gy__opfut_use waiting = { .finish = gy__file_io_finish,
+                                              .release = gy__file_io_release,
+                                              .waits_outside = true };
+
+gy_fut gy_watch_next(gy_file watch)
+{
+    (void)gy__here(__func__);
+    struct gy_buf *buf = gy_buf_take(EVENTS_BYTES);
+    if (buf == NULL)
+        return gy__fut_refused(-EAGAIN);
+    return gy__file_io(watch, GY_FILE_HERE, buf, EVENTS_BYTES, false, &waiting);
+}
+
+bool gy_watch_event_at(const struct gy_buf *events, uint32_t *at, struct gy_watch_event *out)
+{
+    while (events != NULL && events->len >= sizeof(struct gy_event) &&
+           *at <= events->len - sizeof(struct gy_event)) {
+        struct gy_event event;
+        const uint8_t *from = events->data + *at;
+        memcpy(&event, from, sizeof(event));
+        if (event.len > events->len - *at - sizeof(event))
+            return false;
+        *at += (uint32_t)sizeof(event) + event.len;
+        *out = (struct gy_watch_event){ .id = event.id,
+                                        .pair = event.pair,
+                                        .directory = (event.mask & GY_EVENT_IS_DIR) != 0,
+                                        .name = event.len > 0 ? (const char *)from + sizeof(event) :
+                                                                "" };
+        for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+            if (event.mask & table[i].event)
+                out->what |= table[i].what;
+        /* What is left out says nothing that was not said before: a watch has been taken away. */
+        if (out->what != 0)
+            return true;
+    }
+    return false;
+}
