@@ -248,6 +248,8 @@ static bool host_known(const struct gy_slice *host, struct gy__http_host *known)
 {
     if (host->len == known->len && memcmp(host->ptr, known->text, host->len) == 0)
         return true;
+    if (host->len == 0)
+        return true; /* llhttp lets an empty value point behind its line */
     if (!gy__http_host_valid(host->ptr, host->len))
         return false;
     if (host->len <= sizeof(known->text)) {

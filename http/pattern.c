@@ -158,7 +158,11 @@ size_t gy__http_pattern_key(const struct gy__http_shape *shape,
             memcpy(to, "/:", 2);
             to += 2;
         } else {
-            memcpy(to, segments->path + at, stop - at);
+            const char *text = segments->path + at;
+
+            if (stop - at == 2 && (text[1] == ':' || text[1] == '*'))
+                return 0; /* no pattern has such text, and in a key it would be a parameter */
+            memcpy(to, text, stop - at);
             to += stop - at;
         }
         at = stop;
