@@ -9,6 +9,7 @@
  * the answer comes by a cell, and a chain of chains does not nest. A chain that passes on what was given
  * by a line becomes what it waited for (chain_pass). A loop is a chain that waits again. */
 #include "core/future.h"
+#include "core/opfut.h"
 
 #include "gyre/future.h"
 
@@ -415,6 +416,10 @@ static void chain_pass(struct gy_shard *shard, struct gy__future *chain, uint64_
         gy__wait_hand_over(shard, from, chain);
     } else if (from != NULL && gy__future_is_group(from)) {
         group_hand_over(shard, from, chain);
+    } else if (from != NULL && from->callee == GY__FUTURE_OP &&
+               gy__opfut_hand_over(shard, from, chain)) {
+        gy__future_store(chain, done->res, done->value, done->size, done->buf);
+        gy__future_ended(shard, chain);
     } else {
         chain->pins |= GY__PIN_ANSWER_DUE;
         gy__answer(shard, gy__future_bits(shard, chain), done->res, done->value, done->size,

@@ -267,6 +267,14 @@ void gy__future_queue(struct gy_shard *shard, struct gy__future *future)
     gy__control_local(shard, &gy__verb_continue, gy__future_bits(shard, future));
 }
 
+void gy__future_ended(struct gy_shard *shard, struct gy__future *future)
+{
+    if (future->run == gy__group_input)
+        gy__group_notify(shard, future);
+    else if (future->run != NULL)
+        gy__future_queue(shard, future);
+}
+
 void gy__future_continue(struct gy_shard *shard, struct gy_cell *cell)
 {
     struct gy__future *future = &shard->futures[gy__fut_slot(cell->target)];

@@ -37,6 +37,8 @@ void gy__future_store(struct gy__future *future, int res, const void *value, uin
                       struct gy_buf *buf);
 /* A cell will run the consumer of a done future. */
 void gy__future_queue(struct gy_shard *shard, struct gy__future *future);
+/* Its outcome is in the slot: whoever consumes it learns of it. */
+void gy__future_ended(struct gy_shard *shard, struct gy__future *future);
 /* Whatever it waits for is told that nobody waits any more. */
 void gy__future_tell(struct gy_shard *shard, struct gy__future *future);
 /* The owner is through with it. A combinator lets its inputs go at once, or (later) from a cell, so that

@@ -157,6 +157,20 @@ void gy__opfuts_stop(struct gy_shard *shard)
     }
 }
 
+bool gy__opfut_hand_over(struct gy_shard *shard, struct gy__future *from, struct gy__future *to)
+{
+    struct gy__opfut *its = &shard->opfuts[gy__future_slot(shard, from)];
+    struct gy__opfut *mine = &shard->opfuts[gy__future_slot(shard, to)];
+    if (!its->owed)
+        return false;
+    GY_ASSERT(its->over && !(from->pins & GY__PIN_ANSWER_DUE));
+    *mine = *its;
+    mine->fut = gy__future_bits(shard, to);
+    its->owed = false;
+    to->callee = GY__FUTURE_OP;
+    return true;
+}
+
 /* ---- counters ---- */
 
 void gy__opfut_stats(const struct gy_shard *shard,

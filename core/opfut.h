@@ -109,6 +109,9 @@ void gy__opfut_discard(struct gy_shard *shard, struct gy__future *future);
 void gy__opfut_late(struct gy_shard *shard, struct gy__future *future);
 /* Its owner lets go of it. */
 void gy__opfut_gone(struct gy_shard *shard, struct gy__future *future);
+/* A chain passes its outcome on: what would be undone if nobody took it is `to`'s from here on, which
+ * is of this kind then. -> false: there is nothing to undo, and nothing has changed. */
+bool gy__opfut_hand_over(struct gy_shard *shard, struct gy__future *from, struct gy__future *to);
 
 void gy__opfut_stats(const struct gy_shard *shard,
                      void (*each)(void *arg, const struct gy__stat *stat), void *arg);

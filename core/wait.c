@@ -87,15 +87,6 @@ void gy__wait_left(struct gy_shard *shard, struct gy__future *future)
                                                   GY_LEFT_LOST);
 }
 
-/* The outcome is in the slot: whoever consumes it learns of it. */
-static void ended(struct gy_shard *shard, struct gy__future *future)
-{
-    if (future->run == gy__group_input)
-        gy__group_notify(shard, future);
-    else if (future->run != NULL)
-        gy__future_queue(shard, future);
-}
-
 void gy__wait_hand_over(struct gy_shard *shard, struct gy__future *from, struct gy__future *to)
 {
     uint32_t slot = gy__future_slot(shard, to), next = from->value.wait.next,
@@ -112,7 +103,7 @@ void gy__wait_hand_over(struct gy_shard *shard, struct gy__future *from, struct 
     to->state = GY__FUTURE_DONE;
     to->res = from->res;
     to->size = sizeof(uint64_t);
-    ended(shard, to);
+    gy__future_ended(shard, to);
 }
 
 /* ---- lines ---- */
@@ -142,7 +133,7 @@ static void wake(struct gy_shard *shard, struct gy__future *future, uint64_t wor
     gy__future_store(future, 0, &word, sizeof(word), NULL);
     if (waits->gy__left != NULL)
         push(shard, waits, future, IN_GIVEN);
-    ended(shard, future);
+    gy__future_ended(shard, future);
 }
 
 static unsigned end_all(struct gy_shard *shard, struct gy__line *list, int res)
@@ -154,7 +145,7 @@ static unsigned end_all(struct gy_shard *shard, struct gy__line *list, int res)
         if (future->state != GY__FUTURE_PENDING)
             continue; /* what it was given is its own now */
         gy__future_store(future, res, NULL, 0, NULL);
-        ended(shard, future);
+        gy__future_ended(shard, future);
         n++;
     }
     return n;
@@ -266,7 +257,7 @@ int gy_waits_answer(gy_fut fut, int res, const void *value, size_t size, struct 
      * */
     future->callee = GY__FUTURE_PAIR;
     gy__future_store(future, res, value, (uint32_t)size, buf);
-    ended(shard, future);
+    gy__future_ended(shard, future);
     return 0;
 }
 

@@ -303,6 +303,45 @@ static void what_nobody_takes_is_undone(void **state)
     assert_int_equal(world.things, 2);
 }
 
+static void no_matter(struct gy_actor *self, const struct gy_done *done, gy_promise out)
+{
+    (void)self, (void)done, (void)out;
+    fail_msg("the chain's function is called");
+}
+
+/* What a chain passes on is its own: undone if nobody takes it, and not if somebody does. */
+static void what_a_chain_passes_on_can_be_taken(void **state)
+{
+    struct seen seen;
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        int lost = world.lost, things = world.things;
+        gy_fut f = i % 2 ? gy_undiscardable(me(), begin()) :
+                           gy_chain_raw(me(), begin(), GY_WHEN_FAILED, no_matter, 0);
+        f = gy_undiscardable(me(), f);
+        if (i < 2)
+            watch(f, &seen);
+        complete(3);
+        settle();
+        if (i >= 4)
+            gy_forget(f);
+        else if (i >= 2)
+            gy_discard(f);
+        assert_int_equal(world.lost - lost, i >= 2);
+        assert_int_equal(world.things - things, i < 2);
+        if (i >= 2)
+            continue;
+        assert_int_equal(seen.res, 3);
+        assert_int_equal(seen.value, 77);
+    }
+    /* Nobody waits for the shield any more when it ends. */
+    int lost = world.lost;
+    gy_discard(gy_undiscardable(me(), begin()));
+    complete(3);
+    settle();
+    assert_int_equal(world.lost - lost, 1);
+}
+
 static void a_late_answer_in_its_slot_can_still_be_taken(void **state)
 {
     struct seen seen;
@@ -471,6 +510,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_discard_after_the_completion_undoes_it, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_nobody_takes_is_undone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_chain_passes_on_can_be_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_late_answer_in_its_slot_can_still_be_taken, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(buffers_nobody_takes_go_home, set_up, tear_down),
