@@ -326,8 +326,11 @@ static int awaiter_start(struct gy_actor *self, const void *arg)
     const struct awaiter_args *args = arg;
     awaiter->promise.bits = args->promise;
     int err = gy_monitor_raw(self, args->pid, awaiter_exited, 0);
-    /* It ends by itself when the thread outside has given up. */
-    gy_fut over = gy_after(args->timeout_ns);
+    /* It ends by itself when the thread outside has given up; not before, by a shard's time, which
+     * is a little old. */
+    uint64_t over_ns = args->timeout_ns > UINT64_MAX - GY_S ? UINT64_MAX :
+                                                              args->timeout_ns + GY_S;
+    gy_fut over = gy_after(over_ns);
     if (err == 0)
         err = gy_refused(over);
     if (err == 0)
@@ -363,6 +366,6 @@ int gy_await_end(struct gy_runtime *runtime, gy_pid pid, uint64_t timeout_ns, in
     int res = ask(runtime, &cell, &value, sizeof(value), timeout_ns);
     if (res == 0 && why != NULL)
         *why = (int)value;
-    /* The one that watched was stopped: so is everybody. */
-    return res == -EOWNERDEAD ? -ESRCH : res;
+    /* The one that watched was stopped, or did not start any more: so is everybody. */
+    return res == -EOWNERDEAD || res == -ECANCELED ? -ESRCH : res;
 }

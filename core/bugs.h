@@ -17,6 +17,7 @@ enum gy__bug {
     GY__BUG_RESTART_TWICE, /* a supervisor does not remember whom it has started again */
     GY__BUG_LEAKED_WAITER, /* what a waiter was given and never saw is not taken back */
     GY__BUG_LATE_HANDLE,   /* a connect that succeeds after it was cancelled is taken for a failed one */
+    GY__BUG_FLOW_AFTER_DEATH, /* a flow that was cancelled goes on when its actor has ended */
     GY__BUGS
 };
 

@@ -11,6 +11,7 @@
  * consumer of its future or has a cell under way. A kept promise names its flow (struct gy__kept),
  * the frame its promise; either may end first. Cancelling only notes and queues: whole trees of
  * flows are unwound in constant stack. */
+#include "core/bugs.h"
 #include "core/future.h"
 
 #include "gyre/flow.h"
@@ -165,11 +166,11 @@ void gy__flow_continue(struct gy_shard *shard, struct gy_cell *cell)
 {
     struct gy_flow *flow = flow_at(shard, (uint32_t)cell->target);
     flow->gy__queued = false;
-    if (flow->state == GY_FLOW_ENDED) {
+    if (flow->state == GY_FLOW_ENDED && !gy__bug(GY__BUG_FLOW_AFTER_DEATH)) {
         give(shard, flow);
         return;
     }
-    GY_ASSERT(flow->state == GY_FLOW_AWAITS);
+    GY_ASSERT(flow->state == GY_FLOW_AWAITS || gy__bug(GY__BUG_FLOW_AFTER_DEATH));
     struct gy_actor *self = gy__actor_at(shard, flow->gy__actor);
     struct gy__context saved = gy__actor_enter(shard, self);
     if (flow->cancelled)

@@ -12,8 +12,8 @@ deps=${GYRE_DEPS:-deps}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-sources=(core/*.c core/prim/*.c core/sim/*.c http/*.c tests/sim/swarm.c tests/sim/pages.c tests/sim/echo.c tests/sim/web.c
-    tests/sim/http_client.c tests/sim/scenario*.c)
+sources=(core/*.c core/prim/*.c core/sim/*.c http/*.c tests/sim/swarm.c tests/sim/pages.c tests/sim/echo.c
+    tests/sim/dialer.c tests/sim/web.c tests/sim/http_client.c tests/sim/scenario*.c)
 for source in tests/examples/demo/*.c; do
     case $source in */main.c | */test_*) ;; *) sources+=("$source") ;; esac
 done

@@ -13,8 +13,10 @@ bool scenario_open(const struct gy_sim_config *config, int (*boot)(unsigned shar
                    void *arg)
 {
     char line[128];
-    int err = gy_sim_open(&scenario_sim, config, boot, arg);
+    int err;
 
+    scenario_sim = NULL; /* while it is being opened: the last one has gone */
+    err = gy_sim_open(&scenario_sim, config, boot, arg);
     if (err == 0)
         return true;
     scenario_sim = NULL;

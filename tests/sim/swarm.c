@@ -32,6 +32,8 @@ static const struct scenario *const scenarios[] = {
     &scenario_futures,
     &scenario_supervision,
     &scenario_primitives,
+    &scenario_flows,
+    &scenario_pool,
     &scenario_echo,
     &scenario_http,
     &scenario_bodies,
@@ -60,6 +62,7 @@ static const struct {
     [GY__BUG_RESTART_TWICE] = {"restart-twice", &scenario_supervision},
     [GY__BUG_LATE_HANDLE] = {"late-handle", &scenario_streams},
     [GY__BUG_LEAKED_WAITER] = {"leaked-waiter", &scenario_primitives},
+    [GY__BUG_FLOW_AFTER_DEATH] = {"flow-after-death", &scenario_flows},
 };
 
 static struct options {
