@@ -86,6 +86,7 @@ static int change(unsigned shard, void *arg)
 {
     struct dialer_call *call = arg;
     struct order *order = &orders[call - dialer_calls];
+    uint64_t most_ns;
 
     (void)shard;
     switch (pick(4)) {
@@ -96,7 +97,8 @@ static int change(unsigned shard, void *arg)
         gy_stream_close(call->stream);
         break;
     case 2:
-        gy_stream_linger(call->stream, 1 + pick(GY_S), 1 + pick(20000));
+        most_ns = 1 + pick(GY_S);
+        gy_stream_linger(call->stream, most_ns, 1 + pick(20000));
         break;
     default:
         gy_stream_abort(call->stream);
