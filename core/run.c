@@ -119,7 +119,10 @@ static inline __attribute__((always_inline)) void prefetch(const struct gy_shard
     } else {
         uint32_t slot = gy__pid_slot(cell->target);
         __builtin_prefetch(&shard->slots[slot], 1);
-        __builtin_prefetch(gy__actor_at(shard, slot), 1);
+        /* The runtime's part and the first of the user's. */
+        const char *actor = (const char *)gy__actor_at(shard, slot);
+        __builtin_prefetch(actor, 1);
+        __builtin_prefetch(actor + 64, 1);
     }
 }
 

@@ -23,7 +23,7 @@ status() # EXPECTED PROGRAM ARGUMENT...
         fail "$program $*: status $status instead of $expected: $(cat "$scratch/out")"
 }
 
-rows='local/count local/pingpong local/ring local/ask local/spawn local/idle_bytes mesh/rtt mesh/oneway mesh/pairs mesh/busy mesh/wake'
+rows='local/count local/pingpong local/ring local/ask local/spawn local/idle_bytes local/then local/spawn_cold local/skynet local/skynet_cold local/big local/many_100k local/many_1m timer/arm timer/late mesh/rtt mesh/oneway mesh/pairs mesh/busy mesh/wake'
 status 0 gyre-perf list
 [ "$(tr '\n' ' ' <"$scratch/out")" = "$rows " ] || fail "list: $(cat "$scratch/out")"
 status 2 gyre-perf run --filter=nothing
