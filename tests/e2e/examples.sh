@@ -122,4 +122,30 @@ for program in gyre-flow gyre-continuations; do
     finish $program
 done
 
+# A program that ends is started again, SIGHUP starts it anew, SIGTERM ends both.
+await_lines() # COUNT TEXT: in $log, at most 20 s
+{
+    local i
+    for ((i = 0; i < 400; i++)); do
+        [ "$(grep -c "$2" "$log")" -lt "$1" ] || return 0
+        sleep 0.05
+    done
+    printf 'FAILED: gyre-keeper: not %d times "%s" in:\n%s\n' "$1" "$2" "$(cat "$log")"
+    failures=$((failures + 1))
+}
+for script in 'echo up; exec sleep 30' 'echo up; exit 3'; do
+    : >"$log"
+    "$GYRE_BIN/gyre-keeper" sh -c "$script" >"$log" 2>&1 &
+    pid=$!
+    await_lines 1 '] up$'
+    kill -HUP $pid
+    await_lines 2 '] up$'
+    kill -TERM $pid
+    status=0
+    wait $pid || status=$?
+    pid=
+    [ $status -eq 0 ] || { echo "FAILED: gyre-keeper ended with $status"; failures=$((failures + 1)); }
+done
+await_lines 1 'has ended with status 3$'
+
 [ $failures -eq 0 ]

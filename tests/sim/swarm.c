@@ -40,6 +40,7 @@ static const struct scenario *const scenarios[] = {
     &scenario_limiter,
     &scenario_hosts,
     &scenario_streams,
+    &scenario_processes,
 };
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
