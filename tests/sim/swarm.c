@@ -41,6 +41,7 @@ static const struct scenario *const scenarios[] = {
     &scenario_hosts,
     &scenario_streams,
     &scenario_processes,
+    &scenario_files,
 };
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 

@@ -120,6 +120,9 @@ GY_FLOW_BEGIN(watch_tour_actor, self, walk, f)
     DO(gy_watch_add(f->watch, at(self, "w/x"), GY_WATCH_CHANGED))
     if (f->flow.res != 2)
         self->tour->line = __LINE__;
+    DO(gy_watch_add(f->watch, at(self, "w/x"), GY_WATCH_CHANGED)) /* once more is the same */
+    if (f->flow.res != 2)
+        self->tour->line = __LINE__;
     f->fut = gy_watch_add(f->watch, at(self, "w/y"), GY_WATCH_CHANGED);
     GY_AWAIT(f, f->fut);
     if (f->flow.res != -ENOENT)
