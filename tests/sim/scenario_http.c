@@ -569,6 +569,10 @@ static uint64_t run(struct gy_sim_config *config)
         gy_sim_at(scenario_sim, pick(50 * GY_MS), client_begin, &clients[i]);
     if (seed % 3 == 0)
         gy_sim_at(scenario_sim, 1 + pick(100 * GY_MS), drain, NULL);
+    if (!harsh && seed % 4 == 1) {
+        gy_sim_advance(scenario_sim, GY_S / 2);
+        scenario_live(all_over, NULL, 200 * GY_S, "clients wait for an answer");
+    }
     if (!gy_sim_until(scenario_sim, all_over, NULL, 400 * GY_S) && !harsh)
         gy_sim_fail(scenario_sim, "clients wait for ever");
     gy_sim_advance(scenario_sim, 200 * GY_S); /* longer than any of the server's limits */

@@ -195,6 +195,10 @@ static uint64_t run(struct gy_sim_config *config)
         clients[i].conn = gy_sim_connect(scenario_sim, 0, PORT);
         gy_sim_conn_on(clients[i].conn, on_event, &clients[i]);
     }
+    if (seed % 3 == 0) {
+        gy_sim_advance(scenario_sim, GY_S / 2);
+        scenario_live(all_over, NULL, 200 * GY_S, "clients wait for an answer");
+    }
     scenario_check(gy_sim_until(scenario_sim, all_over, NULL, 1000 * GY_S), "clients wait for ever");
     for (uint32_t i = 0; i < client_count; i++)
         gy_sim_conn_free(clients[i].conn);

@@ -12,6 +12,8 @@
 #define PER_SHARD 3
 #define RELAYS_MAX (SHARDS_MAX * PER_SHARD)
 #define TOKENS_MAX 512
+#define REST_BITS 40
+#define REST_MAX_NS (UINT64_C(1) << (REST_BITS - 1))
 
 struct relay_args {
     uint32_t id;
@@ -50,6 +52,7 @@ struct relay {
 static relay_pid relays[RELAYS_MAX];
 static uint32_t relay_count;
 static uint64_t hops_left, asked, ended;
+static uint64_t calm_at; /* so many hops are made without faults, and without rests */
 
 GY_ACTOR_TYPE(relay, relay_start, relay_stop);
 GY_VERB(relay, token);
@@ -183,7 +186,7 @@ static bool ask(struct relay *self, uint64_t hops, uint32_t to)
 
 static bool rest(struct relay *self, uint64_t hops)
 {
-    gy_fut fut = gy_after(UINT64_C(1) << pick(40));
+    gy_fut fut = gy_after(UINT64_C(1) << pick(REST_BITS));
 
     if (gy_refused(fut) != 0)
         return false;
@@ -196,7 +199,7 @@ static void pass_on(struct relay *self, uint64_t hops)
     uint32_t to = (uint32_t)pick(relay_count);
     uint64_t how = pick(8);
 
-    if (hops == 0 || (how < 2 && ask(self, hops, to)) || (how == 2 && rest(self, hops)))
+    if (hops == 0 || (how < 2 && ask(self, hops, to)) || (how == 2 && hops_left > calm_at && rest(self, hops)))
         return;
     self->held[self->held_count].hops = hops;
     self->held[self->held_count++].to = to;
@@ -255,6 +258,11 @@ static int begin(unsigned shard, void *arg)
     return 0;
 }
 
+static bool are_on_their_way(void *arg)
+{
+    (void)arg;
+    return hops_left <= calm_at;
+}
 static bool arrived(void *arg)
 {
     (void)arg;
@@ -273,12 +281,15 @@ static uint64_t run(struct gy_sim_config *config)
     msg.hops = 1500 / (msg.tokens * relay_count) + 2;
     hops_left = msg.tokens * msg.hops * relay_count;
     asked = ended = 0;
+    calm_at = hops_left / 4;
     if (!scenario_open(config, boot, &per_shard))
         return 0;
     for (unsigned i = 0; i < config->shards; i++)
         scenario_check(gy_sim_run_on(scenario_sim, i, begin, &msg) == 0, "it does not begin");
-    scenario_check(gy_sim_until(scenario_sim, arrived, NULL, 1000000 * GY_S),
+    scenario_check(gy_sim_until(scenario_sim, are_on_their_way, NULL, 1000000 * GY_S),
                    "%llu hops are not made", (unsigned long long)hops_left);
+    /* The longest rest that may have begun, and a little. */
+    scenario_live(arrived, NULL, REST_MAX_NS + GY_S, "tokens have not arrived");
     scenario_check(asked == ended, "%llu calls, %llu ended", (unsigned long long)asked,
                    (unsigned long long)ended);
     return scenario_close();
