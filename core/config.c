@@ -66,6 +66,12 @@ static const struct gy_option options[] = {
     {"recv-buffer-size", "GYRE_RECV_BUFFER_SIZE", GY_OPTION_U32, ADVANCED,
      NUMBER(recv_buffer_size, 256, 1u << 20), .help = "bytes each", .group = "Sizes per shard"},
 
+    {"resolve-cache", "GYRE_RESOLVE_CACHE", GY_OPTION_U32, ADVANCED, NUMBER(resolve_cache, 8, 4096),
+     .help = "names looked up", .group = "Sizes per shard"},
+    {"resolve-ttl", "GYRE_RESOLVE_TTL", GY_OPTION_TIME, ADVANCED,
+     TIME(resolve_ttl_ns, 86400 * SECOND), .help = "they are remembered",
+     .group = "Sizes per shard"},
+
     {"blocking-threads", "GYRE_BLOCKING_THREADS", GY_OPTION_U32, ADVANCED,
      NUMBER(blocking_threads, 1, 1024), .help = "threads for work that blocks",
      .group = "Sizes of all shards together"},
@@ -116,6 +122,8 @@ void gy_config_init_sized(struct gy_config *cfg, size_t size)
         .recv_buffer_size = 4096,
         .blocking_threads = 4,
         .blocking_queue = 256,
+        .resolve_cache = 256,
+        .resolve_ttl_ns = 30 * SECOND,
     };
     memcpy(cfg, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
 }

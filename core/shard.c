@@ -13,6 +13,7 @@
 #include "core/opfut.h"
 #include "core/process.h"
 #include "core/signals.h"
+#include "core/resolve.h"
 
 #include <errno.h>
 #include <string.h>
@@ -112,6 +113,7 @@ int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned i
         gy__mesh_open, foreign_open,    waiters_open,     gy__bufs_open, gy__streams_open,
         gy__opfuts_open, gy__files_open, gy__processes_open,
         gy__signal_subs_open,
+        gy__resolver_open,
         gy__flows_open,
     };
     struct gy_shard *shard = runtime->driver->memory(ctx, sizeof(*shard));

@@ -6,6 +6,7 @@
 #include "core/kernel.h"
 #include "core/opfut.h"
 #include "core/process.h"
+#include "core/resolve.h"
 #include "core/work.h"
 
 struct row {
@@ -91,6 +92,7 @@ void gy__stats_each(const struct gy_runtime *runtime, unsigned index,
     gy__opfut_stats(shard, each, arg);
     gy__process_stats(shard, each, arg);
     gy__work_stats(shard, each, arg);
+    gy__resolve_stats(shard, each, arg);
     types_each(shard, "gyre_actor_messages_total", "Messages handled, by actor type",
                offsetof(struct gy__type_stats, cells), each, arg);
     types_each(shard, "gyre_actor_spawned_total", "Actors started, by type",

@@ -93,6 +93,8 @@ static int run(struct gy_op *op)
         return op->u.work.run(op->u.work.arg);
     case GY_OP_PROCESS:
         return gy__process_spawn(op);
+    case GY_OP_RESOLVE:
+        return gy__resolve_run(op);
     default:
         return gy__file_run(op);
     }

@@ -51,6 +51,7 @@ static const struct kind kinds[] = {
     [GY_OP_LIST] = {"list", gy__work_start, NULL, NULL, false},
     [GY_OP_WATCH] = {"watch", gy__work_start, NULL, NULL, false},
     [GY_OP_PROCESS] = {"process", gy__process_start, gy__process_reaped, gy__process_swept, false},
+    [GY_OP_RESOLVE] = {"resolve", gy__work_start, NULL, NULL, false},
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == GY_OP_KINDS, "a row for each kind");
 _Static_assert(sizeof(((struct gy_op *)0)->gy__driver[0]) >= sizeof(struct gy_op *), "a link fits");

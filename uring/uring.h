@@ -257,6 +257,10 @@ static inline bool gy__work_is_back(const struct gy__uring *u)
 /* Tell the core what they have run. */
 void gy__work_reap(struct gy__uring *u);
 
+/* ---- resolve.c ---- */
+/* A RESOLVE, on a thread of the pool. -> its result. */
+int gy__resolve_run(struct gy_op *op);
+
 /* ---- wake.c ---- */
 GY_MUST_CHECK int gy__wake_open(struct gy__uring *u);
 void gy__wake_close(struct gy__uring *u);

@@ -83,6 +83,10 @@ struct gy_config {
     uint32_t blocking_threads; /* threads, started when they are first needed */
     uint32_t blocking_queue;   /* work waiting for one of them */
 
+    /* Names of hosts (gyre/resolve.h). */
+    uint32_t resolve_cache;   /* names that a shard remembers, or asks for */
+    uint64_t resolve_ttl_ns;  /* how long, where the resolver does not say it */
+
     bool handle_signals; /* SIGTERM and SIGINT drain; only the program sets this, no option does */
     uint64_t seed;       /* of the runtime's random numbers; 0: the driver chooses one */
 

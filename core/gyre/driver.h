@@ -9,6 +9,7 @@
 #ifndef GYRE_DRIVER_H
 #define GYRE_DRIVER_H
 
+#include "gyre/address.h"
 #include "gyre/base.h"
 
 #include <stddef.h>
@@ -56,6 +57,8 @@ enum gy_op_kind {
                        * 0); or it could not be started: the error, and out->step. Cancelled: one not
                        * begun never is (-ECANCELED), one that runs is killed, or let go with
                        * GY_PROCESS_LEAVE (-ECANCELED). Its handle is -1 at submit, then the driver's */
+    GY_OP_RESOLVE,    /* resolve: the addresses of a name, res = how many; -ENOENT it has none, -EAGAIN for now
+                       * nobody knows, or too many are asked for, -ETIMEDOUT, -EIO, ... */
     GY_OP_KINDS
 };
 
@@ -171,6 +174,14 @@ struct gy_op {
             void *info;       /* pinned: GY_STAT_MEMORY bytes, which begin with a struct gy_file_info
                                * when it has completed, and are the driver's until then */
         } stat;
+        struct {
+            const char *name;      /* pinned; no numeric address */
+            struct gy_addr *addrs; /* pinned, written to: in the order to be tried, ports 0 */
+            uint32_t max;          /* of them, at least 1 */
+            uint32_t timeout_ms;   /* a wish: it need not end by then */
+            uint32_t ttl_s;        /* out: how long they hold, UINT32_MAX: not known */
+            uint8_t family;        /* enum gy_addr_family: only of that; NONE: of both */
+        } resolve;
         struct {
             const char *path; /* pinned */
             uint8_t *entries; /* pinned: entries as GY_ENTRY_* say, in order of the names' bytes */

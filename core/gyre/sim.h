@@ -69,6 +69,9 @@ struct gy_sim_faults {
     uint32_t disk_short_ppm;       /* of reads and writes of files: fewer bytes than asked for */
     uint32_t disk_slow_ppm;        /* of operations on files: up to disk_slow_ns late */
     uint64_t disk_slow_ns;
+    uint32_t name_fail_ppm;        /* of look-ups of names: -EAGAIN */
+    uint32_t name_slow_ppm;        /* of them: up to name_slow_ns late */
+    uint64_t name_slow_ns;
     uint64_t pause_ns, slow_ns, wake_delay_ns, completion_delay_ns, segment_delay_ns, wall_jump_ns;
     uint64_t process_slow_ns;
 };
@@ -193,6 +196,17 @@ GY_API int gy_sim_run_on(struct gy_sim *sim, unsigned shard, int (*run)(unsigned
 GY_API struct gy_sim_faults *gy_sim_faults(struct gy_sim *sim);
 /* No faults from here on, no partition, every shard resumed: now pending work must finish. */
 GY_API void gy_sim_heal(struct gy_sim *sim);
+
+/* ---- names ------------------------------------------------------------------------------- */
+
+/* Most addresses of one name. */
+#define GY_SIM_NAME_ADDRS 20
+/* From now on a look-up of that name (in lower case; gyre/resolve.h) by a program gives these addresses, without
+ * ports ("10.0.1.1"), after latency_ns and a little more, to be remembered for ttl_s; or fails with err. No
+ * addresses, and all other names: -ENOENT. Also from callbacks. Text is copied. */
+GY_API void gy_sim_name(struct gy_sim *sim, const char *name, const char *const *addrs,
+                        unsigned count, uint32_t ttl_s, uint64_t latency_ns);
+GY_API void gy_sim_name_fails(struct gy_sim *sim, const char *name, int err, uint64_t latency_ns);
 
 /* ---- disks ------------------------------------------------------------------------------- */
 

@@ -74,7 +74,7 @@ static uint32_t rate(struct gy__random *random, uint32_t most_ppm)
 
 void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh)
 {
-    struct gy__random random, disk, processes;
+    struct gy__random random, disk, processes, names;
 
     gy__random_seed(&random, seed, 1001);
     *faults = (struct gy_sim_faults){0};
@@ -105,8 +105,12 @@ void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh
     faults->process_slow_ppm = rate(&processes, 200000);
     faults->process_pieces_ppm = rate(&processes, 500000);
     faults->process_slow_ns = 1000 + gy__random_spread(&processes, 100 * MS);
+    gy__random_seed(&names, seed, 1005);
+    faults->name_slow_ppm = rate(&names, 300000);
+    faults->name_slow_ns = 1000 + gy__random_spread(&names, 8000 * MS);
     if (!harsh)
         return;
+    faults->name_fail_ppm = rate(&names, 200000);
     faults->disk_error_ppm = rate(&disk, 50000);
     faults->disk_full_ppm = rate(&disk, 50000);
     faults->accept_fail_ppm = rate(&random, 200000);

@@ -29,6 +29,7 @@ static const char *const names[GY_OP_KINDS] = {
     [GY_OP_CLOSE] = "close",
     [GY_OP_UNLISTEN] = "unlisten",
     [GY_OP_WORK] = "work",
+    [GY_OP_RESOLVE] = "resolve",
     [GY_OP_CONNECT] = "connect",
     [GY_OP_OPEN] = "open",
     [GY_OP_CLOSE_FILE] = "close-file",
@@ -189,6 +190,9 @@ static void start(struct gy__flight *flight)
         break;
     case GY_OP_CONNECT:
         gy__dial_start(flight);
+        break;
+    case GY_OP_RESOLVE:
+        gy__names_start(flight);
         break;
     default:
         if (gy__files_kind(flight->kind))
@@ -452,6 +456,12 @@ void gy__flight_later(struct gy_sim *sim, struct gy__event *event)
         if (flight->state == GY__FLIGHT_ACTIVE) {
             gy__blocking_cancel(flight);
             gy__sim_process_cancel(flight);
+            return;
+        }
+        break;
+    case GY_OP_RESOLVE:
+        if (flight->state == GY__FLIGHT_ACTIVE) {
+            gy__names_cancel(flight);
             return;
         }
         break;

@@ -35,6 +35,7 @@ enum gy__concern {
     GY__RANDOM_DISK,     /* how long its operations take; what a crash leaves */
     GY__RANDOM_DISK_FAULTS,
     GY__RANDOM_PROCESSES, /* when they run, how much they read and write, what fails */
+    GY__RANDOM_NAMES,
     GY__CONCERNS
 };
 

@@ -29,6 +29,7 @@ struct gy__opened;
 struct gy__sync;
 struct gy__sim_pipe;    /* core/sim/process.h */
 struct gy__sim_program;
+struct gy__sim_name;
 
 /* ---- operations in flight ---- */
 
@@ -362,6 +363,7 @@ struct gy_sim {
     struct gy__tcp *tcps;
     struct gy_sim_conn *conns;
     struct gy__flight *flights_free;
+    struct gy__sim_name *names; /* core/sim/names.c */
     struct gy__script *scripts, *scripts_free;
     struct gy_sim_process *processes;
     struct gy__sim_program *programs;
@@ -470,6 +472,10 @@ void gy__blocking_start(struct gy__flight *flight);
 void gy__blocking_cancel(struct gy__flight *flight);
 /* The host is gone, and its threads. */
 void gy__blocking_forget(struct gy__machine *host);
+
+/* ---- names.c ---- */
+void gy__names_start(struct gy__flight *flight);
+void gy__names_cancel(struct gy__flight *flight);
 
 /* ---- socket.c ---- */
 int32_t gy__handle_take(struct gy__machine *host);

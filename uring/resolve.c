@@ -1,0 +1,199 @@
+/* Names of hosts, looked up on a thread of the pool: by c-ares where gyre was built with it, otherwise
+ * by getaddrinfo(3).
+ *
+ * c-ares could be driven by the ring as well, its sockets polled and its timers kept by each shard. It
+ * is not, because a look-up is rare beside what is then done with its addresses: on the pool it needs
+ * no state between look-ups, no thread of its own, and nothing of it runs on a shard. What it has before
+ * getaddrinfo() is the time to live that name servers give, and an end in time. Either way a thread is taken for as long as
+ * the name servers need: --blocking-threads bounds how many are asked at once, and core asks once for a
+ * name that many want. An operation that a thread has begun is not cancelled: it ends by itself. */
+#include "uring/uring.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#ifdef GYRE_CARES
+#include <ares.h>
+#include <poll.h>
+#include <pthread.h>
+#endif
+
+static int af_of(uint8_t family)
+{
+    return family == GY_ADDR_IPV4 ? AF_INET : family == GY_ADDR_IPV6 ? AF_INET6 : AF_UNSPEC;
+}
+
+/* -> false: nothing that we know, or enough of them. */
+static bool add(struct gy_op *op, int32_t *n, const struct sockaddr *sockaddr)
+{
+    struct gy_addr addr = {0};
+    if (*n >= 0 && (uint32_t)*n == op->u.resolve.max)
+        return false;
+    if (sockaddr->sa_family == AF_INET) {
+        addr.family = GY_ADDR_IPV4;
+        addr.len = 4;
+        memcpy(addr.bytes, &((const struct sockaddr_in *)(const void *)sockaddr)->sin_addr, 4);
+    } else if (sockaddr->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sockaddr;
+        addr.family = GY_ADDR_IPV6;
+        addr.len = 16;
+        addr.scope = in6->sin6_scope_id;
+        memcpy(addr.bytes, &in6->sin6_addr, 16);
+    } else {
+        return false;
+    }
+    op->u.resolve.addrs[(*n)++] = addr;
+    return true;
+}
+
+#ifdef GYRE_CARES
+
+/* ---- c-ares ---- */
+
+struct answer {
+    struct gy_op *op;
+    int32_t res;
+    bool over;
+};
+
+static int error_of(int status)
+{
+    switch (status) {
+    case ARES_ENOTFOUND:
+    case ARES_ENODATA:
+    case ARES_ENONAME:
+        return -ENOENT;
+    case ARES_ETIMEOUT:
+        return -ETIMEDOUT;
+    case ARES_ESERVFAIL:
+    case ARES_ECONNREFUSED:
+    case ARES_EREFUSED:
+    case ARES_ECANCELLED:
+    case ARES_EDESTRUCTION:
+        return -EAGAIN;
+    case ARES_ENOMEM:
+        return -ENOMEM;
+    case ARES_EBADNAME:
+        return -ENOENT;
+    default:
+        return -EIO;
+    }
+}
+
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+{
+    struct answer *answer = arg;
+    struct gy_op *op = answer->op;
+    (void)timeouts;
+    answer->over = true;
+    if (status != ARES_SUCCESS) {
+        answer->res = error_of(status);
+        return;
+    }
+    answer->res = 0;
+    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next)
+        /* The first that runs out ends them all: they are one entry of the cache. Names of
+         * /etc/hosts have 0, which is no time to live. */
+        if (add(op, &answer->res, node->ai_addr) && node->ai_ttl > 0 &&
+            (uint32_t)node->ai_ttl < op->u.resolve.ttl_s)
+            op->u.resolve.ttl_s = (uint32_t)node->ai_ttl;
+    ares_freeaddrinfo(info);
+    if (answer->res == 0)
+        answer->res = -ENOENT;
+}
+
+/* Wait until something can be read or written, or c-ares wants to look at its clock. */
+static void process(ares_channel channel, int wait_ms)
+{
+    ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
+    struct pollfd polls[ARES_GETSOCK_MAXNUM];
+    int bits = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
+    struct timeval most = {wait_ms / 1000, wait_ms % 1000 * 1000}, next;
+    const struct timeval *until = ares_timeout(channel, &most, &next);
+    nfds_t n = 0;
+    for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
+        short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
+                               (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+        if (events != 0)
+            polls[n++] = (struct pollfd){.fd = sockets[i], .events = events};
+    }
+    if (poll(polls, n, (int)(until->tv_sec * 1000 + (until->tv_usec + 999) / 1000)) <= 0)
+        n = 0;
+    for (nfds_t i = 0; i < n; i++)
+        ares_process_fd(channel,
+                        polls[i].revents & ~POLLOUT ? polls[i].fd : ARES_SOCKET_BAD,
+                        polls[i].revents & POLLOUT ? polls[i].fd : ARES_SOCKET_BAD);
+    ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+}
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int once_status;
+
+static void library_init(void)
+{
+    once_status = ares_library_init(ARES_LIB_INIT_ALL);
+}
+
+int gy__resolve_run(struct gy_op *op)
+{
+    uint64_t until_ns = gy__uring_now() + (uint64_t)op->u.resolve.timeout_ms * 1000000;
+    struct ares_addrinfo_hints hints = {.ai_family = af_of(op->u.resolve.family),
+                                        .ai_socktype = SOCK_STREAM};
+    struct answer answer = {.op = op, .res = -ETIMEDOUT};
+    ares_channel channel;
+    pthread_once(&once, library_init);
+    int status = once_status == ARES_SUCCESS ? ares_init(&channel) : once_status;
+    if (status != ARES_SUCCESS)
+        return error_of(status);
+    ares_getaddrinfo(channel, op->u.resolve.name, NULL, &hints, on_answer, &answer);
+    for (uint64_t now_ns; !answer.over && (now_ns = gy__uring_now()) < until_ns;)
+        process(channel, (int)((until_ns - now_ns) / 1000000) + 1);
+    if (!answer.over) {
+        /* It calls back once more, which is not an answer. */
+        ares_destroy(channel);
+        return -ETIMEDOUT;
+    }
+    ares_destroy(channel);
+    return answer.res;
+}
+
+#else
+
+/* ---- getaddrinfo ---- */
+
+static int error_of(int status)
+{
+    switch (status) {
+    case EAI_NONAME:
+    case EAI_NODATA:
+    case EAI_ADDRFAMILY:
+        return -ENOENT;
+    case EAI_AGAIN:
+        return -EAGAIN;
+    case EAI_MEMORY:
+        return -ENOMEM;
+    case EAI_SYSTEM:
+        return errno > 0 ? -errno : -EIO;
+    default:
+        return -EIO;
+    }
+}
+
+int gy__resolve_run(struct gy_op *op)
+{
+    const struct addrinfo hints = {.ai_family = af_of(op->u.resolve.family),
+                                   .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    int32_t n = 0;
+    int status = getaddrinfo(op->u.resolve.name, NULL, &hints, &list);
+    if (status != 0)
+        return error_of(status);
+    for (const struct addrinfo *at = list; at != NULL; at = at->ai_next)
+        (void)add(op, &n, at->ai_addr);
+    freeaddrinfo(list);
+    return n > 0 ? n : -ENOENT;
+}
+
+#endif
