@@ -24,7 +24,8 @@ Usage: ./install-dependencies.sh [--check] [--all]
 
   (no option)  install what building, running and testing gyre needs, where it is missing
   --check      only report what is there and what is missing; exit status 1 if something is missing
-  --all        also the tools of the longer checks: clang, spin, valgrind, wrk, nginx, debootstrap
+  --all        also the tools of the longer checks: clang, spin, valgrind, debootstrap, and other
+               servers and clients: wrk, ab, nginx, haproxy, node, python3
 
 Root is needed for the distribution's packages only; sudo is used if it is there.
 
@@ -115,7 +116,11 @@ report()
     check_optional spin spin
     check_optional valgrind valgrind
     check_optional wrk wrk
+    check_optional ab ab
     check_optional nginx nginx
+    check_optional haproxy haproxy
+    check_optional node node
+    check_optional python3 python3
     check_optional debootstrap debootstrap
 }
 
@@ -263,24 +268,25 @@ borrow()
     say "security updates of the distribution do not reach $deps: remove it and run this script again for those"
 }
 
-# nginx is only measured against. Its package would start a web server on this machine, so take the program alone.
-nginx_debian()
+# nginx and haproxy are only tested and measured with. Their packages would start services on this machine, so take the
+# programs alone.
+program_debian() # NAME
 {
-    local tmp
-    if have nginx || [ -x "$deps/bin/nginx" ]; then return 0; fi
-    say "nginx: the program alone into $deps/bin (its package would start a service)"
+    local tmp name=$1
+    if have "$name" || [ -x "$deps/bin/$name" ]; then return 0; fi
+    say "$name: the program alone into $deps/bin (its package would start a service)"
     tmp=$(mktemp -d)
     trap 'rm -rf "$tmp"' EXIT
-    apt_fetch "$tmp" "$(. /etc/os-release && echo "$VERSION_CODENAME")" nginx
+    apt_fetch "$tmp" "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$name"
     mkdir -p "$deps/bin"
-    cp "$tmp/root/usr/sbin/nginx" "$deps/bin/nginx"
+    cp "$tmp/root/usr/sbin/$name" "$deps/bin/$name"
     rm -rf "$tmp"
     trap - EXIT
     local lacks
-    lacks=$(ldd "$deps/bin/nginx" | awk '/not found/ { print $1 }')
+    lacks=$(ldd "$deps/bin/$name" | awk '/not found/ { print $1 }')
     if [ -n "$lacks" ]; then
-        say "nginx lacks" $lacks >&2
-        rm "$deps/bin/nginx"
+        say "$name lacks" $lacks >&2
+        rm "$deps/bin/$name"
     fi
 }
 
@@ -307,8 +313,11 @@ install_debian()
         fi
     fi
     if [ $all = yes ]; then
-        apt_install clang libclang-rt-dev spin valgrind wrk debootstrap libpcre2-8-0 libssl3"$(apt_t64)"
-        nginx_debian
+        apt_install clang libclang-rt-dev spin valgrind wrk debootstrap libpcre2-8-0 libssl3"$(apt_t64)" \
+            apache2-utils python3 liblua5.3-0
+        have node || apt_install nodejs
+        program_debian nginx
+        program_debian haproxy
     fi
 }
 
@@ -321,7 +330,7 @@ install_fedora()
 {
     local want=(gcc gcc-c++ cmake ninja-build pkgconf-pkg-config liburing-devel llhttp-devel libcmocka-devel
                 google-benchmark-devel curl)
-    [ $all = no ] || want+=(clang compiler-rt valgrind nginx debootstrap)
+    [ $all = no ] || want+=(clang compiler-rt valgrind nginx debootstrap haproxy nodejs httpd-tools python3)
     if rpm -q --quiet --whatprovides "${want[@]}"; then return 0; fi
     say "dnf install ${want[*]}"
     as_root dnf install -y "${want[@]}" </dev/null
@@ -331,7 +340,7 @@ install_fedora()
 install_arch()
 {
     local want=(gcc make cmake ninja pkgconf liburing llhttp cmocka benchmark curl)
-    [ $all = no ] || want+=(clang compiler-rt valgrind nginx wrk debootstrap)
+    [ $all = no ] || want+=(clang compiler-rt valgrind nginx wrk debootstrap haproxy nodejs apache python)
     if pacman -Q "${want[@]}" >/dev/null 2>&1; then return 0; fi
     say "pacman -S --needed ${want[*]}"
     as_root pacman -S --needed --noconfirm "${want[@]}" </dev/null

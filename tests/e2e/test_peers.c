@@ -92,7 +92,12 @@ static void peer_start(struct peer *peer, const char *text, const char *const *a
     peer->pid = fork();
     assert_true(peer->pid >= 0);
     if (peer->pid == 0) {
+        char search[8192];
+        const char *old = getenv("PATH"), *deps = getenv("GYRE_DEPS");
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)snprintf(search, sizeof(search), "%s:/usr/sbin:%s/bin", old != NULL ? old : "/usr/bin",
+                       deps != NULL ? deps : "");
+        (void)setenv("PATH", search, 1);
         (void)execvp(args[0], (char *const *)(uintptr_t)args);
         _exit(127);
     }

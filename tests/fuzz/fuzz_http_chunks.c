@@ -64,14 +64,13 @@ static enum verdict decode_trailers(struct decoded *d, const uint8_t *data, size
         size_t next = line_end(data, len, d->read, &wrong);
         bool last = next == d->read + 2;
 
-        if (next == 0 && !wrong && len - d->read > 1)
-            d->plain = false;
+        if (d->read < len && data[d->read] != '\r')
+            d->plain = false; /* a trailer */
         if (next == 0)
             return wrong ? WRONG : UNFINISHED;
         d->read = next;
         if (last)
             return COMPLETE;
-        d->plain = false;
     }
 }
 
