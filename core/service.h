@@ -7,6 +7,7 @@
 
 enum gy__service {
     GY__SERVICE_HTTP,
+    GY__SERVICE_HTTP_CLIENT,
     GY__SERVICES
 };
 

@@ -32,6 +32,19 @@ int gy__http_spawn(const struct gy_actor_type *type, const void *args)
     return gy__service_spawn(GY__SERVICE_HTTP, type, args);
 }
 
+struct gy__client *gy__http_client_here(void)
+{
+    struct gy_shard *shard = gy__here("gy_http_fetch or gy_http_client_config");
+    gy_pid pid = gy__service_pid(shard->index, GY__SERVICE_HTTP_CLIENT);
+
+    return (struct gy__client *)(void *)gy__actor_find(shard, pid.bits);
+}
+
+int gy__http_client_spawn(const struct gy_actor_type *type)
+{
+    return gy__service_spawn(GY__SERVICE_HTTP_CLIENT, type, NULL);
+}
+
 void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__http_server *server))
 {
     struct gy_shard *shard = gy__self();

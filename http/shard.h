@@ -12,6 +12,7 @@
 struct gy_runtime;
 struct gy__http_server;
 struct gy__stat;
+struct gy__client;
 
 /* The server actor of this shard, NULL if it was not spawned. */
 struct gy__http_server *gy__http_here(void);
@@ -22,6 +23,11 @@ gy_pid gy__http_pid(unsigned shard);
 const struct gy__http_server *gy__http_there(unsigned shard);
 /* Spawn it on this shard. -> 0 or start's error. */
 GY_MUST_CHECK int gy__http_spawn(const struct gy_actor_type *type, const void *args);
+
+/* The client actor of this shard, NULL if it was not spawned, or has ended. */
+struct gy__client *gy__http_client_here(void);
+/* Spawn it on this shard, once. -> 0 or start's error. */
+GY_MUST_CHECK int gy__http_client_spawn(const struct gy_actor_type *type);
 
 /* Run run(server) as if the server had received a message. */
 void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__http_server *server));

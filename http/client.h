@@ -1,0 +1,116 @@
+/* http/client.h - the client actor of a shard, as its own files see it.
+ *
+ * client.c    what programs call; exchanges: a request and the answer it is owed
+ * pool.c      connections: by the address they lead to, idle ones, requests that wait for one
+ * outbound.c, inbound.c, url.c   requests to bytes, bytes to answers; pure
+ *
+ * An exchange is QUEUED (it waits for a connection), or has a link, or is over. A link is a connection
+ * with its stream: it has an exchange, or is idle, or is ending. Both point at each other exactly
+ * while the exchange is not over and the link not ending. */
+#ifndef GYRE_HTTP_CLIENT_H
+#define GYRE_HTTP_CLIENT_H
+
+#include "core/wheel.h"
+#include "gyre/client.h"
+#include "gyre/stream.h"
+#include "gyre/wait.h"
+#include "http/inbound.h"
+#include "http/outbound.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gy__client_link;
+
+/* What leads to one address: a pool of connections and a line for them. There is one for each address
+ * that has either. */
+struct gy__client_site {
+    char address[GY__URL_ADDRESS_MAX];
+    struct gy__client_site *next;                 /* of its bucket, or free */
+    struct gy__client_link *idle;                 /* the last used first */
+    struct gy__client_exchange *first, *last;     /* those that wait */
+    uint32_t links, waiting;
+    bool live;
+};
+
+struct gy__client_link {
+    struct gy__http_inbound inbound; /* of the exchange */
+    struct gy__client *client;
+    struct gy__client_site *site;
+    struct gy_stream *stream;
+    struct gy__client_exchange *exchange; /* NULL: idle, or ending */
+    struct gy__client_link *next, *prev;  /* idle at the same site; free */
+    struct gy__client_link *older, *newer; /* idle anywhere, in the order in which they became so */
+    struct gy__client_link *all_next, *all_prev;
+    struct gy__timer timer; /* when it was idle for too long */
+    uint64_t idle_until_ns, armed_ns;
+    uint32_t served;
+    bool opened, idle, ending;
+};
+
+struct gy__client_exchange {
+    struct gy__client *client;
+    gy_fut fut;
+    struct gy__client_site *site;
+    struct gy__client_link *link;
+    struct gy__client_exchange *next, *prev; /* in line at its site; free */
+    struct gy__http_outbound out;
+    struct gy__timer timer;
+    uint64_t overall_ns, phase_ns; /* deadlines; UINT64_MAX: none */
+    uint64_t armed_ns;
+    uint64_t connect_ns, first_byte_ns, between_ns, body_max; /* as asked for */
+    uint32_t index, generation;
+    int err; /* what it ends with when its timer fires; 0: -ETIMEDOUT */
+    uint8_t redirects_left;
+    bool used, queued, may_retry, fresh, one_shot, follows;
+};
+
+#define GY__CLIENT_BUCKETS 256
+#define GY__CLIENT_BLOCK 64
+#define GY__CLIENT_BLOCKS 1024
+
+struct gy__client {
+    struct gy_actor actor;
+    struct gy_waits waits; /* futures of all exchanges, called */
+    struct gy_http_client_config config;
+    struct gy_http_client_stats stats;
+    struct gy__client_site **buckets, *free_sites;
+    struct gy__client_link *links, *free_links, *oldest, *newest;
+    struct gy__client_exchange **blocks, *free_exchanges;
+    uint32_t block_count;
+    bool starved; /* connections_max has made somebody wait */
+    bool stopping;
+};
+
+/* The client of this shard, spawned if need be; NULL: it could not be, or has ended. */
+struct gy__client *gy__client(void);
+
+/* ---- client.c, for pool.c ---- */
+
+/* Its connection is there: send the request. */
+void gy__client_exchange_send(struct gy__client_exchange *exchange);
+/* It ends without an answer. */
+void gy__client_exchange_fail(struct gy__client_exchange *exchange, int err);
+/* The answer is complete, and the link let go. inbound: what is in it is taken. */
+void gy__client_exchange_answer(struct gy__client_exchange *exchange,
+                                struct gy__http_inbound *inbound);
+/* Is this the head of a redirect that is followed? */
+bool gy__client_exchange_redirects(const struct gy__client_exchange *exchange,
+                                   const struct gy__http_inbound *inbound);
+/* Something of the answer has come: the next phase. */
+void gy__client_exchange_heard(struct gy__client_exchange *exchange);
+/* The connection is gone, or refused to be. */
+void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, bool reused, bool begun);
+
+/* ---- pool.c, for client.c ---- */
+
+/* Give it an idle connection, a new one, or a place in line. -> 0; -EAGAIN too many wait;
+ * gy_connect_raw()'s errors. */
+int gy__client_pool_start(struct gy__client *client, struct gy__client_exchange *exchange,
+                          const char *address);
+/* It gives up: out of the line, or its connection is closed. */
+void gy__client_pool_leave(struct gy__client_exchange *exchange);
+/* The actor ends. */
+void gy__client_pool_stop(struct gy__client *client);
+
+#endif

@@ -1,0 +1,485 @@
+/* http/pool.c - connections of the client.
+ *
+ * A site has at most host_max links, the client connections_max. A request takes the idle link that was
+ * used last, so that those not needed grow old; else it dials; else it waits in the line of its
+ * site. A link that ends, or becomes idle, serves the line of its site first; if it was the
+ * client's limit that made others wait, one of those is served, whose site it may be.
+ *
+ * An idle link is read: bytes or an end that come on it make it leave the pool at once. */
+#include "http/client.h"
+
+#include "http/shard.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#define LINKS_FIRST 16u
+#define SITES_FIRST 32u
+
+static void serve(struct gy__client *client, struct gy__client_site *site);
+
+/* ---- sites ------------------------------------------------------------------------------- */
+
+static struct gy__client_site **bucket_of(struct gy__client *client, const char *address)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    for (; *address != '\0'; address++)
+        hash = (hash ^ (uint8_t)*address) * UINT64_C(1099511628211);
+    return &client->buckets[(hash >> 32) % GY__CLIENT_BUCKETS];
+}
+
+static struct gy__client_site *site_take(struct gy__client *client, const char *address)
+{
+    struct gy__client_site **bucket = bucket_of(client, address), *site;
+
+    for (site = *bucket; site != NULL; site = site->next)
+        if (strcmp(site->address, address) == 0)
+            return site;
+    if (client->free_sites == NULL) {
+        struct gy__client_site *more = gy__http_memory(SITES_FIRST * sizeof(*more));
+
+        for (uint32_t i = 0; more != NULL && i < SITES_FIRST; i++) {
+            more[i].next = client->free_sites;
+            client->free_sites = &more[i];
+        }
+    }
+    site = client->free_sites;
+    if (site == NULL)
+        return NULL;
+    client->free_sites = site->next;
+    memset(site, 0, sizeof(*site));
+    site->live = true;
+    memcpy(site->address, address, strlen(address) + 1);
+    site->next = *bucket;
+    *bucket = site;
+    return site;
+}
+
+/* Nothing leads there any more, and nobody wants to. */
+static void site_give(struct gy__client *client, struct gy__client_site *site)
+{
+    struct gy__client_site **at = bucket_of(client, site->address);
+
+    if (!site->live || site->links > 0 || site->waiting > 0)
+        return;
+    site->live = false;
+    while (*at != site)
+        at = &(*at)->next;
+    *at = site->next;
+    site->next = client->free_sites;
+    client->free_sites = site;
+}
+
+/* ---- the line of a site ------------------------------------------------------------------ */
+
+static void line_join(struct gy__client_site *site, struct gy__client_exchange *exchange)
+{
+    exchange->queued = true;
+    exchange->next = NULL;
+    exchange->prev = site->last;
+    *(site->last != NULL ? &site->last->next : &site->first) = exchange;
+    site->last = exchange;
+    site->waiting++;
+    exchange->client->stats.waiting++;
+}
+
+static void line_leave(struct gy__client_exchange *exchange)
+{
+    struct gy__client_site *site = exchange->site;
+
+    *(exchange->prev != NULL ? &exchange->prev->next : &site->first) = exchange->next;
+    *(exchange->next != NULL ? &exchange->next->prev : &site->last) = exchange->prev;
+    exchange->queued = false;
+    site->waiting--;
+    exchange->client->stats.waiting--;
+}
+
+/* ---- links ------------------------------------------------------------------------------- */
+
+static struct gy__client_link *link_take(struct gy__client *client)
+{
+    struct gy__client_link *link = client->free_links;
+
+    if (link == NULL) {
+        struct gy__client_link *more = gy__http_memory(LINKS_FIRST * sizeof(*more));
+
+        for (uint32_t i = 0; more != NULL && i < LINKS_FIRST; i++) {
+            more[i].next = client->free_links;
+            client->free_links = &more[i];
+        }
+        link = client->free_links;
+    }
+    if (link == NULL)
+        return NULL;
+    client->free_links = link->next;
+    memset(link, 0, sizeof(*link));
+    link->client = client;
+    link->armed_ns = UINT64_MAX;
+    link->all_next = client->links;
+    if (link->all_next != NULL)
+        link->all_next->all_prev = link;
+    client->links = link;
+    client->stats.open++;
+    return link;
+}
+
+static void link_give(struct gy__client_link *link)
+{
+    struct gy__client *client = link->client;
+
+    gy__http_timer_cancel(&link->timer);
+    gy__http_inbound_fini(&link->inbound);
+    *(link->all_prev != NULL ? &link->all_prev->all_next : &client->links) = link->all_next;
+    if (link->all_next != NULL)
+        link->all_next->all_prev = link->all_prev;
+    client->stats.open--;
+    link->next = client->free_links;
+    client->free_links = link;
+}
+
+static void idle_leave(struct gy__client_link *link)
+{
+    struct gy__client *client = link->client;
+
+    if (!link->idle)
+        return;
+    link->idle = false;
+    *(link->prev != NULL ? &link->prev->next : &link->site->idle) = link->next;
+    if (link->next != NULL)
+        link->next->prev = link->prev;
+    *(link->older != NULL ? &link->older->newer : &client->oldest) = link->newer;
+    *(link->newer != NULL ? &link->newer->older : &client->newest) = link->older;
+    client->stats.idle--;
+}
+
+/* Close it; it is nobody's until closed() tells that it is gone. */
+static void link_end(struct gy__client_link *link)
+{
+    if (link->ending)
+        return;
+    idle_leave(link);
+    if (link->exchange != NULL)
+        link->exchange->link = NULL;
+    link->exchange = NULL;
+    link->ending = true;
+    gy_stream_abort(link->stream);
+}
+
+static void idle_fire(struct gy__timer *timer)
+{
+    struct gy__client_link *link = (struct gy__client_link *)(void *)(
+        (char *)timer - offsetof(struct gy__client_link, timer));
+
+    link->armed_ns = UINT64_MAX;
+    if (!link->idle)
+        return;
+    if (link->idle_until_ns <= gy_now()) {
+        link_end(link);
+        return;
+    }
+    link->armed_ns = link->idle_until_ns;
+    gy__http_timer_arm(&link->timer, link->armed_ns);
+}
+
+/* The timer is moved only when it would be late. */
+static void idle_join(struct gy__client_link *link, uint64_t idle_ns)
+{
+    struct gy__client *client = link->client;
+    struct gy__client_site *site = link->site;
+
+    link->idle = true;
+    link->prev = NULL;
+    link->next = site->idle;
+    if (link->next != NULL)
+        link->next->prev = link;
+    site->idle = link;
+    link->newer = NULL;
+    link->older = client->newest;
+    *(link->older != NULL ? &link->older->newer : &client->oldest) = link;
+    client->newest = link;
+    client->stats.idle++;
+    link->idle_until_ns = gy_now() + idle_ns;
+    if (link->idle_until_ns < link->armed_ns) {
+        link->timer.fire = idle_fire;
+        link->armed_ns = link->idle_until_ns;
+        gy__http_timer_arm(&link->timer, link->armed_ns);
+    }
+}
+
+static void assign(struct gy__client_link *link, struct gy__client_exchange *exchange)
+{
+    struct gy__http_limits limits = { link->client->config.head_max,
+                                      link->client->config.headers_max, exchange->body_max };
+
+    idle_leave(link);
+    gy__http_inbound_begin(&link->inbound, &limits, exchange->out.is_head);
+    link->exchange = exchange;
+    exchange->link = link;
+    if (link->served > 0)
+        link->client->stats.reused++;
+    if (link->opened)
+        gy__client_exchange_send(exchange);
+}
+
+/* ---- what streams tell ------------------------------------------------------------------- */
+
+static void opened(struct gy_actor *self, struct gy_stream *s)
+{
+    struct gy__client_link *link = gy_stream_context(s);
+
+    (void)self;
+    if (link == NULL || link->exchange == NULL)
+        return;
+    link->opened = true;
+    gy__client_exchange_send(link->exchange);
+}
+
+/* How long may it be idle? The server's word counts, and a second less, because its clock runs from
+ * when it sent the answer. */
+static uint64_t idle_ns_of(const struct gy__client_link *link)
+{
+    uint64_t idle_ns = link->client->config.idle_timeout_ns;
+    uint64_t server_ns = (uint64_t)link->inbound.server_idle_s * GY_S;
+
+    if (server_ns == 0)
+        return idle_ns;
+    server_ns = server_ns > GY_S ? server_ns - GY_S : server_ns / 2;
+    return server_ns < idle_ns ? server_ns : idle_ns;
+}
+
+/* The answer is complete. more: there are bytes behind it, which nobody has asked for. */
+static void answered(struct gy__client_link *link, bool more)
+{
+    struct gy__client *client = link->client;
+    struct gy__client_exchange *exchange = link->exchange;
+    struct gy__http_inbound inbound = link->inbound;
+    uint64_t idle_ns = idle_ns_of(link);
+    bool again = inbound.keep_alive && !more && !exchange->one_shot && !client->stopping &&
+                 gy_stream_queued(link->stream) == 0;
+
+    link->inbound.buf = NULL; /* it is the copy's */
+    link->inbound.pieces = link->inbound.pieces_last = NULL;
+    link->exchange = NULL;
+    exchange->link = NULL;
+    link->served++;
+    if (again)
+        idle_join(link, idle_ns);
+    else
+        link_end(link);
+    gy__client_exchange_answer(exchange, &inbound);
+    serve(client, link->site);
+}
+
+static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf)
+{
+    struct gy__client_link *link = gy_stream_context(s);
+    const char *at = (const char *)buf->data, *end = at + buf->len;
+    struct gy__client_exchange *exchange = link != NULL ? link->exchange : NULL;
+
+    (void)self;
+    if (exchange == NULL) {
+        gy_buf_release(buf);
+        if (link != NULL)
+            link_end(link); /* nobody has asked for these */
+        return;
+    }
+    for (;;) {
+        enum gy__http_read read = gy__http_inbound_feed(&link->inbound, &at, end);
+
+        if (read == GY__READ_HEAD) {
+            link->inbound.drops = gy__client_exchange_redirects(exchange, &link->inbound);
+        } else if (read == GY__READ_MORE) {
+            gy__client_exchange_heard(exchange);
+            break;
+        } else if (read == GY__READ_ANSWER) {
+            answered(link, at < end);
+            break;
+        } else {
+            gy__client_exchange_fail(exchange, link->inbound.err);
+            break;
+        }
+    }
+    gy_buf_release(buf);
+}
+
+static void ended(struct gy_actor *self, struct gy_stream *s)
+{
+    struct gy__client_link *link = gy_stream_context(s);
+    struct gy__client_exchange *exchange = link != NULL ? link->exchange : NULL;
+
+    (void)self;
+    if (link == NULL)
+        return;
+    if (exchange == NULL) {
+        link_end(link);
+    } else if (gy__http_inbound_end(&link->inbound) == GY__READ_ANSWER) {
+        answered(link, true);
+    } else {
+        bool reused = link->served > 0, begun = gy__http_inbound_begun(&link->inbound);
+
+        link_end(link);
+        gy__client_exchange_lost(exchange, -ECONNRESET, reused, begun);
+    }
+}
+
+static void closed(struct gy_actor *self, struct gy_stream *s, int why)
+{
+    struct gy__client_link *link = gy_stream_context(s);
+    struct gy__client *client = (struct gy__client *)(void *)self;
+    struct gy__client_exchange *exchange;
+    struct gy__client_site *site;
+
+    if (link == NULL)
+        return;
+    exchange = link->exchange;
+    site = link->site;
+    idle_leave(link);
+    link->ending = true;
+    link->exchange = NULL;
+    site->links--;
+    if (exchange != NULL) {
+        bool reused = link->served > 0, begun = gy__http_inbound_begun(&link->inbound);
+
+        exchange->link = NULL;
+        gy__client_exchange_lost(exchange, why < 0 ? why : -ECONNRESET, reused, begun);
+    }
+    link_give(link);
+    serve(client, site);
+}
+
+static const struct gy_stream_events events = {
+    .opened = opened, .data = received, .ended = ended, .closed = closed
+};
+
+/* ---- who gets which ---------------------------------------------------------------------- */
+
+static int dial(struct gy__client *client, struct gy__client_exchange *exchange,
+                struct gy__client_site *site)
+{
+    struct gy_connect_options options = GY_CONNECT_OPTIONS_INIT;
+    struct gy__client_link *link = link_take(client);
+    int err;
+
+    if (link == NULL)
+        return -EAGAIN;
+    link->site = site;
+    options.timeout_ns = exchange->connect_ns;
+    options.context = link;
+    err = gy_connect_raw(&client->actor, site->address, &events, &options, &link->stream);
+    if (err < 0) {
+        link_give(link);
+        return err;
+    }
+    site->links++;
+    client->stats.connections++;
+    assign(link, exchange);
+    return 0;
+}
+
+/* -> 0: it has a connection, or one is being made; 1: it has to wait; -errno. */
+static int try_start(struct gy__client *client, struct gy__client_exchange *exchange,
+                     struct gy__client_site *site)
+{
+    if (site->idle != NULL && !exchange->fresh) {
+        assign(site->idle, exchange);
+        return 0;
+    }
+    if (site->links >= client->config.host_max) {
+        if (site->idle == NULL)
+            return 1;
+        link_end(site->idle); /* it wants one of its own; there may be one too many while this ends */
+    } else if (client->stats.open >= client->config.connections_max) {
+        if (client->oldest != NULL)
+            link_end(client->oldest);
+        client->starved = true;
+        return 1; /* until that has ended */
+    }
+    return dial(client, exchange, site);
+}
+
+int gy__client_pool_start(struct gy__client *client, struct gy__client_exchange *exchange,
+                          const char *address)
+{
+    struct gy__client_site *site = site_take(client, address);
+    int err;
+
+    if (site == NULL)
+        return -EAGAIN;
+    exchange->site = site;
+    err = site->first != NULL ? 1 : try_start(client, exchange, site);
+    if (err == 1) {
+        err = 0;
+        if (client->stats.waiting >= client->config.queue_max)
+            err = -EAGAIN;
+        else
+            line_join(site, exchange);
+    }
+    if (err < 0) {
+        exchange->site = NULL;
+        site_give(client, site);
+    }
+    return err;
+}
+
+/* Those who wait for a connection to there get what there is. */
+static void serve_site(struct gy__client *client, struct gy__client_site *site)
+{
+    while (site->first != NULL && !client->stopping) {
+        struct gy__client_exchange *exchange = site->first;
+        int err = try_start(client, exchange, site);
+
+        if (err == 1)
+            return;
+        line_leave(exchange);
+        if (err < 0)
+            gy__client_exchange_fail(exchange, err);
+    }
+}
+
+/* A connection has become free or has ended. The client's limit may hold up other sites. */
+static void serve(struct gy__client *client, struct gy__client_site *site)
+{
+    serve_site(client, site);
+    site_give(client, site);
+    if (!client->starved)
+        return;
+    client->starved = false;
+    for (unsigned i = 0; client->stats.waiting > 0 && i < GY__CLIENT_BUCKETS; i++) {
+        for (site = client->buckets[i]; site != NULL;) {
+            struct gy__client_site *next = site->next;
+
+            serve_site(client, site);
+            site_give(client, site);
+            site = next;
+        }
+    }
+}
+
+void gy__client_pool_leave(struct gy__client_exchange *exchange)
+{
+    struct gy__client_site *site = exchange->site;
+
+    if (exchange->queued) {
+        line_leave(exchange);
+        site_give(exchange->client, site);
+    } else if (exchange->link != NULL) {
+        link_end(exchange->link); /* serves the line when it is closed */
+    }
+    exchange->site = NULL;
+}
+
+void gy__client_pool_stop(struct gy__client *client)
+{
+    client->stopping = true;
+    /* The streams end without another word to this actor. */
+    while (client->links != NULL) {
+        struct gy__client_link *link = client->links;
+
+        if (!link->ending)
+            link_end(link);
+        gy_stream_set_context(link->stream, NULL);
+        link_give(link);
+    }
+}

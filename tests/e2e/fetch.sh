@@ -1,0 +1,212 @@
+#!/usr/bin/env bash
+# The HTTP client against other servers: gyre-fetch asks gyre-demo, and nginx, Node's server and haproxy, where they
+# are installed. Bodies with a length, in chunks, up to the end of the connection; connections that are used again are
+# counted.
+
+. "${GYRE_SOURCE:?names the sources}/tests/support/server.sh" || exit 1
+others=()
+
+end_others()
+{
+    local other
+    for other in "${others[@]}"; do
+        kill -TERM "$other" 2>/dev/null && wait "$other" 2>/dev/null # nginx takes its workers along
+    done
+    clean_up
+}
+trap end_others EXIT
+
+# Body in $out/body; answers, errors, bytes, connections and status of the last line in $account.
+fetch() # URL [COUNT [AT-ONCE [METHOD [BODY]]]]
+{
+    timeout 60 "$GYRE_BIN/gyre-fetch" --shards=1 "$@" >"$out/body" 2>"$out/log"
+    result=$?
+    account=$(sed -n 's/.* \([0-9]* answers, .*\)/\1/p' "$out/log")
+    [ $result -eq 0 ] || complain "fetch $*: status $result: $(cat "$out/log")"
+}
+
+free_port()
+{
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+listens() # PORT
+{
+    local i
+    for ((i = 0; i < 100; i++)); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0
+        sleep 0.1
+    done
+    return 1
+}
+
+# ---- ours
+
+start_server --shards=1
+fetch "$url/demo/hello"
+equal "hello" "Hello, World!" "$(cat "$out/body")"
+fetch "$url/demo/hello" 500 4
+equal "500 from gyre-demo" "500 answers, 0 errors, 6500 bytes, 4 connections, status 200" "$account"
+fetch "$url/demo/big" 3 1
+equal "3 times 8 MiB" "3 answers, 0 errors, 25165824 bytes, 1 connections, status 200" "$account"
+fetch "$url/demo/echo" 20 2 POST "some text"
+equal "20 echoes" "20 answers, 0 errors, 180 bytes, 2 connections, status 200" "$account"
+http_proxy=$url fetch "http://192.0.2.1/demo/hello"
+equal "by a proxy, which serves it itself" "Hello, World!" "$(cat "$out/body")"
+if timeout 20 "$GYRE_BIN/gyre-fetch" --shards=1 "http://127.0.0.1:1/" >"$out/body" 2>"$out/log"; then
+    complain "a refused connection is an answer"
+fi
+has "a refused connection" "Connection refused" "$(cat "$out/log")"
+
+# ---- nginx
+
+if command -v nginx >/dev/null && listening=$(free_port); then
+    mkdir -p "$out/nginx/logs" "$out/nginx/files"
+    head -c 300000 /dev/urandom >"$out/nginx/files/big"
+    cat >"$out/nginx/conf" <<END
+user $(id -un) $(id -gn);
+daemon off;
+worker_processes 1;
+pid $out/nginx/pid;
+error_log $out/nginx/logs/error;
+events { worker_connections 64; }
+http {
+    access_log off;
+    client_body_temp_path $out/nginx/t1; proxy_temp_path $out/nginx/t2; fastcgi_temp_path $out/nginx/t3;
+    uwsgi_temp_path $out/nginx/t4; scgi_temp_path $out/nginx/t5;
+    server {
+        listen 127.0.0.1:$listening;
+        keepalive_requests 100;
+        root $out/nginx/files;
+        location /text { return 200 "from nginx"; }
+        location /moved { return 302 /text; }
+        location /none { return 204; }
+        location /chunked { proxy_http_version 1.1; proxy_pass $url/demo/hello; ssi on; ssi_types *; }
+    }
+}
+END
+    nginx -p "$out/nginx" -c "$out/nginx/conf" -e "$out/nginx/logs/error" >"$out/nginx/out" 2>&1 &
+    others+=($!)
+    if listens "$listening"; then
+        base=http://127.0.0.1:$listening
+        fetch "$base/text"
+        equal "nginx" "from nginx" "$(cat "$out/body")"
+        fetch "$base/big"
+        check "a file from nginx" cmp "$out/body" "$out/nginx/files/big"
+        fetch "$base/moved"
+        equal "a redirect of nginx" "from nginx" "$(cat "$out/body")"
+        fetch "$base/none" 10 1
+        equal "204 from nginx" "10 answers, 0 errors, 0 bytes, 1 connections, status 204" "$account"
+        fetch "$base/chunked" 10 1
+        equal "chunks from nginx" "10 answers, 0 errors, 130 bytes, 1 connections, status 200" "$account"
+        # It closes each connection after 100 requests, and says so.
+        fetch "$base/text" 1000 1
+        equal "1000 from nginx" "1000 answers, 0 errors, 10000 bytes, 10 connections, status 200" "$account"
+        fetch "$base/missing" 5 1
+        has "404 from nginx" "5 answers, 0 errors" "$account"
+        has "404 from nginx" "status 404" "$account"
+    else
+        complain "nginx does not listen: $(cat "$out/nginx/out")"
+    fi
+else
+    echo "not tried: this machine has no nginx"
+fi
+
+# ---- Node's server
+
+if command -v node >/dev/null; then
+    cat >"$out/server.js" <<'END'
+const server = require('http').createServer((request, response) => {
+    switch (request.url) {
+    case '/chunked':
+        for (let i = 0; i < 5; i++)
+            response.write('piece ' + i + '\n');
+        response.end();
+        break;
+    case '/until-close':
+        response.useChunkedEncodingByDefault = false;
+        response.shouldKeepAlive = false;
+        response.removeHeader('transfer-encoding');
+        response.write('all that ');
+        setTimeout(() => response.end('there is'), 50);
+        break;
+    case '/hints':
+        response.writeEarlyHints({ link: '</x>; rel=preload' });
+        response.end('after hints');
+        break;
+    default: {
+        const parts = [];
+        request.on('data', (part) => parts.push(part));
+        request.on('end', () => {
+            const body = Buffer.concat(parts);
+            response.setHeader('Content-Length', body.length);
+            response.end(body);
+        });
+    }
+    }
+});
+server.keepAliveTimeout = 1500;
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+END
+    node "$out/server.js" >"$out/node" 2>&1 &
+    others+=($!)
+    for ((i = 0; i < 100; i++)); do
+        listening=$(head -n 1 "$out/node")
+        [ -z "$listening" ] || break
+        sleep 0.1
+    done
+    base=http://127.0.0.1:$listening
+    fetch "$base/chunked" 50 2
+    equal "chunks from Node" "50 answers, 0 errors, 2000 bytes, 2 connections, status 200" "$account"
+    fetch "$base/until-close"
+    equal "up to the end, from Node" "all that there is" "$(cat "$out/body")"
+    fetch "$base/until-close" 3 1
+    equal "each has its connection" "3 answers, 0 errors, 51 bytes, 3 connections, status 200" "$account"
+    fetch "$base/echo" 200 4 PUT "what is put"
+    equal "200 echoes from Node" "200 answers, 0 errors, 2200 bytes, 4 connections, status 200" "$account"
+    if node -e 'process.exit(require("http").ServerResponse.prototype.writeEarlyHints ? 0 : 1)'; then
+        fetch "$base/hints"
+        equal "an answer behind 103" "after hints" "$(cat "$out/body")"
+    fi
+else
+    echo "not tried: this machine has no node"
+fi
+
+# ---- haproxy, with gyre-demo behind it
+
+if command -v haproxy >/dev/null && listening=$(free_port); then
+    cat >"$out/haproxy" <<END
+defaults
+    mode http
+    timeout client 20s
+    timeout server 20s
+    timeout connect 5s
+    timeout http-keep-alive 20s
+frontend front
+    bind 127.0.0.1:$listening
+    redirect location /demo/hello code 301 if { path /moved }
+    http-request return status 403 content-type text/plain string "no" if { path /forbidden }
+    default_backend back
+backend back
+    server demo 127.0.0.1:$port
+END
+    haproxy -f "$out/haproxy" >"$out/haproxy.out" 2>&1 &
+    others+=($!)
+    if listens "$listening"; then
+        base=http://127.0.0.1:$listening
+        fetch "$base/demo/hello" 300 3
+        equal "through haproxy" "300 answers, 0 errors, 3900 bytes, 3 connections, status 200" "$account"
+        fetch "$base/moved"
+        equal "a redirect of haproxy" "Hello, World!" "$(cat "$out/body")"
+        fetch "$base/forbidden"
+        equal "403 from haproxy" "no" "$(cat "$out/body")"
+        fetch "$base/demo/big" 2 1
+        equal "8 MiB through haproxy" "2 answers, 0 errors, 16777216 bytes, 1 connections, status 200" "$account"
+    else
+        complain "haproxy does not listen: $(cat "$out/haproxy.out")"
+    fi
+else
+    echo "not tried: this machine has no haproxy"
+fi
+
+finish

@@ -1,0 +1,183 @@
+#include "tests/sim/scripted.h"
+
+#include "gyre/buf.h"
+#include "gyre/stream.h"
+#include "gyre/timer.h"
+#include "gyre/typed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNS_MAX 64
+#define REQUEST_MAX 2048
+
+struct scripted scripted;
+
+struct conn {
+    struct gy_timer timer; /* first */
+    struct gy_stream *stream;
+    const struct scripted_line *line; /* being answered */
+    size_t said, len;
+    size_t got;
+    char request[REQUEST_MAX];
+};
+struct server {
+    struct gy_actor actor;
+    struct conn conns[CONNS_MAX];
+};
+static struct server *servers[64];
+
+static struct server *server_of(struct gy_actor *self)
+{
+    return (struct server *)(void *)self;
+}
+
+static void opened(struct gy_actor *self, struct gy_stream *s)
+{
+    struct server *server = server_of(self);
+    unsigned i = 0;
+
+    while (server->conns[i].stream != NULL)
+        if (++i == CONNS_MAX)
+            abort();
+    server->conns[i] = (struct conn){ .stream = s };
+    gy_stream_set_context(s, &server->conns[i]);
+    scripted.connections++;
+    scripted.open++;
+    if (scripted.greeting != NULL) {
+        struct gy_buf *buf = gy_buf_take(strlen(scripted.greeting));
+
+        memcpy(buf->data, scripted.greeting, strlen(scripted.greeting));
+        buf->len = (uint32_t)strlen(scripted.greeting);
+        gy_stream_send(s, buf);
+    }
+}
+
+static void say(struct gy_actor *self, struct gy_timer *timer);
+
+static void done(struct gy_actor *self, struct conn *conn)
+{
+    enum scripted_then then = conn->line->then;
+
+    (void)self;
+    conn->line = NULL;
+    if (then == SCRIPTED_CLOSES)
+        gy_stream_close(conn->stream);
+    else if (then != SCRIPTED_STAYS)
+        gy_stream_abort(conn->stream);
+}
+
+static void say(struct gy_actor *self, struct gy_timer *timer)
+{
+    struct conn *conn = (struct conn *)(void *)timer;
+    const struct scripted_line *line = conn->line;
+    size_t n = conn->len - conn->said;
+
+    if (conn->stream == NULL || line == NULL)
+        return;
+    if (line->piece > 0 && n > line->piece)
+        n = line->piece;
+    if (n > 0) {
+        struct gy_buf *buf = gy_buf_take(n);
+
+        memcpy(buf->data, line->answer + conn->said, n);
+        buf->len = (uint32_t)n;
+        gy_stream_send(conn->stream, buf);
+        conn->said += n;
+    }
+    if (conn->said < conn->len)
+        gy_timer_arm_raw(self, timer, say, line->every_ns);
+    else if (line->then == SCRIPTED_ABORTS && gy_stream_queued(conn->stream) > 0)
+        gy_timer_arm_raw(self, timer, say, GY_MS);
+    else
+        done(self, conn);
+}
+
+static size_t request_len(const char *text, size_t len)
+{
+    const char *end = memmem(text, len, "\r\n\r\n", 4), *length;
+    size_t head;
+
+    if (end == NULL)
+        return 0;
+    head = (size_t)(end + 4 - text);
+    length = memmem(text, head, "Content-Length: ", 16);
+    head += length != NULL ? strtoul(length + 16, NULL, 10) : 0;
+    return head <= len ? head : 0;
+}
+
+static void data(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf)
+{
+    struct conn *conn = gy_stream_context(s);
+    size_t room = REQUEST_MAX - 1 - conn->got, n = buf->len < room ? buf->len : room, len;
+    unsigned i;
+
+    memcpy(conn->request + conn->got, buf->data, n);
+    conn->got += n;
+    gy_buf_release(buf);
+    len = request_len(conn->request, conn->got);
+    if (len == 0 || conn->line != NULL)
+        return;
+    if (scripted.requests < SCRIPTED_LINES_MAX) {
+        memcpy(scripted.asked[scripted.requests], conn->request, len);
+        scripted.asked[scripted.requests][len] = '\0';
+    }
+    conn->got -= len;
+    memmove(conn->request, conn->request + len, conn->got);
+    i = scripted.requests++;
+    conn->line = &scripted.lines[i < scripted.line_count ? i : scripted.line_count - 1];
+    conn->said = 0;
+    conn->len = conn->line->len > 0 ? conn->line->len :
+                conn->line->answer != NULL ? strlen(conn->line->answer) : 0;
+    if (conn->line->then == SCRIPTED_EATS)
+        done(self, conn);
+    else
+        gy_timer_arm_raw(self, &conn->timer, say, conn->line->after_ns);
+}
+
+static void closed(struct gy_actor *self, struct gy_stream *s, int why)
+{
+    struct conn *conn = gy_stream_context(s);
+
+    (void)self, (void)why;
+    gy_timer_cancel(&conn->timer);
+    conn->stream = NULL;
+    scripted.open--;
+}
+
+static const struct gy_stream_events events = { .opened = opened, .data = data, .closed = closed };
+
+static int start(struct gy_actor *self, const void *args)
+{
+    servers[*(const unsigned *)args] = server_of(self);
+    return gy_listen_raw(self, "0.0.0.0:81", &events, NULL);
+}
+
+static void stop(struct gy_actor *self, int why)
+{
+    (void)self, (void)why;
+}
+
+static const struct gy_actor_type type = { "scripted", sizeof(struct server), sizeof(unsigned), start, stop };
+
+void scripted_reset(void)
+{
+    memset(&scripted, 0, sizeof(scripted));
+}
+
+int scripted_boot(unsigned shard, void *arg)
+{
+    gy_pid pid;
+
+    (void)arg;
+    return gy_spawn_raw(&pid, &type, &shard);
+}
+
+int scripted_hang_up(unsigned shard, void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < CONNS_MAX; i++)
+        if (servers[shard]->conns[i].stream != NULL && servers[shard]->conns[i].line == NULL)
+            gy_stream_close(servers[shard]->conns[i].stream);
+    return 0;
+}
