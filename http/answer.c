@@ -65,6 +65,7 @@ static bool write_text(struct gy__http_out *out, struct gy__http_slot *slot, con
 {
     size_t text = slot->text != NULL ? strlen(slot->text) + 1 : 0; /* with a line end */
     size_t allow = slot->allow != NULL ? strlen(slot->allow) : 0;
+    size_t line = slot->line != NULL ? strlen(slot->line) : 0;
     bool body = text > 0 && !(slot->flags & GY__SLOT_HEAD);
     struct gy__http_prefix prefix;
     size_t size;
@@ -73,7 +74,7 @@ static bool write_text(struct gy__http_out *out, struct gy__http_slot *slot, con
     gy__http_prefix_prepare(&prefix, slot->status,
                             gy__http_bodiless(slot->status) ? GY__HTTP_NO_LENGTH : text,
                             connection);
-    size = prefix.size + (slot->allow != NULL ? 7 + allow + 2 : 0) +
+    size = prefix.size + line + (slot->allow != NULL ? 7 + allow + 2 : 0) +
            (text > 0 ? TEXT_TYPE_LEN : 0) + 2 + (body ? text : 0);
     to = gy__http_out_room(out, size, hint);
     if (to == NULL)
@@ -82,6 +83,8 @@ static bool write_text(struct gy__http_out *out, struct gy__http_slot *slot, con
     to += prefix.size;
     if (slot->allow != NULL)
         to = put(put(put(to, "Allow: ", 7), slot->allow, allow), "\r\n", 2);
+    if (line > 0)
+        to = put(to, slot->line, line);
     if (text > 0)
         to = put(to, TEXT_TYPE, TEXT_TYPE_LEN);
     to = put(to, "\r\n", 2);

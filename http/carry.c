@@ -30,7 +30,7 @@ struct gy_buf *gy__http_pack(const struct gy_http_req *req, unsigned shard, uint
 {
     size_t headers = req->header_count * sizeof(req->headers[0]);
     size_t size = sizeof(*req) + headers + req->path.len + req->route.len + req->query.len +
-                  req->body.len + req->trailers.len;
+                  req->body.len + req->trailers.len + req->principal.len + req->claims.len;
     struct gy_http_header *header;
     struct gy_http_req *copy;
     struct gy_buf *buf;
@@ -56,6 +56,8 @@ struct gy_buf *gy__http_pack(const struct gy_http_req *req, unsigned shard, uint
     }
     copy->body = pack(&at, req->body);
     copy->trailers = pack(&at, req->trailers);
+    copy->principal = pack(&at, req->principal);
+    copy->claims = pack(&at, req->claims);
     copy->gy__shard = (uint16_t)(shard + 1);
     copy->gy__ticket = ticket;
     buf->len = (uint32_t)size;

@@ -138,9 +138,14 @@ static int admit(struct gy__http_conn *conn, struct gy__http_slot *slot, const c
     const struct gy_http_route_options *options;
     struct gy__http_match match;
 
+    int status;
+
     slot->body_max = server->env.config.body_max;
     if (slot->req.path.ptr[0] == '*')
         return 0;
+    if (server->peers.access != NULL &&
+        (status = gy__http_judge_peer(gy__http_link_of(conn), slot, false, why)) != 0)
+        return status;
     find(server, slot, &match);
     if (match.target == NULL)
         return no_target(slot, &match, why);
@@ -151,7 +156,7 @@ static int admit(struct gy__http_conn *conn, struct gy__http_slot *slot, const c
         slot->body_max = options->body_max;
     if (options->stream)
         slot->flags |= GY__SLOT_STREAM;
-    return 0;
+    return gy__http_judge(slot, options, why);
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */
@@ -256,19 +261,26 @@ static void request(struct gy__http_conn *conn, struct gy__http_slot *slot)
     struct gy__http_server *server = server_of(conn);
     struct gy__http_match match;
     const char *text;
-    int status;
+    int status = 0;
 
     if (slot->req.path.ptr[0] == '*') { /* OPTIONS only */
         gy__http_methods_allow(server->routes.methods, allow_of(slot), ALLOW_SIZE);
         gy__http_conn_refuse(slot, 204, NULL);
         return;
     }
+    if (server->peers.access != NULL &&
+        (status = gy__http_judge_peer(gy__http_link_of(conn), slot, true, &text)) != 0) {
+        gy__http_conn_refuse(slot, status, text);
+        return;
+    }
     find(server, slot, &match);
-    if (match.target != NULL) {
+    if (match.target != NULL && (match.target->options == NULL ||
+                                 (status = gy__http_judge(slot, match.target->options, &text)) == 0)) {
         call(server, slot, match.target);
         return;
     }
-    status = no_target(slot, &match, &text);
+    if (match.target == NULL)
+        status = no_target(slot, &match, &text);
     gy__http_conn_refuse(slot, status, text);
 }
 

@@ -119,7 +119,8 @@ static int add(struct gy__http_server *server, const char *path, size_t len,
     int err = gy__http_route_add(&server->routes, path, len, target, rival);
 
     if (err == 0 && target->options != NULL)
-        server->env.judged |= target->options->stream || target->options->body_max != 0;
+        server->env.judged |= target->options->stream || target->options->body_max != 0 ||
+                              target->options->realm != NULL || target->options->authorize != NULL;
     return err;
 }
 

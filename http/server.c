@@ -135,6 +135,20 @@ static void fire(struct gy__timer *timer)
 
 /* ---- what streams tell ------------------------------------------------------------------- */
 
+/* -> false: it may not come. */
+static bool peer_enters(struct gy__http_server *server, struct gy_stream *s, struct gy__http_link *link)
+{
+    char text[128];
+    int err;
+
+    gy_stream_peer(s, text, sizeof(text));
+    err = gy__http_peers_enter(&server->peers, text, server->env.now_ns, &link->peer);
+    if (err < 0)
+        gy__http_count(&server->env.stats,
+                       err == -EMFILE ? GY__HTTP_REFUSED_PEER_CONNECTIONS : GY__HTTP_REFUSED_PEER, 1);
+    return err == 0;
+}
+
 static void opened(struct gy_actor *self, struct gy_stream *s)
 {
     struct gy__http_server *server = server_of(self);
@@ -147,6 +161,11 @@ static void opened(struct gy_actor *self, struct gy_stream *s)
     }
     look_at_clock(server);
     memset(link, 0, sizeof(*link));
+    if (server->peers.access != NULL && !peer_enters(server, s, link)) {
+        link_give(server, link);
+        gy_stream_abort(s);
+        return;
+    }
     gy__http_conn_init(&link->conn, &server->env);
     link->server = server;
     link->stream = s;
@@ -277,6 +296,7 @@ static void closed(struct gy_actor *self, struct gy_stream *s, int why)
         return;
     gy__http_timer_cancel(&link->timer);
     gy__http_conn_fini(&link->conn);
+    gy__http_peers_leave(link->peer);
     if (link->next != NULL)
         link->next->prev = link->prev;
     if (link->prev != NULL)
@@ -373,24 +393,28 @@ static bool config_valid(const struct gy_http_config *config)
 static int register_builtins(struct gy__http_server *server)
 {
     static const struct builtin {
-        const char *route;
+        const char *route, *help;
         const struct gy_verb *verb;
-        struct gy_http_route_options options;
-    } builtins[] = {
-#define BUILTIN(route, name, help)                                                                 \
-    { "GET " route, &gy__http_##name##_verb, { sizeof(struct gy_http_route_options), help, 0, 0 } }
-        BUILTIN("/metrics", metrics, "counters of all shards, as Prometheus' text"),
-        BUILTIN("/__processes__", processes, "the living actors of all shards, as JSON"),
-        BUILTIN("/help", help, "this list; ?format=json, and /help/PREFIX"),
-        BUILTIN("/health", health, "200 while this shard turns"),
-        BUILTIN("/ready", ready, "200, or 503 while the service drains or is not ready"),
+        bool open; /* to all, for who only asks whether the service lives */
+    } builtins[GY__HTTP_BUILTINS] = {
+#define BUILTIN(route, name, help, open) { "GET " route, help, &gy__http_##name##_verb, open }
+        BUILTIN("/metrics", metrics, "counters of all shards, as Prometheus' text", false),
+        BUILTIN("/__processes__", processes, "the living actors of all shards, as JSON", false),
+        BUILTIN("/help", help, "this list; ?format=json, and /help/PREFIX", false),
+        BUILTIN("/health", health, "200 while this shard turns", true),
+        BUILTIN("/ready", ready, "200, or 503 while the service drains or is not ready", true),
 #undef BUILTIN
     };
     int err = 0;
 
-    for (unsigned i = 0; i < sizeof(builtins) / sizeof(builtins[0]) && err == 0; i++)
+    for (unsigned i = 0; i < GY__HTTP_BUILTINS && err == 0; i++) {
+        server->builtins[i].size = sizeof(server->builtins[i]);
+        server->builtins[i].help = builtins[i].help;
+        if (server->env.config.access != NULL && !builtins[i].open)
+            server->builtins[i].realm = server->env.config.access->builtins;
         err = gy__http_register(server, builtins[i].route, server->actor.pid, builtins[i].verb,
-                                &builtins[i].options);
+                                &server->builtins[i]);
+    }
     return err;
 }
 
@@ -400,18 +424,21 @@ int gy_http_listen(const struct gy_http_config *config)
     struct gy__http_server *server;
     int err = 0;
 
-    if (config->size != sizeof(*config) || !config_valid(config))
+    if (config->size != sizeof(*config) || !config_valid(config) ||
+        (config->access != NULL && gy__http_access_check(config->access) < 0))
         return -EINVAL;
     server = gy__http_server();
     if (server == NULL)
         return -EAGAIN;
     server->env.config = *config;
+    if (config->access != NULL)
+        err = gy__http_peers_open(&server->peers, config->access, gy__http_memory);
     /* What was accepted under other limits is forgotten. */
     memset(server->env.memo.entries, 0,
            GY__HTTP_MEMO_ENTRIES * sizeof(struct gy__http_memo_entry));
     options.streams_max = config->connections_max;
     options.oneshot_first = 1;
-    if (!server->built_in && !config->no_builtins) {
+    if (err == 0 && !server->built_in && !config->no_builtins) {
         err = register_builtins(server);
         server->built_in = err == 0;
     }

@@ -12,6 +12,7 @@
 
 #include "core/wheel.h"
 #include "gyre/stream.h"
+#include "http/access.h"
 #include "http/conn.h"
 #include "http/route.h"
 
@@ -24,6 +25,7 @@ struct gy__http_link {
     struct gy__http_server *server;
     struct gy_stream *stream;
     struct gy__http_link *next, *prev; /* all of the shard, or free */
+    struct gy__http_peer *peer; /* whom it counts for, or NULL */
     struct gy__timer timer;
     uint64_t armed_ns;          /* when the timer fires; UINT64_MAX: it is not armed */
     uint64_t write_deadline_ns; /* until then something must have been sent */
@@ -31,10 +33,14 @@ struct gy__http_link {
     bool paused;
 };
 
+#define GY__HTTP_BUILTINS 5
+
 struct gy__http_server {
     struct gy_actor actor;
     struct gy__http_env env;
     struct gy__http_routes routes;
+    struct gy__http_peers peers; /* access NULL: all may come */
+    struct gy_http_route_options builtins[GY__HTTP_BUILTINS];
     struct gy__http_link *links, *free;
     uint32_t links_made; /* of them some are free */
     uint32_t shard;
@@ -56,6 +62,15 @@ static inline struct gy__http_link *gy__http_link_of(struct gy__http_conn *conn)
 
 /* ---- dispatch.c ---- */
 extern const struct gy__http_calls gy__http_dispatch_calls;
+
+/* ---- judge.c ---- */
+/* Before a request is taken: is its path closed, has its peer had too many? first: it is asked for the
+ * first time. -> 0, or the status; *why: the text. */
+int gy__http_judge_peer(struct gy__http_link *link, struct gy__http_slot *slot, bool first,
+                        const char **why);
+/* Then, for a route with options: who is it, and may it? Once for each request. -> as above. */
+int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_options *options,
+                   const char **why);
 
 /* ---- stream.c ---- */
 /* The actor that answers in pieces: when it ends, so do its answers. -> 0; -EAGAIN. */

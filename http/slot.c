@@ -44,6 +44,7 @@ struct gy__http_slot *gy__http_slot_take(struct gy__http_slots *slots)
     slot->status = 0;
     slot->text = NULL;
     slot->allow = NULL;
+    slot->line = NULL;
     slot->headers = slot->inline_headers;
     slot->headers_room = GY__HTTP_INLINE_HEADERS;
     memset(&slot->req, 0, sizeof(slot->req));
@@ -64,6 +65,8 @@ void gy__http_slot_give(struct gy__http_slots *slots, struct gy__http_slot *slot
     drop(&slot->body);
     drop(&slot->more);
     drop(&slot->trailers);
+    drop(&slot->identity);
+    drop(&slot->claims);
     drop(&slot->answer);
     slot->state = GY__SLOT_FREE;
     slot->conn = NULL;

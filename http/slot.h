@@ -35,6 +35,7 @@ enum gy__http_slot_flags {
     GY__SLOT_DOTS = 64,     /* a segment of its path may be "." or "..", or it has escapes */
     GY__SLOT_BORROWED_BODY = 128, /* only the body does */
     GY__SLOT_STREAM = 256,        /* its handler reads the body */
+    GY__SLOT_KNOWN = 512,         /* whom it comes from was found out, and it may come */
 };
 
 struct gy__http_slot {
@@ -50,6 +51,7 @@ struct gy__http_slot {
     struct gy_buf *answer;
     const char *text;  /* the answer's text if the server gives it; static */
     const char *allow; /* value of Allow, borrowed from the route table */
+    const char *line;  /* another header line of such an answer, with its line end */
     gy_fut fut;
     gy_pid handler;       /* whom it was sent to */
     uint64_t deadline_ns; /* when the handler must have answered */
@@ -59,6 +61,8 @@ struct gy__http_slot {
     struct gy_buf *body;  /* a body that is no part of them, if it is the slot's own */
     struct gy_buf *more;  /* headers[] beyond the inline ones */
     struct gy_buf *trailers;
+    struct gy_buf *identity; /* the principal's text */
+    struct gy_buf *claims;
     struct gy__http_flow *flow; /* of a body in pieces, or NULL; ended before the slot is given back */
     uint64_t body_max;          /* set by admit */
     uint32_t headers_room;

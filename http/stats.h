@@ -29,6 +29,11 @@
     X(BUSY_MAILBOX, "http_unavailable", "cause=\"mailbox\"", "Answers 503, by cause")              \
     X(BUSY_MEMORY, "http_unavailable", "cause=\"memory\"", "")                                     \
     X(BUSY_TIMEOUT, "http_unavailable", "cause=\"timeout\"", "")                                   \
+    X(REFUSED_PEER, "http_peers_refused", "by=\"network\"",                                        \
+      "Connections and requests refused for whom they come from, by what")                         \
+    X(REFUSED_PEER_CONNECTIONS, "http_peers_refused", "by=\"connections\"", "")                   \
+    X(REFUSED_PEER_RATE, "http_peers_refused", "by=\"rate\"", "")                                 \
+    X(REFUSED_ACCESS, "http_peers_refused", "by=\"access\"", "")                                  \
     X(ABANDONED, "http_abandoned", NULL, "Requests whose handler died or returned without answer") \
     X(DISCARDED, "http_discarded", NULL, "Requests whose client left before the answer")           \
     X(PAUSES, "http_pauses", NULL, "Times that reading stopped for a full pipeline or a slow reader")

@@ -41,6 +41,8 @@ struct gy_http_req {
     struct gy_slice route; /* as it was registered, without methods: "/users/:id" */
     struct gy_slice query; /* raw, behind '?' */
     struct gy_slice body;
+    struct gy_slice principal; /* whom it comes from, by the route's realm; "" for nobody */
+    struct gy_slice claims;    /* what the authenticator told beside: of a token its JSON */
     struct gy_slice trailers; /* behind a chunked body, for gy_http_trailer() */
     const struct gy_http_header *headers;
     uint16_t header_count;
@@ -54,6 +56,9 @@ struct gy_http_req {
 typedef struct gy_http_promise {
     gy_promise promise;
 } gy_http_promise;
+
+struct gy_http_access;
+struct gy_http_realm;
 
 struct gy_http_config {
     size_t size;              /* sizeof this struct; GY_HTTP_CONFIG_INIT sets it and the defaults */
@@ -83,12 +88,13 @@ struct gy_http_config {
     uint64_t body_rate_min;     /* bytes a second that a client must send of a body while it is read */
     uint64_t discard_max;       /* bytes of a body that are read although the answer is given */
     uint8_t no_builtins;        /* 1: none of the server's own routes */
+    const struct gy_http_access *access; /* gyre/http_access.h; NULL: all may come */
 };
 #define GY_HTTP_CONFIG_INIT(address)                                                               \
     {                                                                                              \
         sizeof(struct gy_http_config), address, 8192, 65536, 100, 1u << 20, 0, 64, 16384, 1u << 20,\
             10 * GY_S, 30 * GY_S, 60 * GY_S, 30 * GY_S, 30 * GY_S, 1 * GY_S, NULL, 65536,          \
-            600 * GY_S, 1024, 262144, 0                                                            \
+            600 * GY_S, 1024, 262144, 0, NULL                                                      \
     }
 
 /* Serve HTTP on this shard. In boot. config: copied, but for the texts that it names.
@@ -132,6 +138,10 @@ struct gy_http_route_options {
     size_t size;       /* sizeof this struct */
     const char *help;  /* for /help: one line, or NULL */
     uint64_t body_max; /* 0: the server's; 413 above */
+    const struct gy_http_realm *realm; /* who may come: gyre/http_access.h; NULL: anybody */
+    /* Whether this one may, req->principal being set: 0: 403. On the accepting shard: it looks at the
+     * request alone, and does not block. NULL: all of the realm. */
+    int (*authorize)(const struct gy_http_req *req);
     uint8_t stream;    /* the handler is entered when the head is complete, and reads the body itself
                         * (gyre/http_stream.h): req->body is empty */
 };

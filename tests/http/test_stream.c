@@ -58,8 +58,8 @@ GY_HTTP_PIECE(reader, reader_on_piece);
 GY_THEN_RES(reader, reader_on_written);
 GY_THEN_RES(reader, reader_on_watch);
 
-static const struct gy_http_route_options streams = { sizeof(streams), NULL, 1000, 1 };
-static const struct gy_http_route_options small = { sizeof(small), NULL, 10, 0 };
+static const struct gy_http_route_options streams = { .size = sizeof(streams), .body_max = 1000, .stream = 1 };
+static const struct gy_http_route_options small = { .size = sizeof(small), .body_max = 10 };
 
 static int reader_start(struct reader *self, const struct reader_args *args)
 {

@@ -54,7 +54,7 @@ GY_HTTP_PIECE(copier, copier_on_piece);
 GY_THEN_RES(copier, copier_on_written);
 GY_THEN_RES(copier, copier_on_end);
 
-static const struct gy_http_route_options streams = {sizeof(streams), NULL, BODY_MAX, 1};
+static const struct gy_http_route_options streams = {.size = sizeof(streams), .body_max = BODY_MAX, .stream = 1};
 
 static int copier_start(struct copier *self, const struct copier_args *args)
 {

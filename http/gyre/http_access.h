@@ -1,0 +1,113 @@
+/* gyre/http_access.h - who may ask for what: authentication by realm, authorisation by route, a
+ * firewall, limits for each peer, and what browsers ask of other origins.
+ *
+ * A route names its realm and its authorisation in its options (gyre/http.h). Both are decided on the
+ * shard that accepted the connection, when the head is complete: before a body is read, and before a
+ * message goes to the actor. Refusals are 401 with WWW-Authenticate, or 403. Secrets are compared in
+ * a time that does not tell how much of them was right. RFC 9110 11, RFC 7617, RFC 6750, RFC 7519. */
+#ifndef GYRE_HTTP_ACCESS_H
+#define GYRE_HTTP_ACCESS_H
+
+#include "gyre/base.h"
+#include "gyre/http.h"
+
+GY_BEGIN_DECLS
+
+/* ---- authentication ----------------------------------------------------------------------- */
+
+#define GY_HTTP_PRINCIPAL_SIZE 256
+
+/* Whom a request comes from, as an authenticator found out; the handler sees it in the request. */
+struct gy_http_identity {
+    char principal[GY_HTTP_PRINCIPAL_SIZE]; /* ended by 0 */
+    struct gy_buf *claims; /* what else is known, such as a token's JSON; given to the server; or NULL */
+};
+
+/* A realm, and who decides in it. A constant, read by all shards. */
+struct gy_http_realm {
+    const char *name;      /* shown to the client; without quotes and backslashes */
+    const char *challenge; /* the scheme: "Basic", "Bearer" */
+    /* -> 0: *out is filled in; -EACCES: 401, with the challenge; -EPERM: 403; others as gy_http_status.
+     * NULL: all may come, as nobody. Runs on the accepting shard, for each request: it may not block,
+     * and who must ask elsewhere asks in the handler. */
+    int (*authenticate)(const struct gy_http_realm *realm, const struct gy_http_req *req,
+                        struct gy_http_identity *out);
+    const void *arg; /* the authenticator's */
+};
+
+/* Name and password of RFC 7617. arg of the realm: struct gy_http_users. */
+struct gy_http_users {
+    const struct gy_http_user {
+        const char *name, *password;
+    } *users;
+    unsigned count;
+};
+GY_API int gy_http_basic(const struct gy_http_realm *realm, const struct gy_http_req *req,
+                         struct gy_http_identity *out);
+
+/* Tokens of RFC 7519, signed. arg of the realm: struct gy_http_tokens. The algorithm is the realm's,
+ * whatever a token says of itself, so that none is taken for another; "none" is none. exp must be
+ * there unless may_last, and is checked, as are nbf, and iss and aud if wanted; a token with critical
+ * extensions (crit) is refused. The principal is its sub, the claims are its JSON.
+ * -> as an authenticator; -ENOTSUP, 501: gyre was built without OpenSSL. */
+enum gy_http_algorithm {
+    GY_HTTP_HS256,
+    GY_HTTP_RS256
+};
+struct gy_http_tokens {
+    enum gy_http_algorithm algorithm;
+    const void *key; /* HS256: the secret. RS256: the public key as PEM */
+    size_t key_len;
+    const char *issuer, *audience; /* iss and aud must be that; NULL: anything */
+    uint32_t leeway_s;             /* how much clocks may differ */
+    uint8_t may_last;              /* 1: also tokens without exp */
+};
+GY_API int gy_http_bearer(const struct gy_http_realm *realm, const struct gy_http_req *req,
+                          struct gy_http_identity *out);
+/* Was gyre built with OpenSSL? */
+GY_API int gy_http_has_tokens(void);
+
+/* 1 if both are the same bytes; the time depends on len alone. Any thread. */
+GY_API int gy_secret_equal(const void *a, const void *b, size_t len);
+
+/* ---- firewall and limits for each peer ---------------------------------------------------- */
+
+/* Named by gy_http_config.access; a constant, borrowed while the runtime lives. All limits are for
+ * each shard: a peer whose connections are spread over four shards has four times as much. */
+struct gy_http_access {
+    size_t size;
+    const char *const *disabled; /* paths, ended by NULL: 403 for each and all below; or NULL */
+    const char *const *allow;    /* networks, "10.0.0.0/8", "::1", ended by NULL: no others; or NULL */
+    const char *const *deny;     /* networks that may not come although allowed; or NULL */
+    uint32_t peer_connections_max; /* of one address (IPv6: of one /64); more are closed; 0: no limit */
+    uint32_t peer_requests_per_s;  /* and so many; more are 429 with Retry-After; 0: no limit */
+    uint32_t peer_burst;           /* at once, before that counts */
+    uint32_t peers_max;            /* addresses known at once; others are not limited */
+    const struct gy_http_realm *builtins; /* realm of /metrics, /__processes__ and /help; or NULL */
+};
+#define GY_HTTP_ACCESS_INIT                                                                        \
+    {                                                                                              \
+        sizeof(struct gy_http_access), NULL, NULL, NULL, 0, 0, 100, 4096, NULL                     \
+    }
+
+/* ---- other origins (fetch.spec.whatwg.org, CORS) ------------------------------------------ */
+
+struct gy_http_cors {
+    const char *const *origins; /* ended by NULL; "*" as the only one: any, without credentials */
+    const char *methods;        /* "GET, POST" */
+    const char *headers;        /* that may be sent: "Content-Type"; or NULL */
+    const char *expose;         /* headers of answers that scripts may read; or NULL */
+    uint32_t max_age_s;         /* how long a browser may remember the answer */
+    uint8_t credentials;        /* cookies and the like may be sent; never with "*" */
+};
+/* Set what an answer must say: Access-Control-Allow-Origin and so on if the request's origin may, and
+ * Vary. -> 1: it comes from an origin that may, or from none; 0: from one that may not. */
+GY_API int gy_http_set_cors(struct gy_http_res *res, const struct gy_http_req *req,
+                            const struct gy_http_cors *cors);
+/* Answer OPTIONS: 204, with what a preflight asks for. -> as gy_http_reply. */
+GY_API int gy_http_preflight(gy_http_promise reply, const struct gy_http_req *req,
+                             const struct gy_http_cors *cors);
+
+GY_END_DECLS
+
+#endif

@@ -1,0 +1,310 @@
+/* Who may ask for what, on a server: realms, authorisation, the firewall, limits, other origins. */
+#include "core/kernel.h"
+#include "gyre/http_access.h"
+#include "gyre/typed.h"
+#include "http/server.h"
+#include "http/shard.h"
+#include "tests/http/world.h"
+
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct gy_http_user users[] = { { "ann", "secret" }, { "bob", "word" } };
+static const struct gy_http_users list = { users, 2 };
+static const struct gy_http_realm realm = { "the realm", "Basic", gy_http_basic, &list };
+static const struct gy_http_realm nobody = { "open", "Basic", NULL, NULL };
+#define ANN "Authorization: Basic YW5uOnNlY3JldA==\r\n"
+#define BOB "Authorization: Basic Ym9iOndvcmQ=\r\n"
+
+static int odd(const struct gy_http_realm *r, const struct gy_http_req *req, struct gy_http_identity *out)
+{
+    const struct gy_slice *how = gy_http_header(req, "X-How");
+
+    (void)r, (void)out;
+    return how == NULL ? -EACCES : gy_slice_equal(*how, "forbidden") ? -EPERM : -ETIMEDOUT;
+}
+static const struct gy_http_realm strange = { "strange", "Odd", odd, NULL };
+
+static int only_ann(const struct gy_http_req *req)
+{
+    return gy_slice_equal(req->principal, "ann");
+}
+
+static const struct gy_http_cors cors = { (const char *const[]){ "http://a", "http://b", NULL }, "GET, PUT",
+                                          "Content-Type", "ETag", 600, 1 };
+static const struct gy_http_cors any = { (const char *const[]){ "*", NULL }, "GET", NULL, NULL, 0, 1 };
+
+struct guarded_args {
+    const char *prefix;
+};
+GY_ACTOR(guarded);
+struct guarded {
+    struct gy_actor actor;
+};
+static unsigned entered;
+GY_ACTOR_TYPE(guarded, guarded_start, guarded_stop);
+GY_HTTP(guarded, guarded_who);
+GY_HTTP(guarded, guarded_cors);
+GY_HTTP(guarded, guarded_any);
+
+static int guarded_start(struct guarded *self, const struct guarded_args *args)
+{
+    static const struct gy_http_route_options options[] = {
+        { .size = sizeof(options[0]), .realm = &realm },
+        { .size = sizeof(options[0]), .realm = &realm, .authorize = only_ann },
+        { .size = sizeof(options[0]), .realm = &nobody },
+        { .size = sizeof(options[0]), .realm = &strange },
+        { .size = sizeof(options[0]), .authorize = only_ann },
+    };
+    static const char *const names[] = { "realm", "ann", "open", "odd", "nobody" };
+    char route[64];
+    int err = 0;
+
+    for (unsigned i = 0; i < 5 && err == 0; i++) {
+        snprintf(route, sizeof(route), "%s/%s", args->prefix, names[i]);
+        err = gy_http_route_with(self, route, guarded_who, &options[i]);
+    }
+    snprintf(route, sizeof(route), "%s/cors", args->prefix);
+    if (err == 0)
+        err = gy_http_route(self, route, guarded_cors);
+    snprintf(route, sizeof(route), "%s/any", args->prefix);
+    return err < 0 ? err : gy_http_route(self, route, guarded_any);
+}
+
+static void guarded_stop(struct guarded *self, int why)
+{
+    (void)self, (void)why;
+}
+
+static void guarded_who(struct guarded *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    (void)self;
+    entered++;
+    gy_http_replyf(reply, 200, "%u %.*s", gy_shard(), (int)req->principal.len,
+                   req->principal.len > 0 ? req->principal.ptr : "");
+}
+
+static void answer_cors(const struct gy_http_req *req, gy_http_promise reply, const struct gy_http_cors *rule)
+{
+    struct gy_http_res res;
+
+    if (gy_slice_equal(req->method, "OPTIONS")) {
+        gy_http_preflight(reply, req, rule);
+        return;
+    }
+    gy_http_begin(&res, 200);
+    (void)gy_http_set_cors(&res, req, rule);
+    gy_http_end(&res, reply, "x", 1);
+}
+
+static void guarded_cors(struct guarded *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    (void)self;
+    answer_cors(req, reply, &cors);
+}
+
+static void guarded_any(struct guarded *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    (void)self;
+    answer_cors(req, reply, &any);
+}
+
+static struct world world;
+
+static int boot(unsigned shard, void *arg)
+{
+    guarded_pid pid;
+    int err = gy_http_listen(&((struct world *)arg)->http);
+
+    return err < 0 ? err : guarded_spawn(&pid, &(struct guarded_args){ shard == 0 ? "/far" : "/near" });
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    world_init(&world);
+    entered = 0;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_close(&world);
+    return 0;
+}
+
+static const char *ask(struct peer_conn *c, const char *method, const char *path, const char *headers, int status,
+                       const char *body)
+{
+    char text[2048];
+
+    snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: h\r\n%s\r\n", method, path, headers);
+    world_text(&world, c, text);
+    return world_expect(&world, c, status, body);
+}
+
+static void test_realms(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        const char *ann = i == 0 ? "1 ann" : "0 ann";
+        char path[5][32];
+        static const char *const names[] = { "realm", "ann", "open", "odd", "nobody" };
+        for (unsigned k = 0; k < 5; k++)
+            snprintf(path[k], sizeof(path[k]), "/%s/%s", i == 0 ? "near" : "far", names[k]);
+        entered = 0;
+        assert_non_null(strstr(ask(c, "GET", path[0], "", 401, NULL),
+                               "\r\nWWW-Authenticate: Basic realm=\"the realm\"\r\n"));
+        ask(c, "GET", path[0], "Authorization: Basic YW5uOndyb25n\r\n", 401, NULL);
+        assert_int_equal(entered, 0);
+        ask(c, "GET", path[0], ANN, 200, ann);
+        ask(c, "GET", path[0], BOB, 200, i == 0 ? "1 bob" : "0 bob");
+        ask(c, "GET", path[1], ANN, 200, ann);
+        assert_null(strstr(ask(c, "GET", path[1], BOB, 403, NULL), "WWW-Authenticate"));
+        ask(c, "GET", path[1], "", 401, NULL);
+        ask(c, "GET", path[2], "", 200, i == 0 ? "1 " : "0 ");
+        ask(c, "GET", path[3], "X-How: forbidden\r\n", 403, NULL);
+        ask(c, "GET", path[3], "X-How: late\r\n", 504, NULL);
+        assert_non_null(strstr(ask(c, "GET", path[3], "", 401, NULL), "WWW-Authenticate: Odd realm=\"strange\"\r\n"));
+        ask(c, "GET", path[4], ANN, 403, NULL); /* there is no realm to be ann in */
+        assert_int_equal(entered, 4);
+    }
+    assert_false(c->closed);
+}
+
+/* In order with others, and before a body is read. */
+static void test_order_and_bodies(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    world_text(&world, c, "GET /far/realm HTTP/1.1\r\nHost: h\r\n" ANN "\r\nGET /near/realm HTTP/1.1\r\nHost: h\r\n\r\n"
+                          "GET /near/open HTTP/1.1\r\nHost: h\r\n\r\n");
+    world_expect(&world, c, 200, "0 ann");
+    world_expect(&world, c, 401, NULL);
+    world_expect(&world, c, 200, "1 ");
+    ask(c, "POST", "/near/realm", ANN "Content-Length: 2\r\nExpect: 100-continue\r\n", 100, NULL);
+    world_text(&world, c, "ab");
+    world_expect(&world, c, 200, "1 ann");
+    assert_non_null(strstr(ask(c, "POST", "/near/realm", "Content-Length: 100000\r\n", 401, NULL), "WWW-Authenticate"));
+    assert_true(c->half_closed);
+}
+
+static void test_firewall(void **state)
+{
+    static const char *const disabled[] = { "/near/open", "/help", NULL };
+    static struct gy_http_access access = GY_HTTP_ACCESS_INIT;
+    struct peer_conn *c;
+
+    (void)state;
+    access.disabled = disabled;
+    access.builtins = &realm;
+    world.http.access = &access;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    ask(c, "GET", "/near/open", "", 403, "This path is disabled\n");
+    ask(c, "GET", "/n%65ar/open/x", "", 403, NULL);
+    ask(c, "GET", "/help", "", 403, NULL);
+    ask(c, "GET", "/far/open", "", 200, NULL);
+    ask(c, "GET", "/nothing", "", 404, NULL);
+    ask(c, "GET", "/metrics", "", 401, NULL);
+    ask(c, "GET", "/metrics", BOB, 200, NULL);
+    ask(c, "GET", "/health", "", 200, NULL);
+}
+
+static void test_rate(void **state)
+{
+    static struct gy_http_access access = GY_HTTP_ACCESS_INIT;
+    struct peer_conn *c, *other;
+
+    (void)state;
+    access.peer_requests_per_s = 10;
+    access.peer_burst = 3;
+    access.peer_connections_max = 2;
+    world.http.access = &access;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    other = world_connect(&world, 1); /* of the same address */
+    ask(c, "GET", "/near/open", "", 200, NULL);
+    ask(other, "GET", "/near/open", "", 200, NULL);
+    ask(c, "GET", "/nothing", "", 404, NULL);
+    assert_non_null(strstr(ask(c, "GET", "/near/open", "", 429, NULL), "\r\nRetry-After: 1\r\n"));
+    world_advance(&world, 150 * GY_MS);
+    ask(other, "GET", "/near/open", "", 200, NULL);
+    ask(c, "GET", "/near/open", "", 429, NULL);
+    assert_true(world_connect(&world, 1)->closed); /* the third */
+    world_fin(&world, other);
+    assert_false(world_connect(&world, 1)->closed);
+    fake_enter(&world.fake, 1);
+    assert_int_equal(gy__http_here()->env.stats.value[GY__HTTP_REFUSED_PEER_RATE], 2);
+    assert_int_equal(gy__http_here()->env.stats.value[GY__HTTP_REFUSED_PEER_CONNECTIONS], 1);
+    fake_leave();
+}
+
+static void test_networks(void **state)
+{
+    static const char *const none[] = { "203.0.113.0/24", NULL };
+    static struct gy_http_access access = GY_HTTP_ACCESS_INIT;
+
+    (void)state;
+    access.allow = none;
+    world.http.access = &access;
+    world_open(&world, 2, boot);
+    assert_true(world_connect(&world, 1)->closed);
+    fake_enter(&world.fake, 1);
+    assert_int_equal(gy__http_here()->env.stats.value[GY__HTTP_REFUSED_PEER], 1);
+    assert_int_equal(gy__http_here()->env.stats.value[GY__HTTP_OPEN], 0);
+    fake_leave();
+}
+
+static void test_cors(void **state)
+{
+    struct peer_conn *c;
+    const char *head;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    head = ask(c, "GET", "/near/cors", "Origin: http://b\r\n", 200, "x");
+    assert_non_null(strstr(head, "\r\nAccess-Control-Allow-Origin: http://b\r\n"));
+    assert_non_null(strstr(head, "\r\nAccess-Control-Allow-Credentials: true\r\n"));
+    assert_non_null(strstr(head, "\r\nAccess-Control-Expose-Headers: ETag\r\n"));
+    assert_non_null(strstr(head, "\r\nVary: Origin\r\n"));
+    head = ask(c, "GET", "/near/cors", "Origin: http://b.evil\r\n", 200, "x");
+    assert_null(strstr(head, "Access-Control"));
+    assert_non_null(strstr(head, "\r\nVary: Origin\r\n"));
+    assert_null(strstr(ask(c, "GET", "/near/cors", "", 200, "x"), "Access-Control"));
+    head = ask(c, "OPTIONS", "/near/cors", "Origin: http://a\r\nAccess-Control-Request-Method: PUT\r\n", 204, NULL);
+    assert_non_null(strstr(head, "\r\nAccess-Control-Allow-Methods: GET, PUT\r\n"));
+    assert_non_null(strstr(head, "\r\nAccess-Control-Allow-Headers: Content-Type\r\n"));
+    assert_non_null(strstr(head, "\r\nAccess-Control-Max-Age: 600\r\n"));
+    head = ask(c, "OPTIONS", "/near/cors", "Origin: null\r\n", 204, NULL);
+    assert_null(strstr(head, "Access-Control"));
+    head = ask(c, "GET", "/near/any", "Origin: http://b.evil\r\n", 200, "x");
+    assert_non_null(strstr(head, "\r\nAccess-Control-Allow-Origin: *\r\n"));
+    assert_null(strstr(head, "Credentials"));
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        T(test_realms), T(test_order_and_bodies), T(test_firewall),
+        T(test_rate),   T(test_networks),         T(test_cors),
+#undef T
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
