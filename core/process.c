@@ -323,11 +323,11 @@ static void open_pipes(struct gy_shard *shard, struct gy__opfut *record, struct 
             continue;
         GY_ASSERT(handle >= 0);
         if (owner == NULL) {
-            gy__streams_refuse(shard, handle);
-        } else if (gy__stream_open_pipe(shard, owner, handle, io->kind == GY_IO_FROM, io->events,
-                                        io->context) == NULL) {
+            gy__streams_shut(shard, handle);
+        } else if (gy__stream_open_fd(shard, owner, handle, io->kind == GY_IO_FROM,
+                                      io->kind == GY_IO_TO, io->events, io->context) == NULL) {
             /* It cannot be had as it was described. */
-            gy__streams_refuse(shard, handle);
+            gy__streams_shut(shard, handle);
             process->err = -EAGAIN;
         }
     }

@@ -66,9 +66,9 @@ void gy__stream_accepted(struct gy_shard *shard, struct gy__listener *listener, 
     opened(shard, s);
 }
 
-struct gy_stream *gy__stream_open_pipe(struct gy_shard *shard, struct gy_actor *owner,
-                                       int32_t handle, bool reads,
-                                       const struct gy_stream_events *events, void *context)
+struct gy_stream *gy__stream_open_fd(struct gy_shard *shard, struct gy_actor *owner, int32_t handle,
+                                     bool reads, bool writes, const struct gy_stream_events *events,
+                                     void *context)
 {
     struct gy_connect_options limits = GY_CONNECT_OPTIONS_INIT;
     struct gy_stream *s = gy__streams_full(shard) ? NULL : gy__stream_take(shard);
@@ -83,7 +83,7 @@ struct gy_stream *gy__stream_open_pipe(struct gy_shard *shard, struct gy_actor *
     s->high_water = limits.high_water;
     s->low_water = limits.low_water;
     s->held_max = (uint16_t)limits.held_max;
-    s->deaf = reads;
+    s->deaf = !writes;
     s->fin = !reads; /* nothing will come */
     gy__stream_adopt(shard, s, owner);
     opened(shard, s);

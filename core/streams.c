@@ -202,15 +202,20 @@ static void refuse_done(struct gy_op *op, const struct gy_completion *completion
     refuse_next(gy__self());
 }
 
-void gy__streams_refuse(struct gy_shard *shard, int32_t handle)
+void gy__streams_shut(struct gy_shard *shard, int32_t handle)
 {
     struct gy__streams *streams = shard->streams;
 
     GY_ASSERT(streams->refused_count < GY__REFUSED_MAX);
     streams->refused[(streams->refused_first + streams->refused_count++) % GY__REFUSED_MAX] =
         handle;
-    gy__stream_count(shard, GY__COUNT_CONN_REFUSED, 1);
     refuse_next(shard);
+}
+
+void gy__streams_refuse(struct gy_shard *shard, int32_t handle)
+{
+    gy__stream_count(shard, GY__COUNT_CONN_REFUSED, 1);
+    gy__streams_shut(shard, handle);
 }
 
 /* ---- lists of the end of the turn ---- */

@@ -205,7 +205,8 @@ void gy__stream_mark(struct gy_shard *shard, struct gy_stream *s);
 void gy__stream_starve(struct gy_shard *shard, struct gy_stream *s);
 void gy__stream_unstarve(struct gy_shard *shard, struct gy_stream *s);
 void gy__stream_unlink(struct gy_shard *shard, struct gy_stream *s);
-/* Close a handle that no stream can have. */
+/* Close a handle that no stream can have; the same, and that is counted. */
+void gy__streams_shut(struct gy_shard *shard, int32_t handle);
 void gy__streams_refuse(struct gy_shard *shard, int32_t handle);
 /* May another connection be accepted? */
 bool gy__streams_full(const struct gy_shard *shard);
@@ -248,12 +249,12 @@ void gy__race_done(struct gy_shard *shard, struct gy_stream *s, int32_t res);
 void gy__race_cancel(struct gy_shard *shard, struct gy_stream *leader, bool leave);
 
 /* ---- stream_events.c, for ends of pipes ---- */
-/* A stream of one direction, of an actor that lives; opened() is called. NULL: none left, and the handle
- * stays the caller's. */
-GY_MUST_CHECK struct gy_stream *gy__stream_open_pipe(struct gy_shard *shard, struct gy_actor *owner,
-                                                     int32_t handle, bool reads,
-                                                     const struct gy_stream_events *events,
-                                                     void *context);
+/* A stream of one direction or both, of an actor that lives; opened() is called. NULL: none left, and the
+ * handle stays the caller's. */
+GY_MUST_CHECK struct gy_stream *gy__stream_open_fd(struct gy_shard *shard, struct gy_actor *owner,
+                                                   int32_t handle, bool reads, bool writes,
+                                                   const struct gy_stream_events *events,
+                                                   void *context);
 
 /* ---- listener.c ---- */
 void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener);

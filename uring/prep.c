@@ -50,6 +50,10 @@ static const struct kind kinds[] = {
     [GY_OP_MKDIR] = {"mkdir", gy__file_start, gy__file_reaped, NULL, false},
     [GY_OP_LIST] = {"list", gy__work_start, NULL, NULL, false},
     [GY_OP_WATCH] = {"watch", gy__work_start, NULL, NULL, false},
+    [GY_OP_POLL] = {"poll", gy__fd_start, gy__fd_reaped, gy__fd_swept, false},
+    [GY_OP_PEEK] = {"peek", gy__fd_start, gy__fd_reaped, gy__fd_swept, false},
+    [GY_OP_REDIRECT] = {"redirect", gy__redirect_start, gy__redirect_reaped, gy__redirect_swept,
+                        false},
     [GY_OP_PROCESS] = {"process", gy__process_start, gy__process_reaped, gy__process_swept, false},
     [GY_OP_RESOLVE] = {"resolve", gy__work_start, NULL, NULL, false},
 };

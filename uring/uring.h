@@ -275,6 +275,19 @@ void gy__own_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32
 /* Wake shard `to`. from: the shard whose thread calls, or NULL on any other thread. */
 void gy__wake(struct gy__host *host, struct gy__uring *from, unsigned to);
 
+/* ---- fd.c ---- */
+int gy__fd_pipe(void *ctx, int32_t handles[2]);
+int32_t gy__fd_handle_of(void *ctx, int32_t fd, bool for_stream);
+int32_t gy__fd_of(void *ctx, int32_t handle);
+bool gy__fd_start(struct gy__uring *u, struct gy_op *op);
+void gy__fd_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
+void gy__fd_swept(struct gy__uring *u, struct gy_op *op);
+
+/* ---- redirect.c ---- */
+bool gy__redirect_start(struct gy__uring *u, struct gy_op *op);
+void gy__redirect_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
+void gy__redirect_swept(struct gy__uring *u, struct gy_op *op);
+
 /* ---- taken.c ---- */
 /* As the driver's signal_watch. */
 int gy__signal_watch(void *ctx, int number);

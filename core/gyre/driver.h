@@ -59,6 +59,10 @@ enum gy_op_kind {
                        * GY_PROCESS_LEAVE (-ECANCELED). Its handle is -1 at submit, then the driver's */
     GY_OP_RESOLVE,    /* resolve: the addresses of a name, res = how many; -ENOENT it has none, -EAGAIN for now
                        * nobody knows, or too many are asked for, -ETIMEDOUT, -EIO, ... */
+    /* Of a descriptor that stays the program's: the driver keeps hold of its own. */
+    GY_OP_POLL,       /* fd: res = which of fd.way can be done, as GY_FD_READS and GY_FD_WRITES */
+    GY_OP_PEEK,       /* fd: res = bytes copied to fd.at, up to fd.len, which stay where they are; 0 the end */
+    GY_OP_REDIRECT,   /* fd: from the handle to fd.to, until its end or limit; moved counts */
     GY_OP_KINDS
 };
 
@@ -105,6 +109,14 @@ struct gy_completion {
     uint32_t flags;
     uint8_t *data;   /* with BUF: res bytes, until the buffer is given back */
     uint32_t buffer; /* with BUF: its number, for give_back */
+};
+
+struct gy_redirect {
+    uint64_t limit; /* UINT64_MAX: none */
+    uint64_t moved; /* out */
+    int32_t own[4]; /* the driver's, and the rest */
+    uint32_t held;
+    uint8_t stage, ready;
 };
 
 /* What a driver tells of a process. */
@@ -192,6 +204,12 @@ struct gy_op {
             struct gy_spawned *out;             /* pinned */
             uint8_t leave, group; /* as the spec's flags say; a watched one is to be left */
         } process;
+        struct {
+            void *at; /* pinned: of PEEK bytes, of REDIRECT a struct gy_redirect */
+            int32_t to;   /* a handle */
+            uint32_t len;
+            uint8_t way;
+        } fd;
     } u;
     uint64_t gy__driver[2]; /* the driver's */
 };
@@ -216,6 +234,12 @@ struct gy_driver {
     /* The peer's address of a connected handle as text, and its own. */
     void (*peer_name)(void *ctx, int32_t handle, char *out, size_t len);
     void (*local_name)(void *ctx, int32_t handle, char *out, size_t len);
+    /* A new pipe: a handle that reads, one that writes, both given. -> 0, -EMFILE, -ENFILE. */
+    int (*pipe)(void *ctx, int32_t handles[2]);
+    /* The handle of a descriptor of the program's, and the other way round. -> >= 0; -EBADF; -EINVAL a
+     * kind that no stream can be of. */
+    int32_t (*handle_of)(void *ctx, int32_t fd, bool for_stream);
+    int32_t (*fd_of)(void *ctx, int32_t handle);
     /* Take a signal of this process' from now on, and tell the runtime of each (core/signals.h). Again: nothing
      * changes. -> 0; -EINVAL it cannot be; -EBUSY it is the control thread's own; -EMFILE. */
     int (*signal_watch)(void *ctx, int number);

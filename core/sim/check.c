@@ -117,7 +117,9 @@ static uint64_t flights_open(const struct gy__place *place)
 
     for (const struct gy__flight *flight = place->first; flight != NULL; flight = flight->next)
         open += flight->kind != GY_OP_ACCEPT && flight->kind != GY_OP_RECV &&
-                flight->kind != GY_OP_RECV_MULTI && flight->kind != GY_OP_PROCESS;
+                flight->kind != GY_OP_RECV_MULTI && flight->kind != GY_OP_PROCESS &&
+                flight->kind != GY_OP_POLL && flight->kind != GY_OP_PEEK &&
+                flight->kind != GY_OP_REDIRECT;
     return open;
 }
 

@@ -6,6 +6,7 @@
 #include "core/sim/process.h"
 #include "core/sim/sim.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define LOOK_NS 1500 /* what passes between two looks, at most */
@@ -120,6 +121,24 @@ static void on_local_name(void *ctx, int32_t handle, char *out, size_t len)
     name_of(place_of(ctx)->host, handle, false, out, len);
 }
 
+static int32_t on_handle_of(void *ctx, int32_t fd, bool for_stream)
+{
+    const struct gy__machine *host = place_of(ctx)->host;
+
+    if (fd < 0 || (uint32_t)fd >= host->handles_used)
+        return -EBADF;
+    const struct gy__handle *handle = &host->handles[fd];
+    if (handle->tcp != NULL || handle->pipe != NULL)
+        return fd;
+    return handle->file == NULL ? -EBADF : for_stream ? -EINVAL : fd;
+}
+
+static int32_t on_fd_of(void *ctx, int32_t handle)
+{
+    (void)ctx;
+    return handle;
+}
+
 static void on_wake(void *ctx, unsigned shard)
 {
     struct gy__place *place = place_of(ctx);
@@ -186,6 +205,9 @@ void gy__sim_driver_init(struct gy_driver *driver)
         .give_back = on_give_back,
         .peer_name = on_peer_name,
         .local_name = on_local_name,
+        .pipe = gy__sim_pipe_new,
+        .handle_of = on_handle_of,
+        .fd_of = on_fd_of,
         .signal_watch = gy__machine_signal_watch,
         .process_signal = gy__sim_process_signal,
         .wake = on_wake,

@@ -45,6 +45,9 @@ static const char *const names[GY_OP_KINDS] = {
     [GY_OP_LIST] = "list",
     [GY_OP_WATCH] = "watch",
     [GY_OP_PROCESS] = "process",
+    [GY_OP_POLL] = "poll",
+    [GY_OP_PEEK] = "peek",
+    [GY_OP_REDIRECT] = "redirect",
 };
 
 const char *gy__flight_name(unsigned kind)
@@ -142,6 +145,7 @@ void gy__flight_drop_all(struct gy__place *place)
     while (place->first != NULL) {
         gy__dial_forget(place->first);
         gy__sim_process_orphan(place->first);
+        gy__sim_fd_forget(place->first);
         flight_free(place->first);
     }
     place->submitted = place->submitted_last = NULL;
@@ -187,6 +191,11 @@ static void start(struct gy__flight *flight)
     case GY_OP_WORK:
     case GY_OP_PROCESS:
         gy__blocking_start(flight);
+        break;
+    case GY_OP_POLL:
+    case GY_OP_PEEK:
+    case GY_OP_REDIRECT:
+        gy__sim_fd_start(flight);
         break;
     case GY_OP_CONNECT:
         gy__dial_start(flight);
@@ -449,6 +458,14 @@ void gy__flight_later(struct gy_sim *sim, struct gy__event *event)
     case GY_OP_WORK:
         if (flight->state == GY__FLIGHT_ACTIVE) {
             gy__blocking_cancel(flight);
+            return;
+        }
+        break;
+    case GY_OP_POLL:
+    case GY_OP_PEEK:
+    case GY_OP_REDIRECT:
+        if (flight->state == GY__FLIGHT_ACTIVE) {
+            gy__sim_fd_cancel(flight);
             return;
         }
         break;

@@ -28,6 +28,7 @@ struct gy__sim_pipe_end {
     uint8_t owner;
     struct gy__flight *flight;
     struct gy_sim_process *process;
+    bool closing; /* its handle is closed; let go when its operation has ended */
 };
 struct gy__sim_pipe {
     struct gy_sim *sim;
@@ -37,7 +38,8 @@ struct gy__sim_pipe {
     uint64_t written, read; /* since it was made */
     struct gy__sim_pipe_end ends[2];
     uint32_t pins; /* somebody on the stack still looks at it */
-    bool busy;     /* an operation is being moved on */
+    bool busy;     /* operations are being moved on */
+    uint8_t again; /* sides to be looked at, as bits */
 };
 
 struct gy__sim_pipe *gy__sim_pipe_open(struct gy_sim *sim);
@@ -51,6 +53,11 @@ void gy__sim_pipe_read(struct gy__sim_pipe *pipe, void *out, uint32_t len);
 /* An operation on a handle that is one of its ends. */
 void gy__sim_pipe_start(struct gy__sim_pipe *pipe, unsigned side, struct gy__flight *flight);
 void gy__sim_pipe_cancel(struct gy__sim_pipe *pipe, unsigned side, struct gy__flight *flight);
+int gy__sim_pipe_new(void *ctx, int32_t handles[2]);
+/* Polls, peeks and redirects; a cancel takes effect; the host is gone. */
+void gy__sim_fd_start(struct gy__flight *flight);
+void gy__sim_fd_cancel(struct gy__flight *flight);
+void gy__sim_fd_forget(struct gy__flight *flight);
 void gy__sim_pipe_unpin(struct gy__sim_pipe *pipe);
 /* That end is nobody's any more; the pipe may be freed. */
 void gy__sim_pipe_let_go(struct gy__sim_pipe *pipe, unsigned side);

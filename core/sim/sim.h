@@ -70,6 +70,8 @@ struct gy__flight {
     bool refused; /* the refusal is on its way */
     struct gy__event work; /* its function is called, or has returned; of a file: its effect */
     struct gy__sync *sync; /* of a file's sync: what it will have made durable */
+    struct gy__sim_pipe *pipe, *pipe_to; /* of a poll, peek, redirect: pinned */
+    bool moving;                         /* of a redirect: inside its loop */
     struct gy_sim_process *process; /* from its birth until its end is told */
 };
 

@@ -108,6 +108,26 @@ static void on_peer_name(void *ctx, int32_t handle, char *out, size_t len)
     snprintf(out, len, "%s", self_of(ctx)->fake->peer);
 }
 
+static int on_pipe(void *ctx, int32_t handles[2])
+{
+    struct fake_driver *fake = self_of(ctx)->fake;
+    handles[0] = 1000;
+    handles[1] = 1001;
+    return fake->pipe_result;
+}
+
+static int32_t on_handle_of(void *ctx, int32_t fd, bool for_stream)
+{
+    (void)ctx, (void)for_stream;
+    return fd < 0 ? -EBADF : fd;
+}
+
+static int32_t on_fd_of(void *ctx, int32_t handle)
+{
+    (void)ctx;
+    return handle;
+}
+
 static int on_signal_watch(void *ctx, int number)
 {
     (void)number;
@@ -194,6 +214,9 @@ void fake_init(struct fake_driver *fake)
         .cancel = on_cancel,
         .give_back = on_give_back,
         .peer_name = on_peer_name,
+        .pipe = on_pipe,
+        .handle_of = on_handle_of,
+        .fd_of = on_fd_of,
         .signal_watch = on_signal_watch,
         .process_signal = on_process_signal,
         .local_name = on_local_name,

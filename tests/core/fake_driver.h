@@ -79,6 +79,7 @@ struct fake_driver {
     jmp_buf *panic_to; /* of fake_expect_panic() */
     char panic[256];
     char peer[64]; /* what peer_name says */
+    int pipe_result;   /* what pipe says */
     int signal_result; /* what process_signal says */
 };
 
