@@ -366,6 +366,32 @@ static void test_continue_in_order(void **state)
     expect_reply(200, "/c ab");
 }
 
+/* A head or a body has its time as a whole: what comes by drips does not prolong it. */
+static void test_drips_prolong_nothing(void **state)
+{
+    static const char *const begin[] = { "GET / HTTP/1.1\r\nHost: h\r\nA: ",
+                                         POST_HEAD("/") "Content-Length: 1000\r\n\r\n" };
+
+    (void)state;
+    peer.env.config.head_timeout_ns = peer.env.config.body_timeout_ns = 10 * GY_S;
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t deadline = peer.env.now_ns + 10 * GY_S;
+
+        peer_send(&peer, begin[i]);
+        for (; peer.env.now_ns < deadline; peer.env.now_ns += GY_S) {
+            peer_send(&peer, "x");
+            assert_int_equal(gy__http_conn_deadline(&peer.conn), deadline);
+            gy__http_conn_expire(&peer.conn, false);
+            peer_flush(&peer);
+            expect_nothing();
+        }
+        gy__http_conn_expire(&peer.conn, false);
+        peer_flush(&peer);
+        expect_story("408 linger");
+        peer_reopen(&peer);
+    }
+}
+
 /* While the client has to wait for its 100 the body's time does not run. */
 static void test_continue_has_time(void **state)
 {
@@ -889,6 +915,7 @@ int main(void)
         T(test_held_max),
         T(test_ready_max),
         T(test_announced_body),
+        T(test_drips_prolong_nothing),
         T(test_slow_reader),
         T(test_late_handlers),
         T(test_entered),
@@ -925,6 +952,7 @@ int main(void)
         T(test_held_max),
         T(test_ready_max),
         T(test_announced_body),
+        T(test_drips_prolong_nothing),
         T(test_slow_reader),
         T(test_late_handlers),
         T(test_entered),
