@@ -1,4 +1,4 @@
-/* Starting, watching and ending gyre-demo (see server.h). */
+/* Starting, watching and ending gyre-demo or another program (see server.h). */
 #include "server.h"
 
 #include <dirent.h>
@@ -41,11 +41,15 @@ void sleep_ms(unsigned ms)
 static void child(const struct server_options *options, int out, int err)
 {
     char path[4096];
-    const char *argv[ARGS_MAX + 3] = {path, "--listen=127.0.0.1:0"};
+    const char *argv[ARGS_MAX + 3] = {path};
     const char *bin = getenv("GYRE_BIN");
-    (void)snprintf(path, sizeof(path), "%s/gyre-demo", bin != NULL ? bin : "build/dev/bin");
+    unsigned n = 1;
+    (void)snprintf(path, sizeof(path), "%s/%s", bin != NULL ? bin : "build/dev/bin",
+                   options->program != NULL ? options->program : "gyre-demo");
+    if (options->program == NULL)
+        argv[n++] = "--listen=127.0.0.1:0";
     for (unsigned i = 0; options->args != NULL && options->args[i] != NULL && i < ARGS_MAX; i++)
-        argv[2 + i] = options->args[i];
+        argv[n++] = options->args[i];
     /* A test that dies takes its server with it. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (options->files_max > 0) {
@@ -84,6 +88,23 @@ static unsigned read_port(int out)
     return 0;
 }
 
+/* The same from its log. */
+static unsigned read_log_port(int err)
+{
+    uint64_t until = now_ms() + START_MS;
+    while (now_ms() < until) {
+        static const char what[] = "listening on 127.0.0.1:";
+        char text[4096];
+        ssize_t n = pread(err, text, sizeof(text) - 1, 0);
+        text[n > 0 ? n : 0] = '\0';
+        const char *line = strstr(text, what);
+        if (line != NULL && strchr(line, '\n') != NULL)
+            return (unsigned)strtoul(line + sizeof(what) - 1, NULL, 10);
+        sleep_ms(10);
+    }
+    return 0;
+}
+
 void server_start(struct server *s, const struct server_options *options)
 {
     static const struct server_options none;
@@ -97,10 +118,11 @@ void server_start(struct server *s, const struct server_options *options)
     if (s->pid == 0)
         child(options != NULL ? options : &none, out[1], s->err);
     (void)close(out[1]);
-    s->port = read_port(s->out);
+    bool logs = options != NULL && options->program != NULL;
+    s->port = logs ? read_log_port(s->err) : read_port(s->out);
     if (s->port == 0) {
         server_end(s, true);
-        fail_msg("gyre-demo does not say what it listens on");
+        fail_msg("%s does not say what it listens on", logs ? options->program : "gyre-demo");
     }
 }
 

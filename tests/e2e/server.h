@@ -1,4 +1,4 @@
-/* gyre-demo as a child of a test: started on a free port, watched from outside, and ended with the
+/* gyre-demo, or one of the examples, as a child of a test: started on a free port, watched from outside, and ended with the
  * test, whatever happens to that. */
 #ifndef GYRE_TESTS_E2E_SERVER_H
 #define GYRE_TESTS_E2E_SERVER_H
@@ -14,7 +14,8 @@ struct server {
 };
 
 struct server_options {
-    const char *const *args; /* beside --listen; ends with NULL; NULL: none */
+    const char *program; /* in place of gyre-demo: its log names the port that it listens on */
+    const char *const *args; /* beside --listen of gyre-demo; ends with NULL; NULL: none */
     unsigned files_max;      /* RLIMIT_NOFILE, 0: as it is here */
 };
 
