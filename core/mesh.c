@@ -32,6 +32,7 @@ int gy__mesh_open(struct gy_shard *shard)
     mesh->moved = gy__shard_memory(shard, shards * sizeof(uint16_t));
     if (mesh->out == NULL || mesh->in == NULL || mesh->dirty == NULL || mesh->moved == NULL)
         return -ENOMEM;
+    mesh->words = (shards + 63) / 64;
     mesh->keeps_bits = shards <= KEEPS_BITS_MAX;
     if (shards == 1)
         return 0;
@@ -363,26 +364,35 @@ static bool drain_from(struct gy_shard *shard, uint32_t from, uint64_t stop_ns,
     return time_left;
 }
 
+/* -> false when time is up. */
+static inline bool word_drain(struct gy_shard *shard, uint32_t word, uint64_t bits,
+                              uint64_t stop_ns, uint32_t *since_clock)
+{
+    for (; bits != 0; bits &= bits - 1)
+        if (!drain_from(shard, word * 64 + (uint32_t)__builtin_ctzll(bits), stop_ns, since_clock))
+            return false;
+    return true;
+}
+
 /* The bits at or behind a rotating start, then those before it. */
 void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns)
 {
     struct gy__mesh *mesh = &shard->mesh;
-    uint32_t words = (shard->runtime->shard_count + 63) / 64;
-    uint32_t start = mesh->start, since_clock = 0; /* cells since the clock was read, of all rings */
+    uint32_t words = mesh->words, start = mesh->start, since_clock = 0; /* cells since the clock was read, of all rings */
     mesh->start = start + 1 == shard->runtime->shard_count ? 0 : start + 1;
     uint32_t w = start / 64;
-    for (uint32_t i = 0; i <= words; i++, w = w + 1 == words ? 0 : w + 1) {
-        /* acquire: pairs with the fetch_or in gy__mesh_publish(); the ring's pointer is there. */
+    uint64_t behind = ~UINT64_C(0) << start % 64;
+    /* acquire: pairs with the fetch_or in gy__mesh_publish(); the ring's pointer is there. */
+    uint64_t first = atomic_load_explicit(&mesh->door->written[w], memory_order_acquire);
+    if (!word_drain(shard, w, first & behind, stop_ns, &since_clock))
+        return;
+    for (uint32_t i = 1; i < words; i++) {
+        w = w + 1 == words ? 0 : w + 1;
         uint64_t bits = atomic_load_explicit(&mesh->door->written[w], memory_order_acquire);
-        if (i == 0)
-            bits &= ~UINT64_C(0) << start % 64;
-        else if (i == words)
-            bits &= (UINT64_C(1) << start % 64) - 1;
-        for (; bits != 0; bits &= bits - 1)
-            if (!drain_from(shard, w * 64 + (uint32_t)__builtin_ctzll(bits), stop_ns,
-                            &since_clock))
-                return;
+        if (!word_drain(shard, w, bits, stop_ns, &since_clock))
+            return;
     }
+    (void)word_drain(shard, start / 64, first & ~behind, stop_ns, &since_clock);
 }
 
 void gy__mesh_drain_all(struct gy_shard *shard)
@@ -397,11 +407,9 @@ void gy__mesh_drain_all(struct gy_shard *shard)
     }
 }
 
-bool gy__mesh_inbound(const struct gy_shard *shard)
+bool gy__mesh_inbound(const struct gy__mesh *mesh)
 {
-    const struct gy__mesh *mesh = &shard->mesh;
-    uint32_t words = (shard->runtime->shard_count + 63) / 64;
-    for (uint32_t w = 0; w < words; w++) {
+    for (uint32_t w = 0; w < mesh->words; w++) {
         uint64_t bits = atomic_load_explicit(&mesh->door->written[w], memory_order_acquire);
         for (; bits != 0; bits &= bits - 1) {
             const struct gy__in *in = &mesh->in[w * 64 + (uint32_t)__builtin_ctzll(bits)];

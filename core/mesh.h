@@ -25,6 +25,7 @@ struct gy__mesh {
     struct gy__door *door; /* this shard's own */
     struct gy__out *out;   /* one per shard */
     struct gy__in *in;     /* one per shard */
+    uint32_t words;        /* of the door's bits that are used */
     uint8_t *rings;        /* pool of rings, a producer's own */
     uint32_t rings_left;
     struct gy_cell *stages; /* and of their stages */
@@ -53,7 +54,7 @@ void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns);
 /* The same of every ring once, whatever the bits say, and without looking at the clock. */
 void gy__mesh_drain_all(struct gy_shard *shard);
 void gy__mesh_publish(struct gy_shard *shard);
-bool gy__mesh_inbound(const struct gy_shard *shard);
+bool gy__mesh_inbound(const struct gy__mesh *mesh);
 /* Nothing in any ring, whatever the bits say; costs a look at each. */
 bool gy__mesh_is_empty(struct gy_shard *shard);
 /* Before sleeping, after saying so: want room in the rings that something waits for in its own

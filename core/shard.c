@@ -348,8 +348,13 @@ static bool anything(const struct gy_shard *shard)
         return true;
     if (requests & GY__REQUEST_SIGNAL)
         return true;
-    return !gy__fifo_empty(&shard->fifo) || gy__mesh_inbound(shard) ||
+    return !gy__fifo_empty(&shard->fifo) || gy__mesh_inbound(&shard->mesh) ||
            gy__foreign_peek(shard->foreign) != NULL;
+}
+
+bool gy__shard_heard(const struct gy_shard *shard)
+{
+    return gy__mesh_inbound(&shard->mesh);
 }
 
 bool gy__shard_inbound(struct gy_shard *shard)

@@ -58,7 +58,7 @@ void gy__check_sleepers(struct gy__machine *host)
 {
     for (uint32_t i = 0; i < host->shards; i++) {
         const struct gy__place *place = &host->places[i];
-        if (!may_sleep_on(place) && gy__mesh_inbound(place->shard))
+        if (!may_sleep_on(place) && gy__mesh_inbound(&place->shard->mesh))
             gy_sim_fail(host->sim, "lost wake-up: shard %u sleeps, a message to it is visible, and "
                         "nobody wakes it", place->number);
     }
