@@ -528,7 +528,7 @@ int gy_http_client_environment(struct gy_http_client_config *config)
     if (strlen(proxy) > start.len && gy__http_name_is(start, scheme, start.len))
         address += start.len;
     if (!is_address(address)) {
-        gy_log("http_proxy=%s: not http://ADDRESS:PORT with a numeric address", proxy);
+        gy_log("http_proxy=%s: not http://HOST:PORT", proxy);
         return -EINVAL;
     }
     config->proxy = address;

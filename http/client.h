@@ -37,7 +37,8 @@ struct gy__client_link {
     struct gy__http_inbound inbound; /* of the exchange */
     struct gy__client *client;
     struct gy__client_site *site;
-    struct gy_stream *stream;
+    struct gy_stream *stream; /* NULL while the name is looked up */
+    gy_fut look_up;
     struct gy__client_exchange *exchange; /* NULL: idle, or ending */
     struct gy__client_link *next, *prev;  /* idle at the same site; free */
     struct gy__client_link *older, *newer; /* idle anywhere, in the order in which they became so */

@@ -8,6 +8,7 @@
  * An idle link is read: bytes or an end that come on it make it leave the pool at once. */
 #include "http/client.h"
 
+#include "gyre/resolve.h"
 #include "http/shard.h"
 
 #include <errno.h>
@@ -164,7 +165,10 @@ static void link_end(struct gy__client_link *link)
         link->exchange->link = NULL;
     link->exchange = NULL;
     link->ending = true;
-    gy_stream_abort(link->stream);
+    if (link->stream != NULL)
+        gy_stream_abort(link->stream);
+    else
+        gy_discard(link->look_up);
 }
 
 static void idle_fire(struct gy__timer *timer)
@@ -324,17 +328,13 @@ static void ended(struct gy_actor *self, struct gy_stream *s)
     }
 }
 
-static void closed(struct gy_actor *self, struct gy_stream *s, int why)
+/* There is no connection any more, or there will be none. */
+static void gone(struct gy__client_link *link, int why)
 {
-    struct gy__client_link *link = gy_stream_context(s);
-    struct gy__client *client = (struct gy__client *)(void *)self;
-    struct gy__client_exchange *exchange;
-    struct gy__client_site *site;
+    struct gy__client *client = link->client;
+    struct gy__client_exchange *exchange = link->exchange;
+    struct gy__client_site *site = link->site;
 
-    if (link == NULL)
-        return;
-    exchange = link->exchange;
-    site = link->site;
     idle_leave(link);
     link->ending = true;
     link->exchange = NULL;
@@ -349,11 +349,58 @@ static void closed(struct gy_actor *self, struct gy_stream *s, int why)
     serve(client, site);
 }
 
+static void closed(struct gy_actor *self, struct gy_stream *s, int why)
+{
+    struct gy__client_link *link = gy_stream_context(s);
+
+    (void)self;
+    if (link != NULL)
+        gone(link, why);
+}
+
 static const struct gy_stream_events events = {
     .opened = opened, .data = received, .ended = ended, .closed = closed
 };
 
 /* ---- who gets which ---------------------------------------------------------------------- */
+
+/* The addresses of a name are there, or why there are none. */
+static void looked_up(struct gy_actor *self, const struct gy_done *done)
+{
+    struct gy__client_link *link = (struct gy__client_link *)(uintptr_t)done->ctx;
+    char texts[GY_ADDRS_MAX][GY_ADDR_TEXT_MAX];
+    const char *addrs[GY_ADDRS_MAX];
+    struct gy_connect_options options = GY_CONNECT_OPTIONS_INIT;
+    int res = link->ending ? -ECANCELED : done->res;
+
+    if (res > 0) {
+        for (int i = 0; i < res; i++) {
+            (void)gy_addr_print(&gy_addrs(done->buf)[i], texts[i], sizeof(texts[i]));
+            addrs[i] = texts[i];
+        }
+        options.timeout_ns = link->exchange->connect_ns;
+        options.context = link;
+        res = gy_connect_any_raw(self, addrs, (unsigned)res, &events, &options, &link->stream);
+    }
+    gy_buf_release(done->buf);
+    if (res < 0)
+        gone(link, res);
+}
+
+static int look_up(struct gy__client_link *link)
+{
+    const char *address = link->site->address, *colon = strrchr(address, ':');
+    char name[GY__URL_ADDRESS_MAX];
+    unsigned port = 0;
+
+    memcpy(name, address, (size_t)(colon - address));
+    name[colon - address] = '\0';
+    for (colon++; *colon != '\0'; colon++)
+        port = port * 10 + (unsigned)(*colon - '0');
+    link->look_up = gy__http_client_look_up(&link->client->actor, name, (uint16_t)port, looked_up,
+                                            (uint64_t)(uintptr_t)link);
+    return gy_refused(link->look_up);
+}
 
 static int dial(struct gy__client *client, struct gy__client_exchange *exchange,
                 struct gy__client_site *site)
@@ -367,7 +414,10 @@ static int dial(struct gy__client *client, struct gy__client_exchange *exchange,
     link->site = site;
     options.timeout_ns = exchange->connect_ns;
     options.context = link;
-    err = gy_connect_raw(&client->actor, site->address, &events, &options, &link->stream);
+    if (gy__http_url_is_name(site->address))
+        err = look_up(link);
+    else
+        err = gy_connect_raw(&client->actor, site->address, &events, &options, &link->stream);
     if (err < 0) {
         link_give(link);
         return err;
@@ -479,7 +529,8 @@ void gy__client_pool_stop(struct gy__client *client)
 
         if (!link->ending)
             link_end(link);
-        gy_stream_set_context(link->stream, NULL);
+        if (link->stream != NULL)
+            gy_stream_set_context(link->stream, NULL);
         link_give(link);
     }
 }

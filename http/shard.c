@@ -4,6 +4,7 @@
 #include "core/kernel.h"
 #include "core/service.h"
 #include "core/stats.h"
+#include "gyre/resolve.h"
 #include "http/server.h"
 
 struct gy__http_server *gy__http_here(void)
@@ -43,6 +44,20 @@ struct gy__client *gy__http_client_here(void)
 int gy__http_client_spawn(const struct gy_actor_type *type)
 {
     return gy__service_spawn(GY__SERVICE_HTTP_CLIENT, type, NULL);
+}
+
+gy_fut gy__http_client_look_up(struct gy_actor *client, const char *name, uint16_t port,
+                               void (*then)(struct gy_actor *client, const struct gy_done *done),
+                               uint64_t ctx)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__context saved = gy__actor_enter(shard, client);
+    gy_fut fut = gy_resolve_name_raw(client, name, port, NULL);
+
+    if (gy_refused(fut) == 0)
+        (void)gy_then_raw(client, fut, then, ctx); /* it is new: it has no other consumer */
+    gy__actor_leave(shard, saved);
+    return fut;
 }
 
 void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__http_server *server))

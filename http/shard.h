@@ -29,6 +29,13 @@ struct gy__client *gy__http_client_here(void);
 /* Spawn it on this shard, once. -> 0 or start's error. */
 GY_MUST_CHECK int gy__http_client_spawn(const struct gy_actor_type *type);
 
+/* A look-up of the client's own, whoever's code runs. then: as gy_then_raw. -> as gy_resolve_name_raw. */
+GY_MUST_CHECK gy_fut gy__http_client_look_up(struct gy_actor *client, const char *name,
+                                             uint16_t port,
+                                             void (*then)(struct gy_actor *client,
+                                                          const struct gy_done *done),
+                                             uint64_t ctx);
+
 /* Run run(server) as if the server had received a message. */
 void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__http_server *server));
 

@@ -82,14 +82,27 @@ static unsigned port_of(struct gy_slice *host)
     return port <= 65535 ? port : 0;
 }
 
-static bool is_address(struct gy_slice host)
+/* Letters, digits and hyphens, in labels (RFC 1123 2.1), and '_', which some names have. */
+static bool is_name(struct gy_slice host)
 {
-    bool in_brackets = host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.ptr[i] | 0x20;
 
-    for (size_t i = 0; i < host.len && !in_brackets; i++)
-        if (host.ptr[i] != '.' && (host.ptr[i] < '0' || host.ptr[i] > '9'))
+        if (!(c >= 'a' && c <= 'z') && !(host.ptr[i] >= '0' && host.ptr[i] <= '9') &&
+            host.ptr[i] != '-' && host.ptr[i] != '.' && host.ptr[i] != '_')
             return false;
-    return host.len > 0;
+    }
+    return host.len > 0 && host.len <= 253;
+}
+
+bool gy__http_url_is_name(const char *address)
+{
+    if (address[0] == '[' || strncmp(address, "unix:", 5) == 0)
+        return false;
+    for (; *address != '\0' && *address != ':'; address++)
+        if (*address != '.' && (*address < '0' || *address > '9'))
+            return true;
+    return false;
 }
 
 static int internet_address(struct gy__http_url *out)
@@ -111,18 +124,20 @@ static int internet_address(struct gy__http_url *out)
         return -EINVAL;
     if (starts(out->host.ptr, out->host.len, "localhost") && out->host.len == 9)
         memcpy(text, "127.0.0.1", len = 9);
-    else if (is_address(out->host))
+    else if (out->host.ptr[0] == '[' || is_name(out->host))
         memcpy(text, out->host.ptr, len = out->host.len);
     else
         return -EINVAL;
     if (len + sizeof(":65535") > sizeof(out->address))
         return -EINVAL;
-    memcpy(out->address, text, len);
+    for (size_t i = 0; i < len; i++)
+        out->address[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] | 0x20) : text[i];
     out->address[len++] = ':';
     for (unsigned div = 10000; div > 0; div /= 10)
         if (port >= div)
             out->address[len++] = (char)('0' + port / div % 10);
     out->address[len] = '\0';
+    out->is_name = gy__http_url_is_name(out->address);
     if (out->host.ptr[0] == '[') {
         out->host.ptr++;
         out->host.len -= 2;

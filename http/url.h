@@ -6,19 +6,21 @@
 
 #include <stdbool.h>
 
-/* Of an address as gy_connect_raw() takes it, with its NUL. */
-#define GY__URL_ADDRESS_MAX 128
+/* Of a name with its port, with a NUL; longer than any address that gy_connect_raw() takes. */
+#define GY__URL_ADDRESS_MAX 264
 
 struct gy__http_url {
     struct gy_slice authority; /* as it stands in Host: host or host:port; borrowed from the text */
     struct gy_slice host;      /* of it, without port and brackets */
     struct gy_slice path;      /* from the slash on, with the query; "" stands for "/" */
-    char address[GY__URL_ADDRESS_MAX];
-    bool is_unix;
+    char address[GY__URL_ADDRESS_MAX]; /* as gy_connect_raw() takes it, or "name:port" in lower case */
+    bool is_unix, is_name;
 };
 
 /* -> 0, -EPROTONOSUPPORT another scheme, -EINVAL. *out borrows from text. */
 int gy__http_url_parse(struct gy__http_url *out, const char *text, size_t len);
+/* Is such an address "name:port"? */
+bool gy__http_url_is_name(const char *address);
 
 /* Where a Location leads, seen from "authority path": a whole url, "//authority/path", "/path", "?query" or
  * a path beside the last slash, with its dots taken out. Written to out[size], of which the length is

@@ -39,8 +39,8 @@ struct gy_http_field {
 struct gy_http_ask {
     size_t size;        /* sizeof this struct */
     const char *method; /* any token, in its own case, but CONNECT and TRACE */
-    /* "http://host:port/path?query". host: an IPv4 address, an IPv6 one in brackets, or localhost,
-     * which is 127.0.0.1. Or "http+unix://%2Frun%2Fx.sock/path", a socket at a path. What must be
+    /* "http://host:port/path?query". host: a name (gyre/resolve.h), of whose addresses the first that
+     * answers is taken; an IPv4 address, or an IPv6 one in brackets; localhost is 127.0.0.1. Or "http+unix://%2Frun%2Fx.sock/path", a socket at a path. What must be
      * escaped is escaped already; no user, and what follows '#' is not sent. */
     const char *url;
     const struct gy_http_field *fields; /* more header lines */
@@ -50,7 +50,7 @@ struct gy_http_ask {
     size_t body_len;
     uint64_t body_max;      /* of the answer, bytes: above -EMSGSIZE; default 1 MiB */
     uint64_t timeout_ns;    /* for all of it, default 30 s; UINT64_MAX: none */
-    uint64_t connect_ns;    /* for a connection to be made, default 5 s */
+    uint64_t connect_ns;    /* for a connection to be made, default 5 s; a look-up has 5 s of its own */
     uint64_t first_byte_ns; /* from when the request was given to the connection to the answer's first
                              * byte, default 30 s */
     uint64_t between_ns;    /* between two pieces of the answer, default 10 s */
@@ -67,7 +67,8 @@ struct gy_http_ask {
  * gy_http_response_of() as value, and a buffer.
  * Failed: -ETIMEDOUT one of the times has passed; -ECONNRESET the connection ended before the answer did;
  * -EPROTO what came is no answer; -EMSGSIZE its head or body is above its limit; -ELOOP too many
- * redirects; -ENOMEM no buffer; what gy_connect_raw() tells of a connection that could not be made.
+ * redirects; -ENOMEM no buffer; what gy_connect_raw() tells of a connection
+ * that could not be made, and gy_resolve_name_raw() of a name.
  * Refused: -EINVAL no such method, url or field: what may not stand in one (CR, LF, NUL,
  * blanks) is never sent; Host, Content-Length, Transfer-Encoding, Connection, Expect, Upgrade, TE, Trailer and
  * Proxy-Connection are the client's; -EPROTONOSUPPORT the url is https or another scheme; -EAGAIN no slot,

@@ -37,6 +37,7 @@ static const struct scenario *const scenarios[] = {
     &scenario_echo,
     &scenario_http,
     &scenario_bodies,
+    &scenario_fetch,
     &scenario_limiter,
     &scenario_hosts,
     &scenario_streams,

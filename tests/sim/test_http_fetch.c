@@ -366,10 +366,19 @@ static int kill_it(unsigned shard, void *arg)
     return asker_kill(shard);
 }
 
+static void name_it(void)
+{
+    static const char *const addrs[] = { "10.0.1.1", "fd00::1" };
+
+    gy_sim_name(sim, "server.sim", addrs, 2, 60, 300 * GY_US);
+    gy_sim_name_fails(sim, "broken.sim", -EAGAIN, GY_MS);
+}
+
 /* At every moment of a request that takes 2 ms: while it is dialled, sent, answered, over. */
 static void gives_up_at_any_time(int (*how)(unsigned shard, void *arg))
 {
-    for (uint64_t at_us = 0; at_us < 3000; at_us += 25) {
+    for (uint64_t at_us = 0; at_us < 3500; at_us += 25) {
+        struct gy_http_ask ask = get("/");
         struct asker_call *call;
 
         scripted_reset();
@@ -377,7 +386,10 @@ static void gives_up_at_any_time(int (*how)(unsigned shard, void *arg))
         scripted.lines[0].piece = 8;
         scripted.lines[0].every_ns = 200 * GY_US;
         open_world(100 + at_us);
-        call = ask_get("/");
+        name_it();
+        if (at_us % 2 == 0)
+            ask.url = "http://server.sim:81/";
+        call = ask_with(&ask);
         victim = 0;
         gy_sim_advance(sim, at_us * GY_US + 1);
         if (call->begun)
@@ -687,6 +699,34 @@ static void by_a_proxy(void **state)
     close_world();
 }
 
+static void by_name(void **state)
+{
+    struct gy_http_ask ask = get("/");
+    struct asker_call *call;
+
+    (void)state;
+    script(OK, SCRIPTED_STAYS);
+    open_world(89);
+    name_it();
+    ask.url = "http://Server.SIM:81/x";
+    for (unsigned i = 0; i < 3; i++) {
+        call = ask_with(&ask);
+        gy_sim_settle(sim);
+        assert_int_equal(call->res, 200);
+    }
+    assert_int_equal(scripted.connections, 1);
+    assert_string_equal(scripted.asked[0], "GET /x HTTP/1.1\r\nHost: Server.SIM:81\r\n\r\n");
+    ask.url = "http://nowhere.sim/";
+    call = ask_with(&ask);
+    gy_sim_settle(sim);
+    assert_int_equal(call->res, -ENOENT);
+    ask.url = "http://broken.sim/";
+    call = ask_with(&ask);
+    gy_sim_settle(sim);
+    assert_int_equal(call->res, -EAGAIN);
+    close_world();
+}
+
 static void what_may_not_be_sent_is_refused(void **state)
 {
     static const struct gy_http_field bad[] = {
@@ -796,6 +836,7 @@ int main(void)
         cmocka_unit_test_setup(redirects, setup),
         cmocka_unit_test_setup(redirects_end, setup),
         cmocka_unit_test_setup(by_a_proxy, setup),
+        cmocka_unit_test_setup(by_name, setup),
         cmocka_unit_test_setup(what_may_not_be_sent_is_refused, setup),
         cmocka_unit_test_setup(against_our_server, setup),
     };
