@@ -28,6 +28,26 @@ static uint64_t round_up(uint64_t bytes, uint64_t to)
 
 /* ---- pools ---- */
 
+/* What is handed out of a chunk knows its number. */
+static void chunk_pin(struct gy_shard *shard, struct gy__pool *pool, struct gy__chunk *chunk)
+{
+    if (chunk->fixed != 0 || pool->size < PAGE)
+        return;
+    chunk->fixed = shard->driver->pin(shard->ctx, chunk->bytes, (size_t)chunk->count * pool->size);
+    for (uint32_t i = 0; i < chunk->count && chunk->fixed != 0; i++)
+        chunk->headers[i].buf.gy__id = chunk->fixed;
+}
+
+void gy__bufs_pin(struct gy_shard *shard)
+{
+    if (shard->bufs->pins)
+        return;
+    shard->bufs->pins = true;
+    for (unsigned i = 0; i < GY__BUF_CLASSES; i++)
+        for (uint32_t n = 0; n < shard->bufs->pools[i].chunk_count; n++)
+            chunk_pin(shard, &shard->bufs->pools[i], &shard->bufs->pools[i].chunks[n]);
+}
+
 /* As many again as there are, within the bound. The fresh ones are handed out before it is called.
  */
 static bool grow(struct gy_shard *shard, struct gy__pool *pool, uint32_t first)
@@ -48,6 +68,11 @@ static bool grow(struct gy_shard *shard, struct gy__pool *pool, uint32_t first)
     pool->fresh_bytes = memory + headers;
     pool->fresh_left = count;
     pool->total += count;
+    GY_ASSERT(pool->chunk_count < GY__BUF_CHUNKS);
+    pool->chunks[pool->chunk_count++] =
+        (struct gy__chunk){pool->fresh, pool->fresh_bytes, count, 0};
+    if (shard->bufs->pins)
+        chunk_pin(shard, pool, &pool->chunks[pool->chunk_count - 1]);
     return true;
 }
 

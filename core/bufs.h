@@ -25,6 +25,7 @@ _Static_assert(sizeof(struct gy__header) == 64, "a header is one cache line");
 /* The last class has no bytes: its headers serve large and wrapped buffers. */
 enum { GY__BUF_CLASSES = 4, GY__BUF_BARE = GY__BUF_CLASSES };
 
+#define GY__BUF_CHUNKS 24
 struct gy__pool {
     struct gy_buf *free;      /* last in, first out: the next one taken is in the cache */
     struct gy__header *fresh; /* never used, so never touched: the next of fresh_left */
@@ -32,6 +33,13 @@ struct gy__pool {
     uint32_t fresh_left;
     uint32_t size; /* of each buffer, bytes */
     uint32_t total, total_max;
+    /* What it is made of; each is at least as large as all before it. */
+    struct gy__chunk {
+        struct gy__header *headers;
+        uint8_t *bytes;
+        uint32_t count, fixed; /* fixed: what the driver's pin() has said */
+    } chunks[GY__BUF_CHUNKS];
+    uint32_t chunk_count;
     gy__counter taken;     /* ever */
     gy__counter in_use;    /* now */
     gy__counter growths;   /* since boot */
@@ -46,6 +54,7 @@ struct gy__bufs {
     gy__counter large_bytes; /* out now, of GY__BUFS_LARGE_MAX */
     gy__counter large_failed;
     gy__counter received; /* receive buffers given, ever */
+    bool pins;            /* files are read and written past the cache */
     /* A receive buffer is back; set by the streams. */
     void (*returned)(struct gy_shard *shard, uint32_t stream, uint32_t generation);
 };
@@ -54,6 +63,14 @@ struct gy__bufs {
 #define GY__BUFS_POOL_MAX (UINT64_C(64) << 20)
 #define GY__BUFS_BARE_MAX (UINT32_C(1) << 20)
 #define GY__BUFS_LARGE_MAX (UINT64_C(1) << 30)
+
+/* From here on files are read and written past the cache: buffers of a page and more are made ready. */
+void gy__bufs_pin(struct gy_shard *shard);
+/* The number for u.io.fixed of an operation of this shard. */
+static inline uint32_t gy__buf_fixed(const struct gy_shard *shard, const struct gy_buf *buf)
+{
+    return buf->gy__kind == GY__BUF_POOL && buf->gy__home == shard->index ? buf->gy__id : 0;
+}
 
 static inline struct gy__header *gy__header_of(struct gy_buf *buf)
 {

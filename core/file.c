@@ -8,6 +8,7 @@
  * Invariants: an OPEN file is in the list of its owner. `ops` counts operations from gy__file_hold() to
  * gy__file_let_go(), which is their use's release. Slots are reused first in, first out, so that a
  * generation of 11 bits comes round as late as possible. */
+#include "core/bufs.h"
 #include "core/file.h"
 #include "gyre/buf.h"
 
@@ -266,6 +267,8 @@ gy_fut gy__file_open(enum gy_op_kind kind, const char *path, uint32_t how, uint3
     }
     file->direct = kind == GY_OP_OPEN && how & GY_FILE_DIRECT;
     *GY__OPFUT_PINS(record, struct opening) = (struct opening){ file, copy };
+    if (file->direct)
+        gy__bufs_pin(shard);
     record->op.kind = (uint8_t)kind;
     record->op.handle = -1;
     record->op.u.path.path = (const char *)copy->data;

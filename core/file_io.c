@@ -8,6 +8,7 @@
  *
  * The buffers are the operation's from the call until it is over. What describes them to the kernel
  * lies in the record, or for lists in a buffer of its own. */
+#include "core/bufs.h"
 #include "core/file.h"
 #include "gyre/buf.h"
 
@@ -166,6 +167,7 @@ gy_fut gy__file_io(gy_file value, uint64_t offset, struct gy_buf *data, uint32_t
     record->op.handle = file->handle;
     record->op.u.io.iov = &pins->iov.one;
     record->op.u.io.n = 1;
+    record->op.u.io.fixed = file->direct ? gy__buf_fixed(shard, data) : 0;
     record->op.u.io.offset = offset;
     return gy__opfut_start(shard, record);
 }

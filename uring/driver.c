@@ -51,6 +51,11 @@ static void driver_memory_free(void *ctx, void *memory, size_t bytes)
     munmap(memory, bytes);
 }
 
+static uint32_t driver_pin(void *ctx, void *memory, size_t bytes)
+{
+    return gy__file_pin(ctx, memory, bytes);
+}
+
 static void driver_give_back(void *ctx, uint32_t buffer)
 {
     struct gy__uring *u = ctx;
@@ -124,6 +129,7 @@ void gy__driver_init(struct gy_driver *driver)
         .random = driver_random,
         .memory = driver_memory,
         .memory_free = driver_memory_free,
+        .pin = driver_pin,
         .submit = gy__uring_submit,
         .cancel = gy__uring_cancel,
         .give_back = driver_give_back,

@@ -58,6 +58,22 @@ static int space_mode(uint32_t how)
            (how & GY_FILE_PUNCH ? FALLOC_FL_PUNCH_HOLE : 0);
 }
 
+uint32_t gy__file_pin(struct gy__uring *u, void *memory, size_t bytes)
+{
+    struct iovec iov = {memory, bytes};
+    if (u->no_pins || u->pinned == GY__PINS_MAX)
+        return 0;
+    if (u->pinned == 0 && io_uring_register_buffers_sparse(&u->ring.io, GY__PINS_MAX) < 0)
+        u->no_pins = true;
+    /* Locked memory is short for most users: without it reads and writes cost a little more each. */
+    if (u->no_pins ||
+        io_uring_register_buffers_update_tag(&u->ring.io, u->pinned, &iov, NULL, 1) != 1) {
+        u->no_pins = true;
+        return 0;
+    }
+    return ++u->pinned;
+}
+
 static void prepare_io(struct io_uring_sqe *entry, const struct gy_op *op)
 {
     const struct gy_iov *iov = op->u.io.iov;
@@ -68,6 +84,12 @@ static void prepare_io(struct io_uring_sqe *entry, const struct gy_op *op)
             io_uring_prep_writev(entry, op->handle, list, op->u.io.n, op->u.io.offset);
         else
             io_uring_prep_readv(entry, op->handle, list, op->u.io.n, op->u.io.offset);
+    } else if (op->u.io.fixed != 0 && writes) {
+        io_uring_prep_write_fixed(entry, op->handle, iov->base, (unsigned)iov->len,
+                                  op->u.io.offset, (int)op->u.io.fixed - 1);
+    } else if (op->u.io.fixed != 0) {
+        io_uring_prep_read_fixed(entry, op->handle, (void *)(uintptr_t)iov->base,
+                                 (unsigned)iov->len, op->u.io.offset, (int)op->u.io.fixed - 1);
     } else if (writes) {
         io_uring_prep_write(entry, op->handle, iov->base, (unsigned)iov->len, op->u.io.offset);
     } else {

@@ -108,6 +108,7 @@ static inline uint64_t gy__own(enum gy__own what, unsigned argument)
 
 /* ---- limits ---- */
 #define GY__REAP_MAX 64          /* completions per turn, so that a turn stays short */
+#define GY__PINS_MAX 64          /* pieces of memory registered as fixed buffers */
 #define GY__FILE_BATCH 4         /* reads and writes of files handed over at once */
 #define GY__SEND_SLOTS 256       /* vectored sends in flight; more go piece by piece */
 #define GY__IOV_MAX 1024u        /* what the kernel takes in one sendmsg */
@@ -136,6 +137,8 @@ struct gy__uring {
     uint32_t in_kernel;  /* completions without MORE that are still to come */
     uint32_t told;       /* completions given to the core; only differences mean something */
     bool lists_dirty;    /* something on a list was cancelled */
+    uint32_t pinned;      /* fixed buffers that the ring has */
+    bool no_pins;         /* the kernel refuses them */
     uint32_t file_queued; /* reads and writes of files queued since the ring was entered last */
     bool asks_in_vain;   /* the ring's flags asked for a call, and it brought nothing */
     struct gy__op_list unsent, starved, retry, done, unlistens;
@@ -241,6 +244,8 @@ bool gy__listener_forget(struct gy__uring *u, int32_t handle);
 
 /* ---- file.c ---- */
 bool gy__file_start(struct gy__uring *u, struct gy_op *op);
+/* Register memory as a fixed buffer of the ring. -> its number + 1; 0: refused, or no more. */
+uint32_t gy__file_pin(struct gy__uring *u, void *memory, size_t bytes);
 void gy__file_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
 /* The part of it that blocks, on a thread of the pool: LIST, WATCH, and TRUNCATE where the ring has
  * none. */

@@ -171,7 +171,7 @@ struct gy_op {
             const struct gy_iov *iov; /* pinned, and what it points to, to which a read writes */
             uint64_t offset;          /* UINT64_MAX: where the file stands */
             uint32_t n;
-            uint32_t fixed; /* of one piece: what pin() said of its memory, 0: nothing */
+            uint32_t fixed; /* of one piece: what pin() of this shard said of its memory; or 0 */
         } io;
         struct {
             uint64_t offset, len;
@@ -224,6 +224,9 @@ struct gy_driver {
      * and for counted growth. */
     void *(*memory)(void *ctx, size_t bytes);
     void (*memory_free)(void *ctx, void *memory, size_t bytes);
+    /* Files will be read into that memory of memory()'s, and written from it, past the page cache: make it
+     * ready for that, until it is given back. -> its number for u.io.fixed; 0: it stays as it is. */
+    uint32_t (*pin)(void *ctx, void *memory, size_t bytes);
     /* Queue an operation. Never completes inline, never fails: errors are completions. */
     void (*submit)(void *ctx, struct gy_op *op);
     /* Ask that an operation in flight ends soon; it completes in any case, with -ECANCELED or with

@@ -74,6 +74,19 @@ static void on_memory_free(void *ctx, void *memory, size_t bytes)
     gy__sim_give(place_of(ctx)->sim, memory);
 }
 
+static uint32_t on_pin(void *ctx, void *memory, size_t bytes)
+{
+    struct gy__place *place = place_of(ctx);
+    struct gy_sim *sim = place->sim;
+
+    if (place->pin_count == GY__SIM_PINS_MAX ||
+        gy__random_chance(gy__rng(sim, GY__RANDOM_MEMORY), sim->config.faults.memory_fail_ppm))
+        return 0;
+    place->pins[place->pin_count].start = memory;
+    place->pins[place->pin_count].bytes = bytes;
+    return ++place->pin_count;
+}
+
 static void on_submit(void *ctx, struct gy_op *op)
 {
     gy__flight_submit(place_of(ctx), op);
@@ -200,6 +213,7 @@ void gy__sim_driver_init(struct gy_driver *driver)
         .random = on_random,
         .memory = on_memory,
         .memory_free = on_memory_free,
+        .pin = on_pin,
         .submit = on_submit,
         .cancel = on_cancel,
         .give_back = on_give_back,

@@ -277,6 +277,22 @@ static bool aligned(const struct gy_op *op)
     return fine;
 }
 
+static void check_fixed(const struct gy__flight *flight)
+{
+    const struct gy__place *place = flight->place;
+    const struct gy_iov *iov = flight->op->u.io.iov;
+    uint32_t fixed = flight->op->u.io.fixed;
+
+    if (fixed == 0)
+        return;
+    GY__SIM_CHECK(place->sim, fixed <= place->pin_count && flight->op->u.io.n == 1,
+                  "an operation names pinned memory that there is not");
+    const uint8_t *start = place->pins[fixed - 1].start, *base = iov->base;
+    GY__SIM_CHECK(place->sim,
+                  base >= start && base + iov->len <= start + place->pins[fixed - 1].bytes,
+                  "an operation is outside of its pinned memory");
+}
+
 /* What the disk does of what was asked for: all, some, or nothing but an error. */
 static uint32_t shortened(struct gy__flight *flight, uint32_t bytes, uint32_t unit)
 {
@@ -301,6 +317,7 @@ static int64_t io_begin(struct gy__flight *flight, struct gy__opened *opened, ui
         return -EISDIR;
     if (opened->how & GY_FILE_DIRECT && !aligned(op))
         return -EINVAL;
+    check_fixed(flight);
     for (uint32_t i = 0; i < op->u.io.n; i++)
         bytes += op->u.io.iov[i].len;
     *offset = op->u.io.offset == GY_FILE_HERE ? opened->position : op->u.io.offset;

@@ -100,6 +100,7 @@ enum gy__sim_step {
     GY__STEPS
 };
 
+#define GY__SIM_PINS_MAX 8
 /* A shard's place in the world: the context that its driver functions get. */
 struct gy__place {
     struct gy_sim *sim;
@@ -129,6 +130,12 @@ struct gy__place {
     uint32_t flights;
     struct gy__completed *queue; /* a ring */
     uint32_t queue_room, queue_first, queue_count;
+
+    struct {
+        const uint8_t *start;
+        size_t bytes;
+    } pins[GY__SIM_PINS_MAX]; /* by number - 1 */
+    uint32_t pin_count;
 
     uint8_t *buffers;
     uint8_t *buffer_state; /* enum gy__buffer_state of each */

@@ -65,6 +65,13 @@ static void on_memory_free(void *ctx, void *memory, size_t bytes)
     munmap(memory, bytes);
 }
 
+static uint32_t on_pin(void *ctx, void *memory, size_t bytes)
+{
+    assert_non_null(memory);
+    assert_true(bytes % 4096 == 0);
+    return ++self_of(ctx)->pinned;
+}
+
 static void on_submit(void *ctx, struct gy_op *op)
 {
     struct fake_shard *self = self_of(ctx);
@@ -210,6 +217,7 @@ void fake_init(struct fake_driver *fake)
         .random = on_random,
         .memory = on_memory,
         .memory_free = on_memory_free,
+        .pin = on_pin,
         .submit = on_submit,
         .cancel = on_cancel,
         .give_back = on_give_back,

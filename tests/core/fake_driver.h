@@ -42,6 +42,7 @@ struct fake_shard {
     unsigned op_count;
     unsigned op_peak;
     uint64_t submitted, canceled; /* ever */
+    uint32_t pinned;              /* pieces of memory, ever */
     /* Receive buffers: the driver's until fake_receive() gives one with a completion. */
     uint8_t *buffers;
     bool buffer_out[FAKE_BUFFERS_MAX];

@@ -396,6 +396,51 @@ static void where_it_stands_a_read_gives_what_there_is(void **state)
     close_file(file);
 }
 
+static void past_the_cache_buffers_are_pinned(void **state)
+{
+    struct gy_buf *before = gy_buf_take(4096); /* taken before anybody knew */
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    gy_fut fut = gy_file_read(file, 0, 4096);
+    assert_int_equal(fake_op(&fake, 0, GY_OP_READ, 0)->u.io.fixed, 0);
+    complete(GY_OP_READ, 0);
+    assert_int_equal(outcome(fut), 0);
+    close_file(file);
+    assert_int_equal(fake.shard[0].pinned, 0);
+
+    file = open_file(RW | GY_FILE_DIRECT, 7);
+    assert_true(fake.shard[0].pinned > 0);
+    uint32_t pinned = fake.shard[0].pinned;
+    before->len = 4096;
+    fut = gy_file_write(file, 0, before);
+    uint32_t fixed = fake_op(&fake, 0, GY_OP_WRITE, 0)->u.io.fixed;
+    assert_true(fixed > 0 && fixed <= pinned);
+    complete(GY_OP_WRITE, 4096);
+    assert_int_equal(outcome(fut), 4096);
+    /* Pools grow: so does what is pinned. */
+    gy_fut reads[48];
+    struct gy_buf *held[200];
+    for (unsigned i = 0; i < 200; i++)
+        held[i] = gy_buf_take(4096);
+    assert_true(fake.shard[0].pinned > pinned);
+    for (unsigned i = 0; i < 48; i++)
+        reads[i] = gy_file_read(file, 0, i % 2 ? 4096 : 65536);
+    for (unsigned i = 0; i < 48; i++)
+        assert_true(fake_op(&fake, 0, GY_OP_READ, i)->u.io.fixed > 0);
+    for (unsigned i = 0; i < 48; i++) {
+        complete(GY_OP_READ, 0);
+        gy_forget(reads[i]);
+    }
+    for (unsigned i = 0; i < 200; i++)
+        gy_buf_release(held[i]);
+    /* Memory of the program's is no memory of the pools. */
+    fut = gy_file_write(file, 0, gy_buf_wrap("x", 1, NULL, NULL));
+    assert_int_equal(fake_op(&fake, 0, GY_OP_WRITE, 0)->u.io.fixed, 0);
+    complete(GY_OP_WRITE, 1);
+    assert_int_equal(outcome(fut), 1);
+    close_file(file);
+}
+
 /* ---- from front to back ---- */
 
 static struct gy_buf *some(uint32_t len)
@@ -611,6 +656,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(past_the_cache_only_the_end_is_uneven, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_it_stands_a_read_gives_what_there_is, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(past_the_cache_buffers_are_pinned, set_up, tear_down),
         cmocka_unit_test_setup_teardown(blocks_are_read_ahead_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writing_behind_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_error_of_a_write_behind_is_told, set_up, tear_down),

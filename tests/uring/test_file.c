@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -278,6 +279,37 @@ static void a_full_queue_delays(void **state)
     fixture_close(f);
 }
 
+/* Memory that is registered is read and written all the same; what cannot be is not. */
+static void fixed_buffers(void **state)
+{
+    struct fixture *f = fixture_open(&fixture_tiny);
+    (void)state;
+    char *memory = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+    assert_true(fd >= 0);
+    uint32_t fixed = gy__file_pin(f->u, memory, 8192);
+    if (fixed == 0)
+        print_message("locked memory is short: nothing can be registered\n");
+    memset(memory, 7, 4096);
+    for (unsigned i = 0; i < 2; i++) {
+        struct gy_iov iov = { memory + 4096 * i, 4096 };
+        struct gy_op op = { .kind = i == 0 ? GY_OP_WRITE : GY_OP_READ, .handle = fd };
+        op.u.io.iov = &iov;
+        op.u.io.n = 1;
+        op.u.io.fixed = fixed;
+        fixture_submit(f, &op);
+        assert_int_equal(fixture_finish(f, &op), 4096);
+    }
+    assert_memory_equal(memory, memory + 4096, 4096);
+    /* The first refusal is the last try. */
+    assert_int_equal(gy__file_pin(f->u, (void *)4096, 4096), 0);
+    assert_int_equal(gy__file_pin(f->u, memory + 8192, 8192), 0);
+    close(fd);
+    fixture_close(f);
+    munmap(memory, 16384);
+}
+
 /* Whatever the kernel answers is what its submitter is told, once. */
 static void every_result_is_told(void **state)
 {
@@ -330,6 +362,7 @@ int main(void)
         cmocka_unit_test(a_stop_takes_back_what_waits),
         cmocka_unit_test(a_truncate_without_the_ring),
         cmocka_unit_test(a_full_queue_delays),
+        cmocka_unit_test(fixed_buffers),
         cmocka_unit_test(every_result_is_told),
         cmocka_unit_test(a_full_disk_and_a_bad_descriptor),
     };
