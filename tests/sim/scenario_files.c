@@ -321,7 +321,7 @@ static uint64_t run(struct gy_sim_config *config)
     if (!scenario_open(config, boot, NULL))
         return 0;
     for (uint64_t life = pick(5) + 1; life > 0; life--) {
-        gy_sim_advance(scenario_sim, 1 + pick(pick(2) ? 20 * GY_MS : 2 * GY_S));
+        gy_sim_advance(scenario_sim, 1 + pick(pick(2) ? 20 * GY_MS : 500 * GY_MS));
         if (pick(5) == 0 && gy_sim_runtime(scenario_sim, 0) != NULL)
             gy_stop(gy_sim_runtime(scenario_sim, 0));
         gy_sim_crash(scenario_sim, 0); /* also amid stopping */
