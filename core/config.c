@@ -34,6 +34,8 @@ static const struct gy_option options[] = {
     {"idle-spin", "GYRE_IDLE_SPIN", GY_OPTION_TIME, TIME(idle_spin_ns, SECOND),
      .help = "adaptive: spin, then sleep", .group = "Waiting"},
 
+    {"accept", "GYRE_ACCEPT", GY_OPTION_CHOICE, ADVANCED, FIELD(accept), .words = "shared|one",
+     .help = "who accepts connections", .group = "Limits"},
     {"mailbox", "GYRE_MAILBOX", GY_OPTION_U32, NUMBER(mailbox, 1, 1u << 20),
      .help = "messages waiting per actor", .group = "Limits"},
     {"drain-timeout", "GYRE_DRAIN_TIMEOUT", GY_OPTION_TIME, TIME(drain_timeout_ns, 86400 * SECOND),

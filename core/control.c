@@ -8,6 +8,7 @@
 #include "core/kernel.h"
 #include "core/links.h"
 #include "core/names.h"
+#include "core/streams.h"
 
 #include <errno.h>
 #include <string.h>
@@ -46,6 +47,7 @@ CONTROL(name_register, GY_VERB_CALL);
 CONTROL(name_named, 0);
 CONTROL(name_gone, 0);
 CONTROL(flow, 0);
+CONTROL(handover, 0);
 
 struct gy_cell *gy__control_local(struct gy_shard *shard, const struct gy_verb *verb,
                                   uint64_t target)
@@ -195,6 +197,8 @@ void gy__control_run(struct gy_shard *shard, struct gy_cell *cell)
         gy__bufs_home(shard, cell->payload.with.buf);
     else if (verb == &gy__verb_cancel_inputs)
         gy__group_cancel_inputs(shard, cell);
+    else if (verb == &gy__verb_handover)
+        gy__handover_arrived(shard, cell);
     else if (verb == &gy__verb_ask_end)
         gy__ask_end_arrived(shard, cell);
     else if (verb != &gy__verb_nothing && !gy__names_arrived(shard, cell))

@@ -356,7 +356,7 @@ extern const struct gy_verb gy__verb_answer, gy__verb_answer_buf, gy__verb_conti
     gy__verb_stop_now, gy__verb_spawn, gy__verb_discard, gy__verb_buf_home, gy__verb_unstash,
     gy__verb_stop_queued, gy__verb_monitor, gy__verb_demonitor, gy__verb_link, gy__verb_unlink,
     gy__verb_exited, gy__verb_nothing, gy__verb_ask_end, gy__verb_cancel_inputs, gy__verb_name_low, gy__verb_name_high,
-    gy__verb_name_register, gy__verb_name_named, gy__verb_name_gone, gy__verb_flow;
+    gy__verb_name_register, gy__verb_name_named, gy__verb_name_gone, gy__verb_flow, gy__verb_handover;
 /* A call to the runtime of a shard, which answers it. */
 gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uint64_t *words);
 void gy__control_run(struct gy_shard *shard, struct gy_cell *cell);
@@ -558,6 +558,16 @@ static inline uint32_t gy__actor_slot(const struct gy_actor *actor)
 {
     return gy__pid_slot(actor->pid.bits);
 }
+/* Who listens at one address with one shard that accepts for all (core/handover.c). */
+#define GY__ACCEPT_GROUPS 16
+#define GY__ACCEPT_WORDS ((GY_SHARDS_MAX + 63) / 64)
+struct gy__accept_group {
+    _Atomic uint64_t key;      /* hash of the address, 0: unused; stays */
+    _Atomic uint32_t acceptor; /* the shard that accepts + 1; 0: none yet, or none any more */
+    _Atomic uint32_t port;     /* the one bound */
+    _Atomic uint64_t members[GY__ACCEPT_WORDS]; /* shards, as bits */
+};
+
 /* What the shards share; each field says who writes it. */
 struct gy_runtime {
     struct gy_config config;
@@ -574,6 +584,8 @@ struct gy_runtime {
     _Atomic int32_t error;              /* first failure of any shard */
     _Atomic int32_t pending;            /* listeners asked for, not open yet */
     _Atomic uint64_t listening_said[16]; /* hashes of addresses that the log has named */
+    struct gy__accept_group accept_groups[GY__ACCEPT_GROUPS];
+    _Atomic uint32_t *accept_loads; /* of each group, by shard: connections; see handover.c */
     _Atomic bool complained; /* a shard has said what keeps the program from working */
     void (*wake)(void *arg, unsigned shard);
     void *wake_arg;

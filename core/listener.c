@@ -47,10 +47,20 @@ static void drain_end(struct gy_shard *shard, struct gy__listener *listener)
 
 /* ---- the step ---- */
 
+static void count_open(struct gy_shard *shard, const struct gy__listener *listener, uint64_t add)
+{
+    gy__stream_count(shard, GY__COUNT_LISTENERS, add);
+    if (listener->group != 0)
+        gy__stream_count(shard, GY__COUNT_LISTENERS_ONE, add);
+}
+
 static void closed(struct gy_shard *shard, struct gy__listener *listener)
 {
+    if (listener->handle >= 0)
+        count_open(shard, listener, UINT64_MAX);
     listener->state = GY__LISTENER_CLOSED;
     listener->handle = -1;
+    gy__handover_closed(shard, listener);
     gy__timer_cancel(&shard->wheel, &listener->retry);
     if (listener->holds)
         drain_end(shard, listener);
@@ -122,6 +132,11 @@ void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener)
     case GY__LISTENER_RECORDED:
         if (!shard->streams->started)
             break;
+        if (gy__handover_is_member(shard, listener)) {
+            listener->state = GY__LISTENER_MEMBER;
+            gy__runtime_pending(shard->runtime, -1);
+            break;
+        }
         listener->state = GY__LISTENER_OPENING;
         listener->op.u.listen.addr = listener->addr;
         listener->op.u.listen.backlog =
@@ -198,6 +213,8 @@ static void opened(struct gy_shard *shard, struct gy__listener *listener, int32_
     } else {
         listener->handle = res;
         listener->port = listener->op.u.listen.port;
+        count_open(shard, listener, 1);
+        gy__handover_port(shard, listener);
         say_listening(shard->runtime, listener);
         if (listener->state == GY__LISTENER_OPENING)
             listener->state = GY__LISTENER_OPEN;
@@ -251,7 +268,7 @@ static void accept_done(struct gy_op *op, const struct gy_completion *completion
     struct gy_shard *shard = gy__self();
 
     if (completion->res >= 0)
-        gy__stream_accepted(shard, listener, completion->res);
+        gy__handover_accepted(shard, listener, completion->res);
     else if (completion->res != -ECANCELED)
         gy__stream_count(shard, GY__COUNT_ACCEPT_FAILED, 1);
     if ((completion->flags & GY_COMPLETION_MORE) == 0)
@@ -275,6 +292,10 @@ void gy__listener_unlisten(struct gy_shard *shard, struct gy__listener *listener
         gy__runtime_pending(shard->runtime, -1);
         closed(shard, listener);
         return;
+    case GY__LISTENER_MEMBER:
+        listener->state = GY__LISTENER_LEAVES;
+        gy__handover_leave(shard, listener);
+        return;
     case GY__LISTENER_OPENING:
     case GY__LISTENER_OPEN:
         listener->state = GY__LISTENER_UNLISTEN;
@@ -285,9 +306,19 @@ void gy__listener_unlisten(struct gy_shard *shard, struct gy__listener *listener
     gy__listener_step(shard, listener);
 }
 
+void gy__listener_ended(struct gy_shard *shard, struct gy__listener *listener)
+{
+    if (listener->state == GY__LISTENER_MEMBER || listener->state == GY__LISTENER_LEAVES)
+        closed(shard, listener);
+}
+
 void gy__listener_close(struct gy_shard *shard, struct gy__listener *listener)
 {
     switch (listener->state) {
+    case GY__LISTENER_MEMBER:
+    case GY__LISTENER_LEAVES:
+        closed(shard, listener);
+        return;
     case GY__LISTENER_RECORDED:
         gy__runtime_pending(shard->runtime, -1);
         closed(shard, listener);
@@ -330,6 +361,13 @@ static void options_fill(struct gy_listen_options *out, const struct gy_listen_o
     gy__stream_limits(out->high_water, &out->low_water, &out->held_max);
 }
 
+static bool accepts_for_all(const struct gy_shard *shard, const struct gy_listen_options *options)
+{
+    return options->accept == GY_LISTEN_ONE ||
+           (options->accept == GY_LISTEN_AS_CONFIGURED &&
+            shard->runtime->config.accept == GY_ACCEPT_ONE);
+}
+
 int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_stream_events *events,
                   const struct gy_listen_options *options)
 {
@@ -366,6 +404,13 @@ int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_strea
     };
     options_fill(&listener->options, options);
     memcpy(listener->addr, addr, strlen(addr) + 1);
+    if (accepts_for_all(shard, &listener->options)) {
+        int err = gy__handover_join(shard, listener);
+        if (err < 0) {
+            listener->state = GY__LISTENER_FREE;
+            return err;
+        }
+    }
     gy__runtime_pending(shard->runtime, 1);
     gy__listener_step(shard, listener);
     return 0;
@@ -382,10 +427,15 @@ void gy_unlisten(struct gy_actor *self)
 
 unsigned gy_listen_port(const struct gy_actor *self)
 {
-    const struct gy__streams *streams = gy__here(__func__)->streams;
+    struct gy_shard *shard = gy__here(__func__);
+    const struct gy__streams *streams = shard->streams;
 
-    for (uint32_t i = 0; i < streams->listeners_used; i++)
-        if (streams->listeners[i].owner == self && streams->listeners[i].handle >= 0)
-            return streams->listeners[i].port;
+    for (uint32_t i = 0; i < streams->listeners_used; i++) {
+        const struct gy__listener *listener = &streams->listeners[i];
+        if (listener->owner == self && listener->handle >= 0)
+            return listener->port;
+        if (listener->owner == self && listener->state == GY__LISTENER_MEMBER)
+            return gy__handover_port_of(shard, listener);
+    }
     return 0;
 }

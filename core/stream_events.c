@@ -47,6 +47,7 @@ void gy__stream_accepted(struct gy_shard *shard, struct gy__listener *listener, 
     struct gy_stream *s = owner != NULL ? gy__stream_take(shard) : NULL;
 
     if (s == NULL) {
+        gy__handover_ended(shard, listener);
         gy__streams_refuse(shard, handle);
         return;
     }

@@ -65,6 +65,7 @@ int gy__streams_open(struct gy_shard *shard)
     if (streams->pool == NULL || streams->refused == NULL)
         return -ENOMEM;
     streams->soon.fire = nothing;
+    streams->owed.fire = gy__handover_owed;
     streams->dry_retry.fire = dry_retry;
     streams->refuse.done = refuse_done;
     streams->refuse.kind = GY_OP_CLOSE;
@@ -117,6 +118,7 @@ static void give(struct gy_shard *shard, struct gy_stream *s)
     streams->open--;
     if (listener != NULL) {
         listener->streams--;
+        gy__handover_ended(shard, listener);
         gy__listener_step(shard, listener);
     }
     if (streams->accept_paused) {
@@ -436,6 +438,12 @@ void gy__streams_stats(const struct gy_shard *shard,
         [GY__COUNT_CONN_REFUSED] = {"gyre_streams_refused_total",
                                     "Connections accepted and closed for want of a stream", false},
         [GY__COUNT_CONNECTED] = {"gyre_connected_total", "Connections made by this side", false},
+        [GY__COUNT_HANDED] = {"gyre_streams_handed_total", "Connections handed to another shard",
+                              false},
+        [GY__COUNT_LISTENERS] = {"gyre_listeners", "Sockets that listen", true},
+        [GY__COUNT_LISTENERS_ONE] = {"gyre_listeners_for_all",
+                                     "Of them those that accept for all shards (--accept=one)",
+                                     true},
         [GY__COUNT_CONNECT_FAILED] = {"gyre_connect_failed_total",
                                       "Connections that were not made", false},
     };

@@ -105,6 +105,8 @@ enum gy__listener_state {
     GY__LISTENER_RECORDED, /* waits for the start */
     GY__LISTENER_OPENING,  /* LISTEN is in flight */
     GY__LISTENER_OPEN,     /* accepts, or waits for a free stream or for time to pass */
+    GY__LISTENER_MEMBER,   /* has no socket: another shard hands it connections (handover.c) */
+    GY__LISTENER_LEAVES,   /* the same, and it shall end when it will be handed no more */
     GY__LISTENER_UNLISTEN, /* shall accept what is queued and close */
     GY__LISTENER_DRAINS,   /* UNLISTEN is in flight */
     GY__LISTENER_CLOSING,  /* shall close at once */
@@ -125,6 +127,8 @@ struct gy__listener {
     uint8_t state; /* enum gy__listener_state */
     bool holds;    /* holds the drain until its socket has closed and its owner knows of it */
     bool told;     /* the owner's drain() has run */
+    uint8_t group;   /* of handover.c, + 1; 0: it accepts for itself */
+    uint16_t chosen; /* who got the last connection */
     char
         addr[GY__ADDRESS_TEXT_MAX]; /* for the LISTEN operation, which outlives an owner that dies */
 };
@@ -146,6 +150,9 @@ enum gy__stream_counter {
     GY__COUNT_ACCEPT_FAILED,
     GY__COUNT_CONN_REFUSED, /* accepted and closed at once: no stream left */
     GY__COUNT_CONNECTED,
+    GY__COUNT_HANDED,         /* to another shard */
+    GY__COUNT_LISTENERS,      /* open now */
+    GY__COUNT_LISTENERS_ONE,  /* of them those that accept for all shards */
     GY__COUNT_CONNECT_FAILED,
     GY__STREAM_COUNTERS
 };
@@ -167,6 +174,10 @@ struct gy__streams {
     struct gy__timer dry_retry;
     struct gy__listener listeners[GY__LISTENERS_MAX];
     uint32_t listeners_used; /* those behind have never been used */
+    /* What handover.c still has to say, when the rings have room. */
+    uint64_t end_due[GY__ACCEPT_GROUPS][GY__ACCEPT_WORDS];
+    uint16_t leave_due[GY__ACCEPT_GROUPS]; /* to that shard + 1 */
+    struct gy__timer owed;
     /* Handles to close that have no stream. */
     struct gy_op refuse;
     int32_t *refused; /* a ring of GY__REFUSED_MAX */
@@ -256,7 +267,27 @@ GY_MUST_CHECK struct gy_stream *gy__stream_open_fd(struct gy_shard *shard, struc
                                                    const struct gy_stream_events *events,
                                                    void *context);
 
+/* ---- handover.c ---- */
+/* Listen together with the shards that do so at the same address. -> 0; -EADDRINUSE this shard does already;
+ * -EAGAIN too many addresses. */
+GY_MUST_CHECK int gy__handover_join(struct gy_shard *shard, struct gy__listener *listener);
+/* Does another shard accept for it? If nobody does yet, it is this one. */
+bool gy__handover_is_member(struct gy_shard *shard, struct gy__listener *listener);
+void gy__handover_port(struct gy_shard *shard, const struct gy__listener *listener);
+unsigned gy__handover_port_of(struct gy_shard *shard, const struct gy__listener *listener);
+/* A connection was accepted: it goes to whoever has fewest. */
+void gy__handover_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle);
+/* A connection of this shard has ended, or was refused. */
+void gy__handover_ended(struct gy_shard *shard, const struct gy__listener *listener);
+/* A member asks to be handed no more. */
+void gy__handover_leave(struct gy_shard *shard, struct gy__listener *listener);
+void gy__handover_closed(struct gy_shard *shard, struct gy__listener *listener);
+void gy__handover_arrived(struct gy_shard *shard, const struct gy_cell *cell);
+void gy__handover_owed(struct gy__timer *timer);
+
 /* ---- listener.c ---- */
+/* It will be handed no more connections. */
+void gy__listener_ended(struct gy_shard *shard, struct gy__listener *listener);
 void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener);
 /* Accept what the kernel has queued, then close; close at once. */
 void gy__listener_unlisten(struct gy_shard *shard, struct gy__listener *listener);

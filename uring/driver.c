@@ -83,6 +83,12 @@ static void driver_local_name(void *ctx, int32_t handle, char *out, size_t len)
         gy__address_print(&local, out, len);
 }
 
+static void driver_drop_handle(void *ctx, int32_t handle)
+{
+    (void)ctx;
+    (void)close(handle);
+}
+
 static void driver_wake(void *ctx, unsigned shard)
 {
     struct gy__uring *u = ctx;
@@ -140,6 +146,7 @@ void gy__driver_init(struct gy_driver *driver)
         .fd_of = gy__fd_of,
         .signal_watch = gy__signal_watch,
         .process_signal = gy__process_signal,
+        .drop_handle = driver_drop_handle,
         .wake = driver_wake,
         .log = gy__uring_log,
         .wait = driver_wait,

@@ -41,6 +41,13 @@ enum gy_poll {
     GY_POLL_NEVER     /* sleeps at once */
 };
 
+/* Who accepts the connections to an address at which several shards listen. */
+enum gy_accept {
+    GY_ACCEPT_SHARED, /* each its own, as the system spreads them: cheapest */
+    GY_ACCEPT_ONE     /* one shard, which hands each to the shard with fewest: even also when they
+                       * are few and live long */
+};
+
 /* Room for one origin per option of the library (below). */
 #define GY_CONFIG_ORIGINS 64
 
@@ -58,6 +65,8 @@ struct gy_config {
     enum gy_poll poll;
     uint64_t
         idle_spin_ns; /* with GY_POLL_ADAPTIVE: how long a shard looks for work before it sleeps */
+
+    enum gy_accept accept; /* of listeners that do not choose it themselves (gyre/stream.h) */
 
     /* Bounds; each is per shard unless it says otherwise. */
     uint32_t mailbox;          /* messages waiting for one actor */

@@ -249,6 +249,8 @@ struct gy_driver {
     /* Send a signal to the process, or its group, of an operation that has told that it runs and not
      * yet that it ended. -> 0, -EINVAL, -EPERM, -ESRCH. */
     int (*process_signal)(void *ctx, const struct gy_op *op, int number);
+    /* Close a handle that no operation can close any more, because the runtime has stopped. */
+    void (*drop_handle)(void *ctx, int32_t handle);
     /* Wake another shard of this runtime, which announced that it sleeps. One at most per its
      * sleep. */
     void (*wake)(void *ctx, unsigned shard);

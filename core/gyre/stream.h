@@ -41,6 +41,13 @@ struct gy_stream_events {
     void (*drain)(struct gy_actor *self);
 };
 
+/* Who accepts: enum gy_accept (gyre/config.h) says what it means. */
+enum gy_listen_accept {
+    GY_LISTEN_AS_CONFIGURED, /* by --accept */
+    GY_LISTEN_SHARED,
+    GY_LISTEN_ONE
+};
+
 struct gy_listen_options {
     size_t size;            /* sizeof this struct, set by GY_LISTEN_OPTIONS_INIT */
     uint32_t backlog;       /* default 4096 */
@@ -55,9 +62,12 @@ struct gy_listen_options {
     uint32_t keep_alive_s;  /* a TCP peer that cannot be reached for so long, at least 2 s, is gone:
                              * -ETIMEDOUT. 0, the default: only what is sent and never confirmed ends
                              * a connection, after some 15 minutes */
+    uint8_t accept;         /* enum gy_listen_accept; all shards choose alike. With ONE, if the actor of
+                             * the accepting shard stops listening nobody listens any more, and
+                             * streams_max bounds what that shard accepts while it has so many itself */
 };
 #define GY_LISTEN_OPTIONS_INIT                                                                      \
-    { sizeof(struct gy_listen_options), 4096, 1u << 20, 1u << 18, 0, 16, 0, 0, 0 }
+    { sizeof(struct gy_listen_options), 4096, 1u << 20, 1u << 18, 0, 16, 0, 0, 0, GY_LISTEN_AS_CONFIGURED }
 
 /* Accept connections at addr, also "0.0.0.0:0". It may be "fd:NAME" as well: a socket that listens already, which a
  * service manager has passed to this process under that name, or as that number (sd_listen_fds(3)); what
@@ -68,7 +78,8 @@ struct gy_listen_options {
  * and the log names the address. addr, events, options: borrowed while the actor lives; NULL options
  * are the defaults.
  * -> 0; -EINVAL no such address form (no names, no leading zeros), of which a line is logged;
- * -EAGAIN no listener slot left; -ECANCELED the runtime drains. */
+ * -EAGAIN no listener slot left, or with ONE too many addresses; -EADDRINUSE with ONE, this shard listens
+ * there already; -ECANCELED the runtime drains. */
 GY_API GY_MUST_CHECK int gy_listen_raw(struct gy_actor *self, const char *addr,
                                        const struct gy_stream_events *events,
                                        const struct gy_listen_options *options);

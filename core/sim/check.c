@@ -176,6 +176,22 @@ static uint64_t undelivered(const struct gy__machine *host, const struct gy_shar
     return count;
 }
 
+/* Handles in messages that nobody has run. The runtime's sweep would close them. */
+static void drop_undelivered(struct gy__machine *host, const struct gy_shard *from)
+{
+    for (uint32_t to = 0; to < host->shards; to++) {
+        const struct gy__out *out = &from->mesh.out[to];
+        const struct gy_shard *receiver = host->places[to].shard;
+        struct gy__in in = {.ring = out->ring, .count = out->count};
+        const struct gy_cell *cell;
+        if (receiver != NULL)
+            in.head = receiver->mesh.in[from->index].head;
+        for (; in.ring != NULL && (cell = gy__ring_peek(&in)) != NULL; in.head++)
+            if (cell->verb == &gy__verb_handover && (int64_t)cell->payload.word[2] >= 0)
+                gy__handle_drop(host, (int32_t)cell->payload.word[2]);
+    }
+}
+
 void gy__check_stopped(struct gy__machine *host)
 {
     uint64_t bufs = 0, lost = 0, kept = 0, actors = 0, handles = 0, flights = 0;
@@ -186,6 +202,7 @@ void gy__check_stopped(struct gy__machine *host)
             continue; /* it did not even start */
         bufs += gy__bufs_out(place->shard);
         lost += undelivered(host, place->shard);
+        drop_undelivered(host, place->shard);
         kept += place->shard->kept_live;
         actors += place->shard->actors_live;
         flights += place->flights;

@@ -152,6 +152,11 @@ static int32_t on_fd_of(void *ctx, int32_t handle)
     return handle;
 }
 
+static void on_drop_handle(void *ctx, int32_t handle)
+{
+    gy__handle_drop(place_of(ctx)->host, handle);
+}
+
 static void on_wake(void *ctx, unsigned shard)
 {
     struct gy__place *place = place_of(ctx);
@@ -224,6 +229,7 @@ void gy__sim_driver_init(struct gy_driver *driver)
         .fd_of = on_fd_of,
         .signal_watch = gy__machine_signal_watch,
         .process_signal = gy__sim_process_signal,
+        .drop_handle = on_drop_handle,
         .wake = on_wake,
         .log = on_log,
         .wait = on_wait,

@@ -489,6 +489,8 @@ void gy__names_cancel(struct gy__flight *flight);
 /* ---- socket.c ---- */
 int32_t gy__handle_take(struct gy__machine *host);
 void gy__handle_give(struct gy__machine *host, int32_t handle);
+/* Close a connection, without an operation. */
+void gy__handle_drop(struct gy__machine *host, int32_t handle);
 void gy__socket_start(struct gy__flight *flight);
 /* A cancel takes effect. */
 void gy__socket_cancel(struct gy__flight *flight);

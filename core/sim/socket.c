@@ -37,6 +37,14 @@ void gy__handle_give(struct gy__machine *host, int32_t handle)
         host->handles_full = (uint32_t)handle;
 }
 
+void gy__handle_drop(struct gy__machine *host, int32_t handle)
+{
+    struct gy__end *end = &host->handles[handle].tcp->ends[host->handles[handle].end];
+
+    gy__handle_give(host, handle);
+    gy__end_close(end);
+}
+
 static struct gy__handle *handle_of(struct gy__flight *flight)
 {
     struct gy__machine *host = flight->place->host;

@@ -155,6 +155,12 @@ static void on_local_name(void *ctx, int32_t handle, char *out, size_t len)
     snprintf(out, len, "local-%d", (int)handle);
 }
 
+static void on_drop_handle(void *ctx, int32_t handle)
+{
+    (void)handle;
+    self_of(ctx)->fake->dropped++;
+}
+
 static void on_wake(void *ctx, unsigned shard)
 {
     struct fake_driver *fake = self_of(ctx)->fake;
@@ -228,6 +234,7 @@ void fake_init(struct fake_driver *fake)
         .signal_watch = on_signal_watch,
         .process_signal = on_process_signal,
         .local_name = on_local_name,
+        .drop_handle = on_drop_handle,
         .wake = on_wake,
         .log = on_log,
         .wait = on_wait,

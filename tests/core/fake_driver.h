@@ -57,6 +57,7 @@ struct fake_driver {
     struct gy_driver driver;
     struct gy_runtime *runtime;
     unsigned shards;
+    unsigned dropped; /* handles that were closed without an operation */
     unsigned rings; /* how often threads that wait were told to look */
     struct fake_shard control, shard[FAKE_SHARDS_MAX];
 

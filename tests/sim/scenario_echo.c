@@ -175,6 +175,7 @@ static uint64_t run(struct gy_sim_config *config)
     echo_reset();
     client_count = 1 + (uint32_t)(seed % CLIENTS_MAX);
     config->shards = 1 + (uint32_t)(seed % 3);
+    config->runtime.accept = seed / 3 % 3 == 0 ? GY_ACCEPT_ONE : GY_ACCEPT_SHARED;
     config->handles_max = seed % 5 == 0 ? 8 : 4096;
     if (harsh)
         gy_sim_faults_swarm(&config->faults, seed, true);

@@ -203,6 +203,7 @@ static uint64_t run(struct gy_sim_config *config)
     host_count = 1 + (unsigned)(seed % HOSTS_MAX);
     shards = 1 + (unsigned)(seed / 3 % SHARDS_MAX);
     config->shards = shards;
+    config->runtime.accept = seed / 6 % 3 == 0 ? GY_ACCEPT_ONE : GY_ACCEPT_SHARED;
     config->handles_max = seed % 5 == 0 ? 12 : 4096;
     if (harsh)
         gy_sim_faults_swarm(&config->faults, seed, true);

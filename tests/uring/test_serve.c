@@ -221,6 +221,39 @@ static void serve(bool no_multishot)
     assert_int_equal(client(port), -ECONNREFUSED);
 }
 
+/* One shard accepts, and each gets as many as the other. */
+static void one_accepts_for_all(void **state)
+{
+    char text[32];
+    uint16_t port = free_port(text);
+    struct service service = {.listen = text};
+    struct gy_config config = tiny_config(false);
+    struct gy_runtime *runtime = NULL;
+    int before = open_descriptors(), fds[CLIENTS];
+    uint8_t byte = 'x';
+
+    (void)state;
+    config.accept = GY_ACCEPT_ONE;
+    assert_int_equal(gy_start(&runtime, &config, boot, &service), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = client(port);
+        assert_int_equal(write(fds[i], "x", 1), 1);
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        read_exactly(fds[i], &byte, 1);
+    assert_int_equal(service.by_shard[0], CLIENTS / 2);
+    assert_int_equal(service.by_shard[1], CLIENTS / 2);
+    gy_drain(runtime);
+    for (int i = 0; i < CLIENTS; i++) {
+        shutdown(fds[i], SHUT_WR);
+        assert_true(fin_within(fds[i], 10000));
+        close(fds[i]);
+    }
+    assert_int_equal(gy_wait(runtime), 0);
+    assert_int_equal(service.closed, CLIENTS);
+    assert_int_equal(open_descriptors(), before);
+}
+
 static void serves_with_tiny_queues(void **state)
 {
     (void)state;
@@ -478,6 +511,7 @@ static void out_of_descriptors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_accepts_for_all),
         cmocka_unit_test(serves_with_tiny_queues),
         cmocka_unit_test(serves_without_multishot),
         cmocka_unit_test(a_port_in_use_fails_the_start),

@@ -1,0 +1,293 @@
+/* One shard accepts for all that listen at an address, and hands each connection to the one of them
+ * that has fewest (the policy GY_LISTEN_ONE).
+ *
+ * Who listens at one address is a group, which all shards see: its members as bits, how many
+ * connections each has, and which shard accepts: whoever comes first when the runtime starts. The
+ * others have a listener without a socket. A connection travels as a control cell that carries its
+ * handle, so that whoever receives the cell owns the handle: it becomes a stream there, or is closed.
+ *
+ * None is lost by an end in order. When the accepting shard's socket has closed it says so to every
+ * member (END), by the same rings and so behind all that it handed over; only then a member's listener
+ * is closed. A member that wants to leave asks for it (LEAVE). The accepting shard alone takes members
+ * out, so that each gets one END. From the moment it closes on it keeps what it accepts. Both words
+ * are owed until there is room for them in the ring. */
+#include "core/streams.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define OWED_RETRY_NS (UINT64_C(1) * 1000 * 1000)
+#define BITS 64
+
+enum word { HANDLE, LEAVE, END };
+
+static struct gy__accept_group *group_of(struct gy_shard *shard, const struct gy__listener *listener)
+{
+    return &shard->runtime->accept_groups[listener->group - 1];
+}
+
+static _Atomic uint32_t *load_of(struct gy_shard *shard, unsigned group, unsigned member)
+{
+    return &shard->runtime->accept_loads[(group - 1) * shard->runtime->shard_count + member];
+}
+
+static bool accepts(struct gy_shard *shard, unsigned group)
+{
+    /* relaxed: compared with our own number, which only we write and take back. */
+    return atomic_load_explicit(&shard->runtime->accept_groups[group - 1].acceptor,
+                                memory_order_relaxed) == shard->index + 1;
+}
+
+/* ---- joining ---- */
+
+int gy__handover_join(struct gy_shard *shard, struct gy__listener *listener)
+{
+    uint64_t hash = UINT64_C(14695981039346656037), bit = UINT64_C(1) << shard->index % BITS;
+
+    for (const char *c = listener->addr; *c != 0; c++)
+        hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
+    hash |= 1;
+    for (unsigned i = 0; i < GY__ACCEPT_GROUPS; i++) {
+        struct gy__accept_group *group = &shard->runtime->accept_groups[i];
+        uint64_t key = 0;
+        /* relaxed: the word is all that is told. */
+        if (!atomic_compare_exchange_strong_explicit(&group->key, &key, hash, memory_order_relaxed,
+                                                     memory_order_relaxed) &&
+            key != hash)
+            continue;
+        /* release: pairs with the acquire in choose(). */
+        if (atomic_fetch_or_explicit(&group->members[shard->index / BITS], bit,
+                                     memory_order_release) & bit)
+            return -EADDRINUSE;
+        listener->group = (uint8_t)(i + 1);
+        return 0;
+    }
+    return -EAGAIN;
+}
+
+bool gy__handover_is_member(struct gy_shard *shard, struct gy__listener *listener)
+{
+    uint32_t nobody = 0;
+
+    if (listener->group == 0)
+        return false;
+    /* relaxed: the word is all that is told. */
+    atomic_compare_exchange_strong_explicit(&group_of(shard, listener)->acceptor, &nobody,
+                                            shard->index + 1, memory_order_relaxed,
+                                            memory_order_relaxed);
+    return !accepts(shard, listener->group);
+}
+
+void gy__handover_port(struct gy_shard *shard, const struct gy__listener *listener)
+{
+    if (listener->group != 0)
+        atomic_store_explicit(&group_of(shard, listener)->port, listener->port,
+                              memory_order_relaxed);
+}
+
+unsigned gy__handover_port_of(struct gy_shard *shard, const struct gy__listener *listener)
+{
+    return listener->group == 0 ? 0 :
+                                  atomic_load_explicit(&group_of(shard, listener)->port,
+                                                       memory_order_relaxed);
+}
+
+/* ---- words ---- */
+
+static bool say(struct gy_shard *shard, unsigned group, unsigned to, enum word what, int32_t handle)
+{
+    struct gy_cell *cell = gy__mesh_reserve(shard, to, shard->nobody.pid.bits);
+
+    if (cell == NULL)
+        return false;
+    cell->verb = &gy__verb_handover;
+    cell->from.sender = shard->nobody.pid.bits;
+    cell->fut = 0;
+    cell->payload.word[0] = what;
+    cell->payload.word[1] = group;
+    cell->payload.word[2] = (uint64_t)(int64_t)handle;
+    cell->payload.word[3] = shard->index;
+    gy__mesh_commit(shard, to, cell, (uint64_t)to << GY__SHARD_SHIFT | 1);
+    return true;
+}
+
+/* Say what is owed, as far as there is room. */
+static void pay(struct gy_shard *shard)
+{
+    struct gy__streams *streams = shard->streams;
+    bool owes = false;
+
+    if (shard->phase >= GY__PHASE_STOP)
+        return; /* everybody ends by himself */
+    for (unsigned group = 1; group <= GY__ACCEPT_GROUPS; group++)
+        for (unsigned word = 0; word < GY__ACCEPT_WORDS; word++) {
+            uint64_t *due = &streams->end_due[group - 1][word];
+            for (uint64_t left = *due; left != 0; left &= left - 1) {
+                unsigned bit = (unsigned)__builtin_ctzll(left);
+                if (say(shard, group, word * BITS + bit, END, -1))
+                    *due &= ~(UINT64_C(1) << bit);
+            }
+            owes |= *due != 0;
+        }
+    for (unsigned group = 1; group <= GY__ACCEPT_GROUPS; group++) {
+        uint16_t *due = &streams->leave_due[group - 1];
+        if (*due != 0 && say(shard, group, *due - 1u, LEAVE, -1))
+            *due = 0;
+        owes |= *due != 0;
+    }
+    if (owes)
+        gy__timer_arm(&shard->wheel, &streams->owed, shard->now_ns + OWED_RETRY_NS);
+}
+
+void gy__handover_owed(struct gy__timer *timer)
+{
+    (void)timer;
+    pay(gy__self());
+}
+
+/* ---- handing over ---- */
+
+/* The member with fewest connections, from the one behind the last choice on. */
+static unsigned choose(struct gy_shard *shard, struct gy__listener *listener)
+{
+    struct gy__accept_group *group = group_of(shard, listener);
+    uint32_t count = shard->runtime->shard_count, least = UINT32_MAX;
+    unsigned chosen = shard->index;
+
+    for (uint32_t i = 1; i <= count; i++) {
+        unsigned member = (listener->chosen + i) % count;
+        /* acquire: pairs with the release in gy__handover_join(). */
+        if (!(atomic_load_explicit(&group->members[member / BITS], memory_order_acquire) >>
+                  member % BITS & 1))
+            continue;
+        uint32_t load = atomic_load_explicit(load_of(shard, listener->group, member),
+                                             memory_order_relaxed);
+        if (load < least) {
+            least = load;
+            chosen = member;
+        }
+    }
+    listener->chosen = (uint16_t)chosen;
+    return chosen;
+}
+
+void gy__handover_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle)
+{
+    unsigned to = shard->index;
+
+    if (listener->group != 0) {
+        if (listener->state == GY__LISTENER_OPEN)
+            to = choose(shard, listener);
+        if (to != shard->index && !say(shard, listener->group, to, HANDLE, handle))
+            to = shard->index; /* the ring is full, so it is less idle than it looks */
+        /* relaxed: a number to choose by. */
+        atomic_fetch_add_explicit(load_of(shard, listener->group, to), 1, memory_order_relaxed);
+    }
+    if (to == shard->index)
+        gy__stream_accepted(shard, listener, handle);
+    else
+        gy__stream_count(shard, GY__COUNT_HANDED, 1);
+}
+
+void gy__handover_ended(struct gy_shard *shard, const struct gy__listener *listener)
+{
+    if (listener->group != 0)
+        atomic_fetch_sub_explicit(load_of(shard, listener->group, shard->index), 1,
+                                  memory_order_relaxed);
+}
+
+/* ---- leaving ---- */
+
+/* Nobody accepts any more: all are told, behind what was handed over to them. */
+static void end_group(struct gy_shard *shard, struct gy__listener *listener)
+{
+    struct gy__accept_group *group = group_of(shard, listener);
+    uint64_t *due = shard->streams->end_due[listener->group - 1];
+
+    atomic_store_explicit(&group->acceptor, 0, memory_order_relaxed);
+    for (unsigned word = 0; word < GY__ACCEPT_WORDS; word++)
+        due[word] |= atomic_exchange_explicit(&group->members[word], 0, memory_order_relaxed);
+    due[shard->index / BITS] &= ~(UINT64_C(1) << shard->index % BITS);
+    pay(shard);
+}
+
+static bool take_out(struct gy_shard *shard, unsigned group, unsigned member)
+{
+    uint64_t bit = UINT64_C(1) << member % BITS;
+    struct gy__accept_group *of = &shard->runtime->accept_groups[group - 1];
+
+    return (atomic_fetch_and_explicit(&of->members[member / BITS], ~bit, memory_order_relaxed) &
+            bit) != 0;
+}
+
+void gy__handover_closed(struct gy_shard *shard, struct gy__listener *listener)
+{
+    if (listener->group == 0)
+        return;
+    if (accepts(shard, listener->group))
+        end_group(shard, listener);
+    else
+        (void)take_out(shard, listener->group, shard->index);
+}
+
+void gy__handover_leave(struct gy_shard *shard, struct gy__listener *listener)
+{
+    uint32_t acceptor = atomic_load_explicit(&group_of(shard, listener)->acceptor,
+                                             memory_order_relaxed);
+
+    /* Without one it is at its end, and the word of that is on its way. */
+    if (acceptor != 0) {
+        shard->streams->leave_due[listener->group - 1] = (uint16_t)acceptor;
+        pay(shard);
+    }
+}
+
+/* ---- arriving ---- */
+
+static struct gy__listener *listener_of(struct gy_shard *shard, unsigned group)
+{
+    struct gy__streams *streams = shard->streams;
+
+    for (uint32_t i = 0; i < streams->listeners_used; i++)
+        if (streams->listeners[i].group == group &&
+            streams->listeners[i].state != GY__LISTENER_FREE)
+            return &streams->listeners[i];
+    return NULL;
+}
+
+static void handle_arrived(struct gy_shard *shard, struct gy__listener *listener, unsigned group,
+                           int32_t handle)
+{
+    if (listener != NULL && shard->phase < GY__PHASE_STOP) {
+        gy__stream_accepted(shard, listener, handle);
+        return;
+    }
+    atomic_fetch_sub_explicit(load_of(shard, group, shard->index), 1, memory_order_relaxed);
+    if (shard->phase < GY__PHASE_STOP)
+        gy__streams_refuse(shard, handle);
+    else
+        shard->driver->drop_handle(shard->ctx, handle);
+}
+
+void gy__handover_arrived(struct gy_shard *shard, const struct gy_cell *cell)
+{
+    unsigned group = (unsigned)cell->payload.word[1];
+    unsigned from = (unsigned)cell->payload.word[3];
+    struct gy__listener *listener = listener_of(shard, group);
+
+    switch ((enum word)cell->payload.word[0]) {
+    case HANDLE:
+        handle_arrived(shard, listener, group, (int32_t)(int64_t)cell->payload.word[2]);
+        break;
+    case LEAVE:
+        /* It may have been told already. */
+        if (take_out(shard, group, from))
+            shard->streams->end_due[group - 1][from / BITS] |= UINT64_C(1) << from % BITS;
+        pay(shard);
+        break;
+    case END:
+        if (listener != NULL)
+            gy__listener_ended(shard, listener);
+        break;
+    }
+}

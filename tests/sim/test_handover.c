@@ -1,0 +1,195 @@
+/* One shard accepts for all: connections are spread evenly, none is lost by a drain or by a shard that
+ * leaves, and the policy can be seen. */
+#include "core/kernel.h"
+#include "core/sim/sim.h"
+#include "core/streams.h"
+#include "tests/sim/echo.h"
+#include "tests/sim/world.h"
+
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include <errno.h>
+
+#define SHARDS 4
+
+static struct gy_sim_config config;
+static struct gy_sim *sim;
+static const struct gy_listen_options one = {
+    sizeof(struct gy_listen_options), 4096, 1u << 20, 1u << 18, 0, 16, 0, 0, 0, GY_LISTEN_ONE};
+
+static void open_world(uint64_t seed, bool by_option)
+{
+    world_config(&config, seed);
+    config.link.jitter_ns = 300000; /* so that connections come one by one */
+    config.shards = SHARDS;
+    if (!by_option)
+        config.runtime.accept = GY_ACCEPT_ONE;
+    echo_reset();
+    assert_int_equal(gy_sim_open(&sim, &config, echo_boot, by_option ? (void *)(uintptr_t)&one : NULL),
+                     0);
+}
+
+static uint64_t counted(unsigned shard, enum gy__stream_counter which)
+{
+    return atomic_load(&sim->hosts[0]->places[shard].shard->streams->counters[which]);
+}
+
+static uint64_t counted_all(enum gy__stream_counter which)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < SHARDS; i++)
+        sum += counted(i, which);
+    return sum;
+}
+
+static void spread_evenly(void **state)
+{
+    (void)state;
+    for (unsigned by_option = 0; by_option < 2; by_option++) {
+        struct gy_sim_conn *conns[40];
+        open_world(1 + by_option, by_option != 0);
+        for (unsigned i = 0; i < 40; i++) {
+            conns[i] = gy_sim_connect(sim, 0, ECHO_PORT);
+            gy_sim_send(conns[i], "hello", 5);
+        }
+        gy_sim_settle(sim);
+        for (unsigned i = 0; i < SHARDS; i++)
+            assert_int_equal(counted(i, GY__COUNT_OPEN), 10);
+        assert_int_equal(counted_all(GY__COUNT_HANDED), 30);
+        assert_int_equal(counted_all(GY__COUNT_LISTENERS), 1);
+        assert_int_equal(counted_all(GY__COUNT_LISTENERS_ONE), 1);
+        for (unsigned i = 0; i < 40; i++) {
+            size_t len;
+            (void)gy_sim_received(conns[i], &len);
+            assert_int_equal(len, 5);
+            /* All those of one shard end; who comes next is handed to it. */
+            if (i % SHARDS == 0)
+                gy_sim_conn_free(conns[i]);
+        }
+        gy_sim_settle(sim);
+        for (unsigned i = 0; i < 10; i++)
+            gy_sim_connect(sim, 0, ECHO_PORT);
+        gy_sim_settle(sim);
+        for (unsigned i = 0; i < SHARDS; i++)
+            assert_int_equal(counted(i, GY__COUNT_OPEN), 10);
+        assert_int_equal(gy_sim_leaks(sim), 0);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
+}
+
+static void shared_is_the_default(void **state)
+{
+    (void)state;
+    world_config(&config, 3);
+    config.shards = SHARDS;
+    echo_reset();
+    assert_int_equal(gy_sim_open(&sim, &config, echo_boot, NULL), 0);
+    assert_int_equal(counted_all(GY__COUNT_LISTENERS), SHARDS);
+    assert_int_equal(counted_all(GY__COUNT_LISTENERS_ONE), 0);
+    assert_int_equal(gy_sim_close(sim), 0);
+}
+
+static void drain(void *arg)
+{
+    (void)arg;
+    gy_drain(gy_sim_runtime(sim, 0));
+}
+
+/* Whoever is connected when the drain begins, or gets in before the socket closes, is opened somewhere: the
+ * echo then closes what it has, as it does with the policy SHARED. */
+static void a_drain_loses_nobody(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        struct gy_sim_conn *conns[8];
+        unsigned connected = 0;
+        open_world(100 + seed, false);
+        gy_sim_faults_swarm(gy_sim_faults(sim), seed, false);
+        gy_sim_faults(sim)->connect_lost_ppm = 0;
+        for (unsigned i = 0; i < 8; i++) {
+            conns[i] = gy_sim_connect(sim, 0, ECHO_PORT);
+            gy_sim_send(conns[i], "hello", 5);
+        }
+        gy_sim_at(sim, 60000 + seed * 1500, drain, NULL);
+        gy_sim_advance(sim, 60 * GY_S);
+        assert_int_equal(gy_sim_host_state(sim, 0), GY_SIM_STOPPED);
+        assert_int_equal(gy_sim_host_result(sim, 0), 0);
+        for (unsigned i = 0; i < 8; i++)
+            connected += gy_sim_conn_has(conns[i], GY_SIM_CONNECTED);
+        assert_int_equal(echo_counts.opened, connected);
+        assert_int_equal(echo_counts.closed, connected);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
+}
+
+/* Power off, or a stop at any moment: the simulator looks for handles that are left. */
+static void stopped_at_any_moment(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        open_world(500 + seed, false);
+        gy_sim_faults_swarm(gy_sim_faults(sim), seed, false);
+        for (unsigned i = 0; i < 20; i++)
+            gy_sim_connect(sim, 0, ECHO_PORT);
+        gy_sim_advance(sim, 90000 + seed * 500);
+        gy_stop(gy_sim_runtime(sim, 0));
+        gy_sim_settle(sim);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
+}
+
+static int unlisten(unsigned shard, void *arg)
+{
+    struct gy__streams *streams = gy__self()->streams;
+
+    (void)shard, (void)arg;
+    gy_unlisten(streams->listeners[0].owner);
+    return 0;
+}
+
+static unsigned acceptor(void)
+{
+    unsigned shard = 0;
+
+    while (counted(shard, GY__COUNT_LISTENERS) == 0)
+        shard++;
+    return shard;
+}
+
+/* A member leaves, and is given none any more; the one that accepts leaves, and that was it. */
+static void who_stops_listening(void **state)
+{
+    (void)state;
+    open_world(4, false);
+    unsigned at = acceptor(), member = (at + 1) % SHARDS;
+    assert_int_equal(gy_sim_run_on(sim, member, unlisten, NULL), 0);
+    gy_sim_settle(sim);
+    for (unsigned i = 0; i < 30; i++)
+        gy_sim_connect(sim, 0, ECHO_PORT);
+    gy_sim_settle(sim);
+    for (unsigned i = 0; i < SHARDS; i++)
+        assert_int_equal(counted(i, GY__COUNT_OPEN), i == member ? 0 : 10);
+    assert_int_equal(gy_sim_run_on(sim, at, unlisten, NULL), 0);
+    gy_sim_settle(sim);
+    struct gy_sim_conn *late = gy_sim_connect(sim, 0, ECHO_PORT);
+    gy_sim_settle(sim);
+    assert_true(gy_sim_conn_has(late, GY_SIM_REFUSED));
+    for (unsigned i = 0; i < SHARDS; i++)
+        assert_int_equal(sim->hosts[0]->places[i].shard->streams->listeners[0].state,
+                         i == member ? GY__LISTENER_FREE : GY__LISTENER_CLOSED);
+    assert_int_equal(gy_sim_close(sim), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spread_evenly),
+        cmocka_unit_test(shared_is_the_default),
+        cmocka_unit_test(a_drain_loses_nobody),
+        cmocka_unit_test(stopped_at_any_moment),
+        cmocka_unit_test(who_stops_listening),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
