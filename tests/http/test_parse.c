@@ -189,6 +189,7 @@ static void test_requests(void **state)
     EXPECT("GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET / 1.1|Host=h\n");
     EXPECT("GET /a/b?c=d&e HTTP/1.1\r\nHost: h:80\r\nX-Y:  two words \t\r\nEmpty:\r\nE2: \r\n\r\n",
            "GET /a/b?c=d&e 1.1|Host=h:80|X-Y=two words|Empty=|E2=\n");
+    EXPECT("GET / HTTP/1.1\r\n" HOST "A: b  c\t \td \r\n\r\n", "GET / 1.1|Host=h|A=b  c\t \td\n");
     EXPECT("GET / HTTP/1.0\r\n\r\n", "GET / 1.0 close\n");
     EXPECT("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
            "GET / 1.0|Connection=keep-alive\n");
