@@ -207,10 +207,15 @@ static void consume(struct gy_shard *shard, struct gy__future *future, int res, 
     future = &shard->futures[slot];
     if (future->generation != generation || future->state != GY__FUTURE_DONE)
         return;
-    if (gy__bug(GY__BUG_TWICE) && res == -ECANCELED && future->pins & GY__PIN_ANSWER_DUE)
+    if (gy__bug(GY__BUG_TWICE) && res == -ECANCELED && future->pins & GY__PIN_ANSWER_DUE) {
         future->state = GY__FUTURE_PENDING;
-    else
+    } else if (__builtin_expect(future->callee >= GY__FUTURE_KINDS && future->pins == 0, 1)) {
+        /* An answered call, which is what most are: nothing is left to be let go but the slot. */
+        unlink_owner(shard, future);
+        slot_free(shard, future);
+    } else {
         gy__future_gone(shard, future);
+    }
 }
 
 /* It ended, but its consumer must not run here, or there is none yet: keep the outcome. */
@@ -400,10 +405,11 @@ int gy_then_raw(struct gy_actor *self, gy_fut fut,
                 void (*run)(struct gy_actor *self, const struct gy_done *done), uint64_t ctx)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    int refused = gy_refused(fut);
     struct gy__future *future = gy__future_find(shard, fut);
-    if (__builtin_expect(future == NULL, 0))
+    if (__builtin_expect(future == NULL, 0)) {
+        int refused = gy_refused(fut);
         return then_refused(shard, self, refused < 0 ? refused : -EINVAL, run, ctx);
+    }
     if (future->run != NULL)
         return -EBUSY;
     if (gy__future_owner(shard, future) != self)
