@@ -13,11 +13,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 sources=(core/*.c core/prim/*.c core/sim/*.c http/*.c tests/sim/swarm.c tests/sim/pages.c tests/sim/echo.c
-    tests/sim/dialer.c tests/sim/web.c tests/sim/http_client.c tests/sim/scenario*.c)
+    tests/sim/asker.c tests/sim/dialer.c tests/sim/web.c tests/sim/http_client.c tests/sim/scenario*.c)
 for source in tests/examples/demo/*.c; do
     case $source in */main.c | */test_*) ;; *) sources+=("$source") ;; esac
 done
-flags=(-std=c11 -D_GNU_SOURCE -I. -Icore -Iuring -Ihttp -Itests/examples/demo -w)
+flags=(-std=c11 -D_GNU_SOURCE -DGY__OPENSSL=0 -DGY__ZLIB=0 -I. -Icore -Iuring -Ihttp -Itests/examples/demo -w)
 export PKG_CONFIG_PATH=$deps/lib/pkgconfig:${PKG_CONFIG_PATH:-}
 read -ra llhttp < <(pkg-config --libs libllhttp) && read -ra include < <(pkg-config --cflags libllhttp; echo) || { echo "no llhttp"; exit 1; }
 
