@@ -55,6 +55,7 @@ static bool goes_on(const struct gy__opfut *record, const struct gy__file_io *pi
     return !pins->file->direct || pins->done % DIRECT_BLOCK == 0;
 }
 
+/* Only of a list: what `next` of a single buffer says is its owner's business. */
 static void fill(struct gy_buf *list, uint32_t bytes)
 {
     for (struct gy_buf *buf = list; buf != NULL; buf = buf->next) {
@@ -86,12 +87,15 @@ bool gy__file_io_finish(struct gy_shard *shard, struct gy__opfut *record,
         answer->res = -EIO; /* the kernel takes nothing, and says no error */
     if (answer->res < 0 || pins->writes)
         return true;
-    fill(pins->data, pins->done);
     if (pins->vectored) {
+        fill(pins->data, pins->done);
         memcpy(answer->word, &pins->data, sizeof(pins->data));
         answer->size = sizeof(pins->data);
         pins->data = NULL;
-    } else if (pins->data->len > 0) {
+        return true;
+    }
+    pins->data->len += pins->done;
+    if (pins->data->len > 0) {
         answer->buf = pins->data;
         pins->data = NULL;
     }

@@ -160,6 +160,8 @@ int gy_file_behind(gy_file value, uint64_t offset, uint64_t behind_max)
         return -EBADF;
     if (file->behind.bytes > 0)
         return -EBUSY;
+    if (file->behind.error < 0)
+        return file->behind.error;
     file->behind = (struct gy__behind){ .at = offset, .max = behind_max };
     return 0;
 }

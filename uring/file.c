@@ -173,6 +173,9 @@ void gy__file_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_
     GY__URING_ASSERT(u, !(flags & IORING_CQE_F_MORE));
     if (op->kind == GY_OP_STAT && res >= 0)
         convert_info(op->u.stat.info);
+    /* An interrupted close has closed. */
+    if (op->kind == GY_OP_CLOSE_FILE && res == -EINTR)
+        res = 0;
     gy__uring_end(u, op, res);
 }
 

@@ -110,7 +110,7 @@ GY_API GY_MUST_CHECK int gy_file_ahead(gy_file file, uint64_t offset, uint64_t e
                                        uint32_t ahead);
 GY_API GY_MUST_CHECK gy_fut gy_file_next(gy_file file);
 /* Writing from front to back, behind the back of the caller. gy_file_behind(): begin at offset; at most
- * behind_max bytes, and one buffer more, wait to be written. Without it: 0 and 1 MiB. -> 0; -EBADF; -EBUSY something waits.
+ * behind_max bytes, and one buffer more, wait to be written. Without it: 0 and 1 MiB. -> 0; -EBADF; -EBUSY something waits; the error of an earlier write.
  * gy_file_put(): append a buffer. It ends (0) when there is room for another: at once, or when enough was
  * written; await it before the next put (-EBUSY). It says nothing of this buffer: the first error of a
  * write is what the next put, flush or close ends with, and each after it. buf: taken in every case.

@@ -438,6 +438,7 @@ static void names_crash(struct gy__disk *disk, struct gy__inode *dir)
         const struct gy__name *name = &dir->synced_names.list[i];
         names_set(disk, &dir->names, name->text, strlen(name->text), name->inode);
         parent_set(disk, name->inode, dir);
+        name->inode->unlinked = false;
     }
 }
 

@@ -290,6 +290,27 @@ static void short_reads_go_on(void **state)
     close_file(file);
 }
 
+static void a_single_buffer_is_no_list(void **state)
+{
+    (void)state;
+    gy_file file = open_file(RW, 7);
+    for (unsigned writes = 0; writes < 2; writes++) {
+        struct gy_buf *buf = gy_buf_take(300);
+        buf->next = (struct gy_buf *)(uintptr_t)16; /* left over from some list of its owner's */
+        buf->len = writes ? 300 : 10;
+        gy_fut fut = writes ? gy_file_write(file, 0, buf) : gy_file_read_into(file, 0, buf);
+        complete(writes ? GY_OP_WRITE : GY_OP_READ, writes ? 300 : 20);
+        if (!writes) {
+            complete(GY_OP_READ, 0);
+            buf = gy_value_buf(fut);
+            assert_int_equal(buf->len, 30);
+            gy_buf_release(buf);
+        }
+        assert_int_equal(outcome(fut), writes ? 300 : 20);
+    }
+    close_file(file);
+}
+
 static void an_error_amid_a_read_is_an_error(void **state)
 {
     (void)state;
@@ -650,6 +671,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stop_closes_what_is_nobody_s, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_files_than_there_is_room_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(short_reads_go_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_single_buffer_is_no_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_error_amid_a_read_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(short_writes_go_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lists_go_on_in_the_middle_of_a_piece, set_up, tear_down),

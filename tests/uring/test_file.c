@@ -324,7 +324,8 @@ static void every_result_is_told(void **state)
                 op.u.stat.info = info;
             f->told_n = 0;
             fixture_inject(f, &op, results[i]);
-            assert_int_equal(fixture_finish(f, &op), results[i]);
+            int32_t told = kind == GY_OP_CLOSE_FILE && results[i] == -EINTR ? 0 : results[i];
+            assert_int_equal(fixture_finish(f, &op), told);
             assert_int_equal(fixture_count(f, &op), 1);
         }
     }
