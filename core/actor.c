@@ -10,6 +10,7 @@
  * generation would wrap is retired: it is never put on a free list again. */
 #include "core/file.h"
 #include "core/kernel.h"
+#include "core/datagrams.h"
 #include "core/links.h"
 #include "core/names.h"
 
@@ -143,6 +144,7 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     gy__streams_actor_died(shard, actor);
     gy__processes_actor_died(shard, actor);
     gy__signals_actor_died(shard, actor);
+    gy__datagrams_actor_died(shard, actor);
     /* Last, so that the exit comes after all that its end made others see. */
     if (actor->gy__links != 0)
         gy__links_actor_died(shard, actor, why);

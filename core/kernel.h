@@ -48,6 +48,7 @@ static inline void gy__count(gy__counter *counter, uint64_t add)
                           memory_order_relaxed);
 }
 
+struct gy__datagrams; /* core/datagrams.h */
 struct gy__resolver; /* core/resolve.h */
 struct gy__foreign; /* core/foreign.h */
 struct gy_waits;    /* gyre/wait.h */
@@ -284,6 +285,7 @@ struct gy_shard {
     uint32_t links_free, links_used, links_count, links_live, link_mask;
     uint32_t *link_buckets;
     struct gy__resolver *resolver;
+    struct gy__datagrams *datagrams;
     struct gy__opfut *opfuts; /* one beside each future */
     uint32_t opfuts_live, opfuts_max;
     gy__counter opfuts_refused;

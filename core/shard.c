@@ -14,6 +14,7 @@
 #include "core/process.h"
 #include "core/signals.h"
 #include "core/resolve.h"
+#include "core/datagrams.h"
 
 #include <errno.h>
 #include <string.h>
@@ -113,7 +114,7 @@ int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned i
         gy__mesh_open, foreign_open,    waiters_open,     gy__bufs_open, gy__streams_open,
         gy__opfuts_open, gy__files_open, gy__processes_open,
         gy__signal_subs_open,
-        gy__resolver_open,
+        gy__resolver_open, gy__datagrams_open,
         gy__flows_open,
     };
     struct gy_shard *shard = runtime->driver->memory(ctx, sizeof(*shard));
@@ -224,6 +225,7 @@ static bool phases_advance(struct gy_shard *shard)
         phase_set(shard, GY__PHASE_STOP);
         gy__filter_release(shard, NULL);
         gy__streams_stop(shard);
+        gy__datagrams_stop(shard);
         actors_stop(shard);
         gy__opfuts_stop(shard);
         gy__files_stop(shard);
@@ -288,6 +290,8 @@ bool gy__shard_run(struct gy_shard *shard)
     if (shard->waiters_count > 0)
         gy__room_scan(shard);
     gy__streams_flush(shard);
+    if (shard->datagrams->dirty)
+        gy__datagrams_flush(shard);
     bool goes_on = phases_advance(shard);
     gy__count(&shard->core_counters[GY__COUNT_TURNS], 1);
     if (atomic_load_explicit(&shard->core_counters[GY__COUNT_TURNS], memory_order_relaxed) %

@@ -7,6 +7,7 @@
 #include "core/opfut.h"
 #include "core/process.h"
 #include "core/resolve.h"
+#include "core/datagrams.h"
 #include "core/work.h"
 
 struct row {
@@ -93,6 +94,7 @@ void gy__stats_each(const struct gy_runtime *runtime, unsigned index,
     gy__process_stats(shard, each, arg);
     gy__work_stats(shard, each, arg);
     gy__resolve_stats(shard, each, arg);
+    gy__datagrams_stats(shard, each, arg);
     types_each(shard, "gyre_actor_messages_total", "Messages handled, by actor type",
                offsetof(struct gy__type_stats, cells), each, arg);
     types_each(shard, "gyre_actor_spawned_total", "Actors started, by type",

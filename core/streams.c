@@ -11,6 +11,7 @@
  * many are armed as there are buffers free, and in the next turn more, as long as no receive fails
  * again: those armed may have nothing to read, and the others must not wait for them. */
 #include "core/streams.h"
+#include "core/datagrams.h"
 #include "core/stats.h"
 
 #include <errno.h>
@@ -37,10 +38,16 @@ static void refuse_done(struct gy_op *op, const struct gy_completion *completion
 static void buffer_returned(struct gy_shard *shard, uint32_t index, uint32_t generation)
 {
     struct gy__streams *streams = shard->streams;
-    struct gy_stream *s = gy__stream_at(streams, index);
+    struct gy_stream *s;
 
     streams->returned = true;
     streams->dry = false;
+    gy__datagrams_feed(shard);
+    if (index & GY__HELD_BY_DATAGRAM) {
+        gy__datagram_returned(shard, index, generation);
+        return;
+    }
+    s = gy__stream_at(streams, index);
     if (s->generation != generation)
         return;
     GY_ASSERT(s->held > 0);

@@ -1,6 +1,7 @@
 /* The seam: what the core asks of the world, answered by Linux. ctx is a struct gy__uring, of a
  * shard or of the control thread. */
 #include "uring/driver.h"
+#include "uring/datagram.h"
 #include "uring/host.h"
 #include "uring/process.h"
 #include "uring/uring.h"
@@ -89,6 +90,12 @@ static void driver_drop_handle(void *ctx, int32_t handle)
     (void)close(handle);
 }
 
+static uint64_t driver_datagrams_dropped(void *ctx, int32_t handle)
+{
+    (void)ctx;
+    return gy__datagram_dropped(handle);
+}
+
 static void driver_wake(void *ctx, unsigned shard)
 {
     struct gy__uring *u = ctx;
@@ -147,6 +154,7 @@ void gy__driver_init(struct gy_driver *driver)
         .signal_watch = gy__signal_watch,
         .process_signal = gy__process_signal,
         .drop_handle = driver_drop_handle,
+        .datagrams_dropped = driver_datagrams_dropped,
         .wake = driver_wake,
         .log = gy__uring_log,
         .wait = driver_wait,

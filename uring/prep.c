@@ -9,6 +9,7 @@
  * to that request is ignored: 0, -ENOENT and -EALREADY are all normal) or leaves the mark for the
  * next sweep of the lists. The operation ends by its own last completion only. */
 #include "uring/process.h"
+#include "uring/datagram.h"
 #include "uring/uring.h"
 
 #include <errno.h>
@@ -55,6 +56,11 @@ static const struct kind kinds[] = {
     [GY_OP_REDIRECT] = {"redirect", gy__redirect_start, gy__redirect_reaped, gy__redirect_swept,
                         false},
     [GY_OP_PROCESS] = {"process", gy__process_start, gy__process_reaped, gy__process_swept, false},
+    [GY_OP_BIND] = {"bind", gy__bind_start, NULL, NULL, false},
+    [GY_OP_UNBIND] = {"unbind", gy__unbind_start, NULL, NULL, true},
+    [GY_OP_RECV_FROM] = {"recv_from", gy__recv_start, gy__recv_reaped, NULL, false},
+    [GY_OP_SEND_TO] = {"send_to", gy__send_to_start, NULL, gy__send_to_swept, false},
+    [GY_OP_SOCKET_SET] = {"socket_set", gy__socket_set_start, NULL, NULL, false},
     [GY_OP_RESOLVE] = {"resolve", gy__work_start, NULL, NULL, false},
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == GY_OP_KINDS, "a row for each kind");
@@ -183,9 +189,8 @@ void gy__uring_flush_unsent(struct gy__uring *u)
     }
 }
 
-static void ask_kernel_to_cancel(struct gy__uring *u, struct gy_op *op)
+void gy__uring_ask_to_cancel(struct gy__uring *u, uint64_t target)
 {
-    uint64_t target = (uint64_t)(uintptr_t)op | GY__TAG_OP;
     if (gy__uring_room(u, 1)) {
         io_uring_prep_cancel64(gy__uring_entry(u, gy__own(GY__OWN_CANCEL, 0)), target, 0);
         return;
@@ -205,8 +210,10 @@ void gy__uring_cancel(void *ctx, struct gy_op *op)
     if (op->kind == GY_OP_PROCESS && gy__process_cancel(u, op))
         return;
     gy__op_set(op, GY__OP_CANCELED);
-    if (state == GY__OP_KERNEL)
-        ask_kernel_to_cancel(u, op);
+    if (state == GY__OP_KERNEL && op->kind == GY_OP_SEND_TO)
+        gy__send_to_cancel(u, op);
+    else if (state == GY__OP_KERNEL)
+        gy__uring_ask_to_cancel(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
     else if (state == GY__OP_POOL)
         gy__work_cancel(u, op);
     else

@@ -12,6 +12,7 @@
  * call that brings nothing is not made again before the shard has slept, and sleeping does such work
  * first. A completion queue that overflows loses nothing: the
  * kernel keeps the rest, says CQ_OVERFLOW, and posts it when asked. */
+#include "uring/datagram.h"
 #include "uring/uring.h"
 
 #include <errno.h>
@@ -63,6 +64,10 @@ void gy__uring_dispatch(struct gy__uring *u, uint64_t user_data, int32_t res, ui
     if (!(flags & IORING_CQE_F_MORE)) {
         GY__URING_ASSERT(u, u->in_kernel > 0);
         u->in_kernel--;
+    }
+    if (tag == GY__TAG_TO) {
+        gy__send_to_reaped(u, (struct gy__to_slot *)(void *)op, res);
+        return;
     }
     GY__URING_ASSERT(u, gy__op_state(op) == GY__OP_KERNEL);
     if (tag == GY__TAG_OP) {

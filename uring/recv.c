@@ -4,6 +4,7 @@
  * goes through after_last(), which either ends it for good or puts it back on a list: `unsent` to be
  * armed at once, `starved` until a buffer has come back. Without multishot the same operation is a
  * chain of single receives, and its submitter sees no difference. */
+#include "uring/datagram.h"
 #include "uring/uring.h"
 
 #include <errno.h>
@@ -16,7 +17,9 @@ bool gy__recv_start(struct gy__uring *u, struct gy_op *op)
     bool multi = op->kind == GY_OP_RECV_MULTI && !(pipe ? u->no_read_multi : u->no_recv_multi);
     int fd = gy__handle_fd(op->handle);
     struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
-    if (pipe && multi)
+    if (op->kind == GY_OP_RECV_FROM)
+        gy__recv_from_prepare(entry, op);
+    else if (pipe && multi)
         io_uring_prep_read_multishot(entry, fd, 0, 0, GY__RECV_GROUP);
     else if (pipe)
         io_uring_prep_read(entry, fd, NULL, 0, 0);
@@ -53,8 +56,8 @@ static void after_last(struct gy__uring *u, struct gy_completion *completion)
     struct gy_op *op = completion->op;
     int32_t res = completion->res;
     bool goes_on = !gy__op_is(op, GY__OP_CANCELED);
-    if (res > 0) {
-        if (goes_on && op->kind == GY_OP_RECV_MULTI) {
+    if (res > 0 || completion->datagram != NULL) {
+        if (goes_on && op->kind != GY_OP_RECV) {
             go_on(u, op);
             gy__uring_tell_more(u, completion);
             return;
@@ -91,14 +94,15 @@ static void after_last(struct gy__uring *u, struct gy_completion *completion)
 void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
 {
     struct gy_completion completion = {.op = op, .res = res};
+    struct gy_datagram_info info;
     if (flags & IORING_CQE_F_BUFFER) {
         uint32_t buffer = flags >> IORING_CQE_BUFFER_SHIFT;
         uint8_t *data = gy__recv_bufs_taken(&u->bufs, buffer);
         GY__URING_ASSERT(u, data);
-        if (res > 0) {
+        completion.data = data;
+        completion.buffer = buffer;
+        if (res > 0 && (op->kind != GY_OP_RECV_FROM || gy__recv_from_read(&completion, &info))) {
             completion.flags = GY_COMPLETION_BUF;
-            completion.data = data;
-            completion.buffer = buffer;
         } else {
             /* Some kernels name a buffer with FIN and with errors. */
             bool given = gy__recv_bufs_give(&u->bufs, buffer);

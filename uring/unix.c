@@ -20,12 +20,16 @@ static const char *path_of(const struct gy__address *address)
                                                                                     : NULL;
 }
 
-static bool is_left_over(const struct gy__address *address)
+static bool is_left_over(int fd_like, const struct gy__address *address)
 {
     struct stat file;
+    int type = SOCK_STREAM;
+    socklen_t len = sizeof(type);
+    /* Another type of socket would be refused for that alone. */
+    (void)getsockopt(fd_like, SOL_SOCKET, SO_TYPE, &type, &len);
     if (lstat(path_of(address), &file) < 0 || !S_ISSOCK(file.st_mode))
         return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return false;
     int rc = connect(fd, (const struct sockaddr *)&address->sockaddr, address->len);
@@ -42,7 +46,7 @@ int gy__unix_bind(int fd, const struct gy__address *address, struct gy__unix_fil
 
     *at = (struct gy__unix_file){0, 0};
     int rc = bind(fd, sockaddr, address->len) < 0 ? -errno : 0;
-    if (rc == -EADDRINUSE && path && is_left_over(address)) {
+    if (rc == -EADDRINUSE && path && is_left_over(fd, address)) {
         if (unlink(path) < 0 && errno != ENOENT)
             return -errno;
         rc = bind(fd, sockaddr, address->len) < 0 ? -errno : 0;

@@ -3,6 +3,7 @@
  * Closing a ring cancels what is in flight without waiting: the kernel may go on writing to memory
  * that the process has given away. So everything is cancelled and reaped to zero first, within a
  * time limit; should that not succeed, the memory stays. */
+#include "uring/datagram.h"
 #include "uring/uring.h"
 
 #include <errno.h>
@@ -64,8 +65,11 @@ int gy__uring_open(struct gy__uring *u, const struct gy__uring_want *want, const
         *step = "memory for sends and addresses";
         rc = take_slots(u);
     }
+    if (rc == 0)
+        rc = gy__to_slots_take(u);
     if (rc < 0) {
         free_slots(u);
+        gy__to_slots_give(u);
         gy__recv_bufs_close(&u->bufs, &u->ring.io);
         gy__io_close(&u->ring);
         memset(&u->ring, 0, sizeof(u->ring));
@@ -110,6 +114,7 @@ int gy__uring_close(struct gy__uring *u, uint64_t patience_ns)
     if (rc == 0) {
         gy__recv_bufs_close(&u->bufs, &u->ring.io);
         free_slots(u);
+        gy__to_slots_give(u);
     } else {
         gy__uring_logf(u, 2, "%u operations would not end", u->in_kernel);
     }

@@ -28,6 +28,7 @@
 #include <sys/socket.h>
 
 struct gy__host;
+struct gy__to_slot;
 
 /* ---- where an operation is: low bits of gy__driver8 ---- */
 enum gy__op_state {
@@ -91,6 +92,7 @@ static inline int gy__handle_fd(int32_t handle)
 enum {
     GY__TAG_OP = 0,
     GY__TAG_CLOSE = 1,
+    GY__TAG_TO = 2, /* of a message of a SEND_TO: the address is its slot's */
     GY__TAG_OWN = 7, /* bits 3..7 say what, bits 32.. are its argument */
     GY__TAG_MASK = 7,
 };
@@ -155,6 +157,8 @@ struct gy__uring {
 
     struct gy__send_slot *slots;
     uint32_t slots_free; /* first + 1 */
+    struct gy__to_slot *to_slots; /* uring/datagram.c */
+    uint32_t to_free, to_used;    /* first + 1; those behind were never used */
     struct gy__address *addresses; /* of the CONNECT entries that are queued, by place in the queue */
 
     _Atomic(struct gy_op *) worked; /* what threads of the pool have run, newest first */
@@ -208,6 +212,9 @@ void gy__uring_done(struct gy__uring *u, struct gy_op *op, int32_t res);
 void gy__uring_tell_more(struct gy__uring *u, struct gy_completion *completion);
 void gy__uring_tell_last(struct gy__uring *u, struct gy_completion *completion);
 void gy__uring_end(struct gy__uring *u, struct gy_op *op, int32_t res);
+
+/* Whoever has that user_data shall end. */
+void gy__uring_ask_to_cancel(struct gy__uring *u, uint64_t user_data);
 
 /* ---- recv.c ---- */
 bool gy__recv_start(struct gy__uring *u, struct gy_op *op);

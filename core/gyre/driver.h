@@ -19,6 +19,7 @@ GY_BEGIN_DECLS
 
 struct gy_op;
 struct gy_process_spec; /* gyre/process.h */
+struct gy_datagram_info; /* gyre/datagram.h */
 
 enum gy_op_kind {
     GY_OP_NONE,
@@ -63,6 +64,12 @@ enum gy_op_kind {
     GY_OP_POLL,       /* fd: res = which of fd.way can be done, as GY_FD_READS and GY_FD_WRITES */
     GY_OP_PEEK,       /* fd: res = bytes copied to fd.at, up to fd.len, which stay where they are; 0 the end */
     GY_OP_REDIRECT,   /* fd: from the handle to fd.to, until its end or limit; moved counts */
+    /* Datagram sockets. */
+    GY_OP_BIND,       /* bind: a socket, bound, connected: res = handle */
+    GY_OP_UNBIND,     /* bind: the handle is gone, and the path it was bound to; nothing of it is in flight */
+    GY_OP_RECV_FROM,  /* with MORE until it ends: each completion a datagram, of res bytes, maybe none */
+    GY_OP_SEND_TO,    /* send_to: each message once; res = n, and in each message what became of it */
+    GY_OP_SOCKET_SET, /* set */
     GY_OP_KINDS
 };
 
@@ -108,6 +115,7 @@ struct gy_completion {
     int32_t res; /* >= 0, or -errno. -ENOBUFS: no receive buffer was free; data stays in the socket */
     uint32_t flags;
     uint8_t *data;   /* with BUF: res bytes, until the buffer is given back */
+    const struct gy_datagram_info *datagram; /* of RECV_FROM with BUF: until done() returns */
     uint32_t buffer; /* with BUF: its number, for give_back */
 };
 
@@ -129,6 +137,25 @@ struct gy_spawned {
                          * ...; -1 where there is none. Given: each is to be closed */
     int32_t code, signal; /* when it has ended */
     uint8_t core, known;
+};
+
+/* What a datagram socket is opened with, and what came of it. */
+struct gy_bind {
+    struct gy_addr bind, connect; /* in; family NONE: not so. Of bind then out: the address it has */
+    uint32_t receive_bytes, send_bytes; /* 0: the system's */
+    uint8_t shared, broadcast;
+    uint8_t gro; /* in: wanted; out: it is so */
+    uint8_t gso; /* out: a message may have segments */
+    uint64_t gy__driver[2]; /* the driver's, until UNBIND */
+};
+
+/* One datagram, or several of `segment` bytes, the last maybe shorter. */
+struct gy_outgoing {
+    const void *data;
+    const struct gy_addr *to; /* NULL: the address connected to */
+    uint32_t len;
+    uint16_t segment; /* 0: one */
+    int32_t res;      /* out: bytes, or -errno; -ECANCELED it was not sent */
 };
 
 /* An operation: plain memory of the submitter at a stable address, pinned until its last
@@ -186,6 +213,23 @@ struct gy_op {
             void *info;       /* pinned: GY_STAT_MEMORY bytes, which begin with a struct gy_file_info
                                * when it has completed, and are the driver's until then */
         } stat;
+        struct {
+            struct gy_bind *want; /* pinned */
+        } bind;
+        struct {
+            uint8_t is_unix;
+        } recv_from;
+        struct {
+            struct gy_outgoing *msgs; /* pinned, and what they point to */
+            uint32_t n;
+        } send_to;
+        struct {
+            uint8_t group[16]; /* in network order */
+            uint32_t interface;
+            int32_t value;
+            uint8_t setting; /* enum gy_datagram_setting */
+            uint8_t family;  /* of the socket */
+        } set;
         struct {
             const char *name;      /* pinned; no numeric address */
             struct gy_addr *addrs; /* pinned, written to: in the order to be tried, ports 0 */
@@ -251,6 +295,8 @@ struct gy_driver {
     int (*process_signal)(void *ctx, const struct gy_op *op, int number);
     /* Close a handle that no operation can close any more, because the runtime has stopped. */
     void (*drop_handle)(void *ctx, int32_t handle);
+    /* Datagrams that a socket has dropped because its buffer was full. */
+    uint64_t (*datagrams_dropped)(void *ctx, int32_t handle);
     /* Wake another shard of this runtime, which announced that it sleeps. One at most per its
      * sleep. */
     void (*wake)(void *ctx, unsigned shard);

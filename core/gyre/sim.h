@@ -72,6 +72,14 @@ struct gy_sim_faults {
     uint32_t name_fail_ppm;        /* of look-ups of names: -EAGAIN */
     uint32_t name_slow_ppm;        /* of them: up to name_slow_ns late */
     uint64_t name_slow_ns;
+    /* Of datagrams between hosts, but for the errors; on one host only a full buffer loses some. */
+    uint32_t datagram_lost_ppm;
+    uint32_t datagram_twice_ppm;
+    uint32_t datagram_late_ppm;    /* up to datagram_late_ns later, and so behind others */
+    uint32_t datagram_cut_ppm;     /* from this one on all between the two are lost, up to datagram_cut_ns */
+    uint32_t datagram_error_ppm;   /* of UDP sends: -ENOBUFS */
+    uint32_t bind_fail_ppm;        /* of datagram sockets opened: -EMFILE or -EADDRINUSE */
+    uint64_t datagram_late_ns, datagram_cut_ns;
     uint64_t pause_ns, slow_ns, wake_delay_ns, completion_delay_ns, segment_delay_ns, wall_jump_ns;
     uint64_t process_slow_ns;
 };
@@ -97,6 +105,7 @@ struct gy_sim_config {
     struct gy_sim_faults faults; /* default: none */
     struct gy_sim_link link;  /* of every host; default 50 us, jitter 10 us, 1 GB/s */
     uint32_t send_buffer, receive_buffer; /* of each connection's ends, bytes; default 64 KiB */
+    uint32_t datagram_mtu; /* longer datagrams of UDP are -EMSGSIZE; default 0: only UDP's own limit */
     uint32_t handles_max;     /* of each host; more is -EMFILE; default 4096 */
     uint64_t settle_max_ns;   /* a settle that takes longer has found a livelock; default 600 s */
     const char *command;      /* printed with a failure, before the seed: how to run it again */
@@ -196,6 +205,10 @@ GY_API int gy_sim_run_on(struct gy_sim *sim, unsigned shard, int (*run)(unsigned
 GY_API struct gy_sim_faults *gy_sim_faults(struct gy_sim *sim);
 /* No faults from here on, no partition, every shard resumed: now pending work must finish. */
 GY_API void gy_sim_heal(struct gy_sim *sim);
+
+/* Datagrams that faults have lost (but for those that a partition or a crash caught under way) and doubled,
+ * since the world began. */
+GY_API void gy_sim_datagrams(const struct gy_sim *sim, uint64_t *lost, uint64_t *doubled);
 
 /* ---- names ------------------------------------------------------------------------------- */
 

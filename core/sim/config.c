@@ -106,11 +106,19 @@ void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh
     faults->process_pieces_ppm = rate(&processes, 500000);
     faults->process_slow_ns = 1000 + gy__random_spread(&processes, 100 * MS);
     gy__random_seed(&names, seed, 1005);
+    faults->datagram_lost_ppm = rate(&names, 300000);
+    faults->datagram_twice_ppm = rate(&names, 300000);
+    faults->datagram_late_ppm = rate(&names, 500000);
+    faults->datagram_late_ns = 1000 + gy__random_spread(&names, 50 * MS);
+    faults->datagram_cut_ppm = rate(&names, 5000);
+    faults->datagram_cut_ns = 1000 + gy__random_spread(&names, 200 * MS);
     faults->name_slow_ppm = rate(&names, 300000);
     faults->name_slow_ns = 1000 + gy__random_spread(&names, 8000 * MS);
     if (!harsh)
         return;
     faults->name_fail_ppm = rate(&names, 200000);
+    faults->datagram_error_ppm = rate(&names, 50000);
+    faults->bind_fail_ppm = rate(&names, 200000);
     faults->disk_error_ppm = rate(&disk, 50000);
     faults->disk_full_ppm = rate(&disk, 50000);
     faults->accept_fail_ppm = rate(&random, 200000);

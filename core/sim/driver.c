@@ -157,6 +157,11 @@ static void on_drop_handle(void *ctx, int32_t handle)
     gy__handle_drop(place_of(ctx)->host, handle);
 }
 
+static uint64_t on_datagrams_dropped(void *ctx, int32_t handle)
+{
+    return gy__udp_dropped(place_of(ctx)->host, handle);
+}
+
 static void on_wake(void *ctx, unsigned shard)
 {
     struct gy__place *place = place_of(ctx);
@@ -230,6 +235,7 @@ void gy__sim_driver_init(struct gy_driver *driver)
         .signal_watch = gy__machine_signal_watch,
         .process_signal = gy__sim_process_signal,
         .drop_handle = on_drop_handle,
+        .datagrams_dropped = on_datagrams_dropped,
         .wake = on_wake,
         .log = on_log,
         .wait = on_wait,

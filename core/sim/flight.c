@@ -30,6 +30,11 @@ static const char *const names[GY_OP_KINDS] = {
     [GY_OP_UNLISTEN] = "unlisten",
     [GY_OP_WORK] = "work",
     [GY_OP_RESOLVE] = "resolve",
+    [GY_OP_BIND] = "bind",
+    [GY_OP_UNBIND] = "unbind",
+    [GY_OP_RECV_FROM] = "recv-from",
+    [GY_OP_SEND_TO] = "send-to",
+    [GY_OP_SOCKET_SET] = "socket-set",
     [GY_OP_CONNECT] = "connect",
     [GY_OP_OPEN] = "open",
     [GY_OP_CLOSE_FILE] = "close-file",
@@ -65,6 +70,12 @@ uint64_t gy__flight_digest(const struct gy_op *op, uint64_t *bytes)
     uint64_t digest = n;
 
     *bytes = 0;
+    if (op->kind == GY_OP_SEND_TO) {
+        digest = op->u.send_to.n;
+        for (uint32_t i = 0; i < op->u.send_to.n; i++)
+            digest = gy__digest(digest, op->u.send_to.msgs[i].data, op->u.send_to.msgs[i].len);
+        return digest;
+    }
     for (uint32_t i = 0; i < n; i++) {
         digest = gy__digest(digest, iov[i].base, iov[i].len);
         *bytes += iov[i].len;
@@ -75,7 +86,7 @@ uint64_t gy__flight_digest(const struct gy_op *op, uint64_t *bytes)
 static bool sends(const struct gy__flight *flight)
 {
     return flight->kind == GY_OP_SEND || flight->kind == GY_OP_SEND_CLOSE ||
-           flight->kind == GY_OP_WRITE;
+           flight->kind == GY_OP_WRITE || flight->kind == GY_OP_SEND_TO;
 }
 
 static struct gy__flight *flight_new(struct gy__place *place, struct gy_op *op)
@@ -206,6 +217,8 @@ static void start(struct gy__flight *flight)
     default:
         if (gy__files_kind(flight->kind))
             gy__files_start(flight);
+        else if (gy__udp_kind(flight->kind))
+            gy__udp_start(flight);
         else
             gy__socket_start(flight);
         break;
@@ -246,7 +259,10 @@ static void feed_starved(struct gy__place *place)
         next = flight->list_next;
         flight->list_next = NULL;
         flight->state = GY__FLIGHT_ACTIVE;
-        gy__socket_feed(flight);
+        if (flight->kind == GY_OP_RECV_FROM)
+            gy__udp_start(flight);
+        else
+            gy__socket_feed(flight);
     }
 }
 
@@ -371,6 +387,23 @@ void gy__flight_tell_data(struct gy__flight *flight, uint32_t buffer, uint32_t l
          more);
 }
 
+void gy__flight_tell_datagram(struct gy__flight *flight, uint32_t buffer, uint32_t len,
+                              const struct gy_datagram_info *info)
+{
+    struct gy__place *place = flight->place;
+    size_t size = place->host->config.recv_buffer_size;
+
+    place->buffer_state[buffer] = GY__BUFFER_QUEUED;
+    tell(flight,
+         (struct gy__completed){.res = (int32_t)len,
+                                .flags = GY_COMPLETION_BUF,
+                                .data = place->buffers + buffer * size,
+                                .buffer = buffer,
+                                .is_datagram = true,
+                                .datagram = *info},
+         true);
+}
+
 /* Give one completion to the core. */
 static void give(struct gy__place *place)
 {
@@ -379,6 +412,7 @@ static void give(struct gy__place *place)
     struct gy__flight *flight = completed.flight;
     struct gy_op *op = flight->op;
     struct gy_completion completion = {op, completed.res, completed.flags, completed.data,
+                                       completed.is_datagram ? &completed.datagram : NULL,
                                        completed.buffer};
 
     place->queue_first = (place->queue_first + 1) & (place->queue_room - 1);
@@ -506,6 +540,13 @@ void gy__flight_later(struct gy_sim *sim, struct gy__event *event)
         }
         if (flight->state == GY__FLIGHT_STARVED)
             unstarve(flight);
+        if (gy__udp_kind(flight->kind)) {
+            if (flight->state != GY__FLIGHT_SUBMITTED || flight->kind == GY_OP_UNBIND) {
+                gy__udp_cancel(flight);
+                return;
+            }
+            break;
+        }
         gy__socket_cancel(flight);
         return;
     }

@@ -221,6 +221,8 @@ static void handles_end(struct gy__machine *host, enum gy_sim_host_state state)
             gy__files_close(host, handle);
         if (handle->pipe != NULL)
             gy__sim_pipe_let_go(handle->pipe, handle->end);
+        if (handle->udp != NULL)
+            gy__udp_close(host, handle);
         if (handle->tcp == NULL)
             continue;
         struct gy__end *end = &handle->tcp->ends[handle->end];

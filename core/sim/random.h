@@ -36,6 +36,7 @@ enum gy__concern {
     GY__RANDOM_DISK_FAULTS,
     GY__RANDOM_PROCESSES, /* when they run, how much they read and write, what fails */
     GY__RANDOM_NAMES,
+    GY__RANDOM_DATAGRAMS,
     GY__CONCERNS
 };
 

@@ -16,6 +16,7 @@
 #include "core/sim/event.h"
 #include "core/sim/random.h"
 #include "core/text.h"
+#include "gyre/datagram.h"
 #include "gyre/driver.h"
 #include "gyre/sim.h"
 
@@ -30,6 +31,7 @@ struct gy__sync;
 struct gy__sim_pipe;    /* core/sim/process.h */
 struct gy__sim_program;
 struct gy__sim_name;
+struct gy__udp;
 
 /* ---- operations in flight ---- */
 
@@ -82,6 +84,8 @@ struct gy__completed { /* in the completion queue */
     int32_t res;
     uint32_t flags;
     uint32_t buffer;
+    bool is_datagram;
+    struct gy_datagram_info datagram;
 };
 
 /* ---- shards ---- */
@@ -155,6 +159,7 @@ enum gy__buffer_state {
 struct gy__handle {
     struct gy__tcp *tcp; /* a connection's end, or NULL */
     struct gy__listening *listening; /* or this */
+    struct gy__udp *udp;       /* or this */
     struct gy__opened *file; /* or this */
     struct gy__sim_pipe *pipe; /* or this, or none: free */
     uint8_t end;
@@ -202,6 +207,7 @@ struct gy__machine {
     uint32_t handles_room, handles_used; /* those behind were never used */
     uint32_t handles_full;               /* those before are in use */
     struct gy__listening *listenings;    /* list */
+    struct gy__udp *udps;                /* list */
     struct gy__flight *blocking_first;   /* work that waits for a thread of the pool */
     uint32_t blocking_queued, blocking_busy;
     struct gy__disk *disk; /* outlives its lives */
@@ -332,6 +338,7 @@ enum gy__trace {
     GY__TRACE_HEAL,
     GY__TRACE_DISK,      /* a: inode, b: digest of what a crash left, c: host */
     GY__TRACE_WORK,      /* a: operation, b: what its function returned */
+    GY__TRACE_DATAGRAM,  /* arrives. a: sender, b: bytes, c: host */
     GY__TRACE_DIAL,      /* a: operation, b: host, c: tries */
     GY__TRACE_PROCESS,   /* a: process, b: exit code, c: 0 born, otherwise its end: the signal */
     GY__TRACE_SIGNAL,    /* a: host, b: number */
@@ -372,6 +379,8 @@ struct gy_sim {
     struct gy__tcp *tcps;
     struct gy_sim_conn *conns;
     struct gy__flight *flights_free;
+    uint64_t udp_number, datagrams_lost, datagrams_doubled;
+    uint64_t apart_until_ns[GY__SIM_HOSTS_MAX][GY__SIM_HOSTS_MAX]; /* for datagrams; [low][high] */
     struct gy__sim_name *names; /* core/sim/names.c */
     struct gy__script *scripts, *scripts_free;
     struct gy_sim_process *processes;
@@ -469,6 +478,8 @@ bool gy__flight_pending(const struct gy__place *place);
 /* Queue a completion. more: it goes on. */
 void gy__flight_tell(struct gy__flight *flight, int32_t res, bool more);
 void gy__flight_tell_data(struct gy__flight *flight, uint32_t buffer, uint32_t len, bool more);
+void gy__flight_tell_datagram(struct gy__flight *flight, uint32_t buffer, uint32_t len,
+                              const struct gy_datagram_info *info);
 /* A receive has found no buffer: gy__socket_feed() is called when there is one. */
 void gy__flight_starve(struct gy__flight *flight);
 void gy__flight_drop_all(struct gy__place *place);
@@ -481,6 +492,15 @@ void gy__blocking_start(struct gy__flight *flight);
 void gy__blocking_cancel(struct gy__flight *flight);
 /* The host is gone, and its threads. */
 void gy__blocking_forget(struct gy__machine *host);
+
+/* ---- datagram.c ---- */
+bool gy__udp_kind(unsigned kind);
+void gy__udp_start(struct gy__flight *flight);
+/* A cancel takes effect on one that is active. */
+void gy__udp_cancel(struct gy__flight *flight);
+/* The socket is gone, whatever it was doing. */
+void gy__udp_close(struct gy__machine *host, struct gy__handle *handle);
+uint64_t gy__udp_dropped(const struct gy__machine *host, int32_t handle);
 
 /* ---- names.c ---- */
 void gy__names_start(struct gy__flight *flight);

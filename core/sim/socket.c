@@ -18,7 +18,8 @@ int32_t gy__handle_take(struct gy__machine *host)
 
     while (i < host->handles_used &&
            (host->handles[i].tcp != NULL || host->handles[i].listening != NULL ||
-            host->handles[i].file != NULL || host->handles[i].pipe != NULL))
+            host->handles[i].file != NULL || host->handles[i].pipe != NULL ||
+            host->handles[i].udp != NULL))
         i++;
     host->handles_full = i;
     if (i >= host->sim->config.handles_max)

@@ -161,6 +161,12 @@ static void on_drop_handle(void *ctx, int32_t handle)
     self_of(ctx)->fake->dropped++;
 }
 
+static uint64_t on_datagrams_dropped(void *ctx, int32_t handle)
+{
+    (void)handle;
+    return self_of(ctx)->fake->datagrams_dropped;
+}
+
 static void on_wake(void *ctx, unsigned shard)
 {
     struct fake_driver *fake = self_of(ctx)->fake;
@@ -235,6 +241,7 @@ void fake_init(struct fake_driver *fake)
         .process_signal = on_process_signal,
         .local_name = on_local_name,
         .drop_handle = on_drop_handle,
+        .datagrams_dropped = on_datagrams_dropped,
         .wake = on_wake,
         .log = on_log,
         .wait = on_wait,
@@ -453,11 +460,18 @@ void fake_complete(struct fake_driver *fake, unsigned shard, struct gy_op *op, i
 void fake_receive(struct fake_driver *fake, unsigned shard, struct gy_op *op, const void *bytes,
                   size_t len, bool more)
 {
+    assert_true(op->kind == GY_OP_RECV || op->kind == GY_OP_RECV_MULTI);
+    fake_receive_from(fake, shard, op, bytes, len, NULL, more);
+}
+
+void fake_receive_from(struct fake_driver *fake, unsigned shard, struct gy_op *op,
+                       const void *bytes, size_t len, const struct gy_datagram_info *info,
+                       bool more)
+{
     struct fake_shard *self = &fake->shard[shard];
-    struct gy_completion completion = {.op = op, .res = (int32_t)len};
+    struct gy_completion completion = {.op = op, .res = (int32_t)len, .datagram = info};
     uint32_t buffer = 0;
 
-    assert_true(op->kind == GY_OP_RECV || op->kind == GY_OP_RECV_MULTI);
     assert_true(len <= fake->buffer_size);
     while (buffer < fake->buffers_max && self->buffer_out[buffer])
         buffer++;

@@ -80,6 +80,7 @@ struct fake_driver {
 
     jmp_buf *panic_to; /* of fake_expect_panic() */
     char panic[256];
+    uint64_t datagrams_dropped; /* what it says */
     char peer[64]; /* what peer_name says */
     int pipe_result;   /* what pipe says */
     int signal_result; /* what process_signal says */
@@ -125,6 +126,10 @@ void fake_complete(struct fake_driver *fake, unsigned shard, struct gy_op *op, i
  * len. */
 void fake_receive(struct fake_driver *fake, unsigned shard, struct gy_op *op, const void *bytes,
                   size_t len, bool more);
+/* The same for RECV_FROM: a datagram, and what came with it. */
+void fake_receive_from(struct fake_driver *fake, unsigned shard, struct gy_op *op,
+                       const void *bytes, size_t len, const struct gy_datagram_info *info,
+                       bool more);
 /* Copy what a send in flight would send; -> its length, which may be more than size. */
 size_t fake_bytes(const struct gy_op *op, void *out, size_t size);
 

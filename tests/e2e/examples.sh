@@ -100,6 +100,22 @@ for ((i = 0; i < 5; i++)); do
 done
 finish gyre-echo
 
+# What was counted is told; one shard, for with more it would be the sender's.
+serve gyre-statsd --listen=127.0.0.1:0 --shards=1
+reply=
+if exec 3<>"/dev/udp/127.0.0.1/${port:-0}"; then
+    printf 'page.hits:3|c\npage.misses:1|c' >&3
+    printf 'page.hits:4|c\nno line' >&3
+    printf '?page.hits' >&3
+    read -r -t 20 reply <&3
+    exec 3<&-
+fi
+if [ "$reply" != 7 ]; then
+    printf 'FAILED: gyre-statsd counted "%s" instead of 7\n' "$reply"
+    failures=$((failures + 1))
+fi
+finish gyre-statsd
+
 # A page made of three answers, and one of which the third comes too late.
 for program in gyre-flow gyre-continuations; do
     serve $program 127.0.0.1:0

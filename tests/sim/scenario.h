@@ -16,7 +16,8 @@ struct scenario {
 
 extern const struct scenario scenario_mesh, scenario_lifecycle, scenario_futures,
     scenario_supervision, scenario_primitives, scenario_flows, scenario_pool, scenario_echo,
-    scenario_http, scenario_bodies, scenario_fetch, scenario_limiter, scenario_hosts, scenario_streams,
+    scenario_http, scenario_bodies, scenario_fetch, scenario_limiter, scenario_hosts,
+    scenario_datagrams, scenario_streams,
     scenario_processes, scenario_files;
 
 /* The simulation under way, for gy_sim_fail from actors; there is one at a time. */

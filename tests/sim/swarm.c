@@ -40,6 +40,7 @@ static const struct scenario *const scenarios[] = {
     &scenario_fetch,
     &scenario_limiter,
     &scenario_hosts,
+    &scenario_datagrams,
     &scenario_streams,
     &scenario_processes,
     &scenario_files,

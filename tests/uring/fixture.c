@@ -42,8 +42,8 @@ static void complete(struct gy_shard *shard, const struct gy_completion *complet
     struct told *told = &f->told[f->told_n++];
     *told = (struct told){op, completion->res, completion->flags, completion->buffer, 0};
     if (completion->flags & GY_COMPLETION_BUF) {
-        assert_true(completion->res > 0);
-        told->first = completion->data[0];
+        assert_true(completion->res > 0 || completion->datagram);
+        told->first = completion->res > 0 ? completion->data[0] : 0;
         if (!f->keeps_buffers)
             assert_true(gy__recv_bufs_give(&f->u->bufs, completion->buffer));
     }
