@@ -43,20 +43,9 @@ static void feed_one(struct gy_shard *shard, struct gy_datagram_socket *s)
     gy__datagram_dirty(shard, s);
 }
 
-static void retry(struct gy__timer *timer)
-{
-    struct gy_shard *shard = gy__self();
-    (void)timer;
-    shard->datagrams->starved = false;
-    each(shard, feed_one);
-}
-
 void gy__datagrams_feed(struct gy_shard *shard)
 {
-    struct gy__datagrams *datagrams = shard->datagrams;
-    if (!datagrams->starved)
-        return;
-    datagrams->starved = false;
+    shard->datagrams->starved = false;
     each(shard, feed_one);
 }
 
@@ -71,6 +60,12 @@ void gy__datagram_returned(struct gy_shard *shard, uint32_t index, uint32_t gene
         s->full = false;
         gy__datagram_dirty(shard, s);
     }
+}
+
+static void retry(struct gy__timer *timer)
+{
+    (void)timer;
+    gy__datagrams_feed(gy__self());
 }
 
 /* ---- the pool ---- */

@@ -42,7 +42,8 @@ static void buffer_returned(struct gy_shard *shard, uint32_t index, uint32_t gen
 
     streams->returned = true;
     streams->dry = false;
-    gy__datagrams_feed(shard);
+    if (shard->datagrams->starved)
+        gy__datagrams_feed(shard);
     if (index & GY__HELD_BY_DATAGRAM) {
         gy__datagram_returned(shard, index, generation);
         return;
