@@ -97,6 +97,125 @@ static void changes_are_heard_of(void **state)
     }
 }
 
+/* ---- discards at any moment ---- */
+
+enum { FICKLE = 200, PIECE = 600 };
+static struct {
+    unsigned ended, canceled, late, done, wrong;
+} fickle_seen;
+struct fickle_args {
+    uint32_t unused;
+};
+GY_ACTOR(fickle);
+struct fickle {
+    struct gy_actor actor;
+    gy_file file;
+    gy_fut futures[FICKLE];
+};
+GY_THEN_BUF(fickle, fickle_on_io)
+{
+    fickle_seen.ended++;
+    fickle_seen.canceled += res == -ECANCELED;
+    fickle_seen.late += res == -ETIMEDOUT;
+    fickle_seen.done += res == PIECE;
+    fickle_seen.wrong += res != PIECE && res != -ECANCELED && res != -ETIMEDOUT;
+    for (uint32_t i = 0; buf != NULL && i < buf->len; i++)
+        fickle_seen.wrong += buf->data[i] != 0 && buf->data[i] != ctx % 200 + 1;
+    gy_buf_release(buf);
+    if (fickle_seen.ended == FICKLE)
+        gy_forget(gy_file_close(self->file));
+}
+GY_THEN_RES(fickle, fickle_on_time)
+{
+    (void)res;
+    gy_discard(self->futures[ctx]);
+}
+GY_THEN_RES(fickle, fickle_on_open)
+{
+    (void)ctx;
+    self->file = gy_file_of(res);
+    for (uint64_t i = 0; i < FICKLE; i++) {
+        struct gy_buf *buf = gy_buf_take(PIECE);
+        memset(buf->data, (int)(i / 2 % 200 + 1), PIECE);
+        buf->len = i % 2 ? 0 : PIECE;
+        gy_fut f = i % 2 ? gy_file_read(self->file, i / 2 * PIECE, PIECE) :
+                           gy_file_write(self->file, i / 2 * PIECE, buf);
+        if (i % 2)
+            gy_buf_release(buf);
+        self->futures[i] = f;
+        (void)gy_then(self, f, fickle_on_io, i / 2);
+        switch (gy_random() % 4) {
+        case 0:
+            gy_discard(f);
+            break;
+        case 1:
+            (void)gy_deadline(f, gy_random() % 150000);
+            break;
+        case 2:
+            (void)gy_then(self, gy_after(gy_random() % 150000), fickle_on_time, i);
+            break;
+        default:
+            break;
+        }
+    }
+}
+static int fickle_start(struct fickle *self, const struct fickle_args *args)
+{
+    (void)args;
+    return gy_then(self, gy_file_open("data/file", GY_FILE_READ | GY_FILE_WRITE, 0),
+                   fickle_on_open, 0);
+}
+static void fickle_stop(struct fickle *self, int why)
+{
+    (void)self, (void)why;
+}
+GY_ACTOR_TYPE(fickle, fickle_start, fickle_stop);
+
+static int fickle_boot(unsigned shard, void *arg)
+{
+    fickle_pid pid;
+    (void)shard, (void)arg;
+    return fickle_spawn(&pid, &(struct fickle_args){ 0 });
+}
+
+static void discards_at_any_moment(void **state)
+{
+    unsigned canceled = 0, late = 0, done = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct gy_sim_config config;
+        struct gy_sim *sim;
+        static uint8_t zeros[FICKLE / 2 * PIECE];
+        size_t len;
+        memset(&fickle_seen, 0, sizeof(fickle_seen));
+        gy_sim_config_init(&config, seed, calloc, free, puts, abort);
+        config.runtime.files = 1;
+        if (seed > 20)
+            gy_sim_faults_swarm(&config.faults, seed, false);
+        assert_int_equal(gy_sim_open(&sim, &config, NULL, NULL), 0);
+        gy_sim_file_put(sim, 0, "data/file", zeros, sizeof(zeros));
+        assert_int_equal(gy_sim_run_on(sim, 0, fickle_boot, NULL), 0);
+        if (seed % 3 == 0) { /* the end of everything is such a moment too */
+            gy_sim_advance(sim, gy_sim_random(sim) % 200000);
+            assert_int_equal(gy_sim_close(sim), 0);
+            continue;
+        }
+        gy_sim_advance(sim, 10 * GY_S);
+        assert_int_equal(fickle_seen.ended, FICKLE);
+        assert_int_equal(fickle_seen.wrong, 0);
+        const uint8_t *bytes = gy_sim_file_get(sim, 0, "data/file", &len);
+        assert_int_equal(len, sizeof(zeros));
+        for (size_t i = 0; i < len; i++)
+            assert_true(bytes[i] == 0 || bytes[i] == i / PIECE % 200 + 1);
+        canceled += fickle_seen.canceled;
+        late += fickle_seen.late;
+        done += fickle_seen.done;
+        assert_int_equal(gy_sim_leaks(sim), 0);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
+    assert_true(canceled > 1000 && late > 100 && done > 1000);
+}
+
 /* ---- crashes ---- */
 
 enum { BLOCKS = 30, BLOCK = 700 };
@@ -314,6 +433,23 @@ static int run_log(const struct gy_sim_faults *faults, uint64_t limit)
     return world.error;
 }
 
+static void no_handle_is_left(void **state)
+{
+    struct gy_sim_config config;
+    (void)state;
+    world.idle = true;
+    world.error = 1;
+    gy_sim_config_init(&config, 1, calloc, free, puts, abort);
+    config.handles_max = 3; /* the first three are never given */
+    assert_int_equal(gy_sim_open(&world.sim, &config, writer_boot, NULL), 0);
+    gy_sim_file_put(world.sim, 0, "data/log", "", 0);
+    world.idle = false;
+    assert_int_equal(gy_sim_run_on(world.sim, 0, writer_boot, NULL), 0);
+    gy_sim_settle(world.sim);
+    assert_int_equal(world.error, -EMFILE);
+    assert_int_equal(gy_sim_close(world.sim), 0);
+}
+
 static void faults_are_met(void **state)
 {
     struct gy_sim_faults none = {0};
@@ -333,6 +469,8 @@ int main(void)
         cmocka_unit_test(short_and_slow_is_all_the_same),
         cmocka_unit_test(one_seed_one_run),
         cmocka_unit_test(changes_are_heard_of),
+        cmocka_unit_test(discards_at_any_moment),
+        cmocka_unit_test(no_handle_is_left),
         cmocka_unit_test(what_was_synced_survives_a_crash),
         cmocka_unit_test(a_careful_replacement_is_the_old_or_the_new),
         cmocka_unit_test(names_not_synced_may_go_and_may_stay),

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -332,6 +333,36 @@ static void every_result_is_told(void **state)
     fixture_close(f);
 }
 
+static void no_descriptor_is_left(void **state)
+{
+    struct fixture *f = fixture_open(&fixture_tiny);
+    struct rlimit before, low;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = before;
+    low.rlim_cur = (rlim_t)open_descriptors() + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    int32_t res = 0;
+    int fds[64], n = 0;
+    while (n < 64 && res >= 0) {
+        struct gy_op op = { .kind = GY_OP_OPEN, .handle = -1 };
+        op.u.path.path = "/dev/null";
+        op.u.path.how = GY_FILE_READ;
+        fixture_submit(f, &op);
+        res = fixture_finish(f, &op);
+        if (res >= 0)
+            fds[n++] = res;
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(res, -EMFILE);
+    for (int i = 0; i < n; i++) {
+        struct gy_op op = { .kind = GY_OP_CLOSE_FILE, .handle = fds[i] };
+        fixture_submit(f, &op);
+        assert_int_equal(fixture_finish(f, &op), 0);
+    }
+    fixture_close(f);
+}
+
 static void a_full_disk_and_a_bad_descriptor(void **state)
 {
     struct fixture *f = fixture_open(&fixture_tiny);
@@ -365,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_delays),
         cmocka_unit_test(fixed_buffers),
         cmocka_unit_test(every_result_is_told),
+        cmocka_unit_test(no_descriptor_is_left),
         cmocka_unit_test(a_full_disk_and_a_bad_descriptor),
     };
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);
