@@ -243,6 +243,15 @@ bool gy__name_valid(const char *text, size_t len)
 
 /* ---- writing ---- */
 
+void gy__addr_shown(char *out, size_t size, const char *text, size_t len)
+{
+    size_t i = 0;
+
+    for (; i < len && i + 1 < size; i++)
+        out[i] = text[i] < 0x20 || text[i] > 0x7e ? '?' : text[i];
+    out[i] = 0;
+}
+
 static void print_ipv4(struct gy__text *t, const uint8_t *bytes)
 {
     gy__text_printf(t, "%u.%u.%u.%u", bytes[0], bytes[1], bytes[2], bytes[3]);

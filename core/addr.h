@@ -14,6 +14,9 @@ bool gy__addr_numeric(struct gy_addr *out, const char *text, size_t len);
  * at the end allowed. The last label neither consists of digits nor begins with 0x, so that nothing
  * which somebody takes for a numeric address (127.1, 0x7f) is a name. */
 bool gy__name_valid(const char *text, size_t len);
+/* A text of anybody's as it may stand in a line of the log: what is no printable ASCII becomes ?, cut
+ * to fit, always ended. */
+void gy__addr_shown(char *out, size_t size, const char *text, size_t len);
 /* "NAME:PORT", "[::1]:80". -> the length of what stands before the colon, with its brackets, and the
  * port; 0: not such a text. */
 size_t gy__name_split(const char *text, uint16_t *port);

@@ -42,9 +42,12 @@ static int address_read(struct gy_addr *out, const char *text)
     if (text == NULL)
         return 0;
     int err = gy_addr_parse(out, text);
-    if (err < 0)
-        gy_log("datagram socket %.*s: not an address; allowed are 127.0.0.1:53, [::1]:53, unix:/path",
-               (int)GY_ADDR_TEXT_MAX, text);
+    if (err < 0) {
+        char shown[GY_ADDR_TEXT_MAX];
+        gy__addr_shown(shown, sizeof(shown), text, strlen(text));
+        gy_log("datagram socket %s: not an address; allowed are 127.0.0.1:53, [::1]:53, unix:/path",
+               shown);
+    }
     return err;
 }
 

@@ -184,6 +184,8 @@ static const char *reason(int32_t res)
         return "no such name, or no address of it";
     case -EAGAIN:
         return "not to be had now (name servers do not answer, or too many look-ups)";
+    case -EINVAL:
+        return "neither a name of a host nor an address";
     case -ETIMEDOUT:
         return "no answer in time";
     case -ENOMEM:
@@ -336,8 +338,8 @@ static gy_fut look_up(struct gy_actor *self, const char *text, size_t len, const
         memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
     bool is_numeric = gy__addr_numeric(&numeric, text, len);
     if (!is_numeric && !gy__name_valid(text, len)) {
-        gy_log("name %.*s: neither a name of a host nor an address", len > 253 ? 253 : (int)len,
-               text);
+        gy__addr_shown(name, sizeof(name), text, len);
+        complain(shard, name, -EINVAL);
         return gy__fut_refused(-EINVAL);
     }
     struct gy__opfut *record = gy__opfut_take(shard, self, &use);

@@ -35,7 +35,8 @@ struct gy_resolve_options {
  * address of it; -EAGAIN nobody knows for now, try again later (also: too many look-ups under way);
  * -ETIMEDOUT, -EIO, -ENOMEM. A refused handle: -EINVAL not a name, -EAGAIN no slot. The log names each name that
  * failed, a line a second at most. A discard ends the future at once, and the look-up if it was not
- * begun. A drain waits for look-ups. Cost: one future; one copy; whoever asks first, two switches of threads. */
+ * begun; one that a thread has begun goes on, and the runtime's stop waits for it, as long as the resolver
+ * takes (getaddrinfo() half a minute, if no name server answers). A drain waits for look-ups. Cost: one future; one copy; whoever asks first, two switches of threads. */
 GY_API GY_MUST_CHECK gy_fut gy_resolve_name_raw(struct gy_actor *self, const char *name,
                                                 uint16_t port,
                                                 const struct gy_resolve_options *options);

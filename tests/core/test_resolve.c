@@ -356,7 +356,12 @@ static void what_is_no_name_is_refused(void **state)
         settle();
         assert_int_equal(seen.res, -EINVAL);
     }
-    assert_true(fake_logged(&fake, "127.1: neither a name"));
+    assert_true(fake_logged(&fake, ": neither a name"));
+    pass(SECOND);
+    look_up("a\nb", 1, NULL, &seen);
+    assert_true(fake_logged(&fake, "a?b: neither a name"));
+    assert_true(fake_logged(&fake, "5 more failed"));
+    settle();
     assert_int_equal(fake.shard[0].submitted, 0);
 }
 
