@@ -244,15 +244,21 @@ void gy__handover_leave(struct gy_shard *shard, struct gy__listener *listener)
 
 /* ---- arriving ---- */
 
+/* The member; else one of that group that has ended and waits for its last stream, or not begun. */
 static struct gy__listener *listener_of(struct gy_shard *shard, unsigned group)
 {
     struct gy__streams *streams = shard->streams;
+    struct gy__listener *other = NULL;
 
-    for (uint32_t i = 0; i < streams->listeners_used; i++)
-        if (streams->listeners[i].group == group &&
-            streams->listeners[i].state != GY__LISTENER_FREE)
-            return &streams->listeners[i];
-    return NULL;
+    for (uint32_t i = 0; i < streams->listeners_used; i++) {
+        struct gy__listener *listener = &streams->listeners[i];
+        if (listener->group != group || listener->state == GY__LISTENER_FREE)
+            continue;
+        if (listener->state == GY__LISTENER_MEMBER || listener->state == GY__LISTENER_LEAVES)
+            return listener;
+        other = listener;
+    }
+    return other;
 }
 
 static void handle_arrived(struct gy_shard *shard, struct gy__listener *listener, unsigned group,

@@ -182,6 +182,47 @@ static void who_stops_listening(void **state)
     assert_int_equal(gy_sim_close(sim), 0);
 }
 
+static int listen_again(unsigned shard, void *arg)
+{
+    const struct gy__listener *old = &gy__self()->streams->listeners[0];
+
+    (void)shard, (void)arg;
+    return gy_listen_raw(old->owner, "127.0.0.1:7", old->events, NULL);
+}
+
+static int listen_twice(unsigned shard, void *arg)
+{
+    return listen_again(shard, arg) == -EADDRINUSE ? 0 : -EPROTO;
+}
+
+/* A member that left, and still has connections, listens anew: it is handed some again, and the drain ends. */
+static void a_member_comes_back(void **state)
+{
+    (void)state;
+    open_world(6, false);
+    unsigned at = acceptor(), member = (at + 1) % SHARDS;
+    assert_int_equal(gy_sim_run_on(sim, member, listen_twice, NULL), 0);
+    for (unsigned i = 0; i < 8; i++)
+        gy_sim_connect(sim, 0, ECHO_PORT);
+    gy_sim_settle(sim);
+    assert_int_equal(counted(member, GY__COUNT_OPEN), 2);
+    assert_int_equal(gy_sim_run_on(sim, member, unlisten, NULL), 0);
+    gy_sim_settle(sim);
+    assert_int_equal(gy_sim_run_on(sim, member, listen_again, NULL), 0);
+    gy_sim_settle(sim);
+    for (unsigned i = 0; i < 8; i++)
+        gy_sim_connect(sim, 0, ECHO_PORT);
+    gy_sim_settle(sim);
+    for (unsigned i = 0; i < SHARDS; i++)
+        assert_int_equal(counted(i, GY__COUNT_OPEN), 4);
+    gy_drain(gy_sim_runtime(sim, 0));
+    gy_sim_advance(sim, GY_S);
+    assert_int_equal(gy_sim_host_state(sim, 0), GY_SIM_STOPPED);
+    assert_int_equal(gy_sim_host_result(sim, 0), 0);
+    assert_int_equal(echo_counts.closed, 16);
+    assert_int_equal(gy_sim_close(sim), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_drain_loses_nobody),
         cmocka_unit_test(stopped_at_any_moment),
         cmocka_unit_test(who_stops_listening),
+        cmocka_unit_test(a_member_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
