@@ -274,17 +274,19 @@ void gy__recv_from_prepare(struct io_uring_sqe *entry, const struct gy_op *op)
     io_uring_prep_recvmsg_multishot(entry, op->handle, head_of(op), 0);
 }
 
-static uint16_t segment_of(struct io_uring_recvmsg_out *out, struct msghdr *head)
+/* The one control message there can be; copied, because nothing aligns it behind an address. */
+static uint16_t segment_of(struct io_uring_recvmsg_out *out, const struct msghdr *head)
 {
-    for (struct cmsghdr *c = io_uring_recvmsg_cmsg_firsthdr(out, head); c != NULL;
-         c = io_uring_recvmsg_cmsg_nexthdr(out, head, c)) {
-        int segment;
-        if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_GRO)
-            continue;
-        memcpy(&segment, CMSG_DATA(c), sizeof(segment));
-        return (uint16_t)segment;
-    }
-    return 0;
+    const uint8_t *at = (const uint8_t *)io_uring_recvmsg_name(out) + head->msg_namelen;
+    struct cmsghdr c;
+    int segment;
+    if (out->controllen < CMSG_LEN(sizeof(segment)) || head->msg_controllen < out->controllen)
+        return 0;
+    memcpy(&c, at, sizeof(c));
+    if (c.cmsg_level != IPPROTO_UDP || c.cmsg_type != UDP_GRO)
+        return 0;
+    memcpy(&segment, at + CMSG_LEN(0), sizeof(segment));
+    return (uint16_t)segment;
 }
 
 bool gy__recv_from_read(struct gy_completion *completion, struct gy_datagram_info *info)
