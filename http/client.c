@@ -10,6 +10,7 @@
  * is over at once, whatever a stream has still to send. */
 #include "http/client.h"
 
+#include "gyre/client_stream.h"
 #include "gyre/future.h"
 #include "http/head.h"
 #include "http/shard.h"
@@ -71,23 +72,32 @@ static void exchange_give(struct gy__client_exchange *exchange)
 
     gy__http_timer_cancel(&exchange->timer);
     gy__http_outbound_drop(&exchange->out);
+    gy_buf_release(exchange->held);
+    while (exchange->pieces != NULL) {
+        struct gy_buf *buf = exchange->pieces;
+
+        exchange->pieces = buf->next;
+        gy_buf_release(buf);
+    }
     exchange->used = false;
     exchange->next = client->free_exchanges;
     client->free_exchanges = exchange;
     client->stats.busy--;
 }
 
-static uint64_t ticket_of(const struct gy__client_exchange *exchange)
+uint64_t gy__client_exchange_ticket(const struct gy__client_exchange *exchange)
 {
     return (uint64_t)exchange->generation << 32 | exchange->index;
 }
 
-static struct gy__client_exchange *exchange_find(struct gy__client *client, uint64_t ticket)
+struct gy__client_exchange *gy__client_exchange_find(struct gy__client *client, uint64_t ticket)
 {
     uint32_t index = (uint32_t)ticket;
-    struct gy__client_exchange *exchange =
-        &client->blocks[index / GY__CLIENT_BLOCK][index % GY__CLIENT_BLOCK];
+    struct gy__client_exchange *exchange;
 
+    if (index / GY__CLIENT_BLOCK >= client->block_count)
+        return NULL;
+    exchange = &client->blocks[index / GY__CLIENT_BLOCK][index % GY__CLIENT_BLOCK];
     return exchange->used && exchange->generation == (uint32_t)(ticket >> 32) ? exchange : NULL;
 }
 
@@ -97,23 +107,46 @@ static void left(struct gy_waits *waits, gy_fut fut, enum gy_left how, uint64_t 
 {
     struct gy__client *client =
         (struct gy__client *)(void *)((char *)waits - offsetof(struct gy__client, waits));
-    struct gy__client_exchange *exchange = exchange_find(client, ticket);
+    struct gy__client_exchange *exchange = gy__client_exchange_find(client, ticket);
 
-    (void)fut, (void)how, (void)word;
+    (void)how, (void)word;
     if (exchange == NULL)
         return;
+    if (fut.bits == exchange->reader.bits) {
+        exchange->reader.bits = 0;
+    } else if (fut.bits == exchange->writer.bits) {
+        exchange->writer.bits = 0;
+    } else {
+        exchange->fut.bits = 0;
+        gy__client_exchange_end(exchange, -ECANCELED);
+    }
+}
+
+static void tell(gy_fut fut, int err)
+{
+    if (fut.bits != 0)
+        (void)gy_waits_answer(fut, err, NULL, 0, NULL);
+}
+
+void gy__client_exchange_end(struct gy__client_exchange *exchange, int err)
+{
+    gy_fut fut = exchange->fut, reader = exchange->reader, writer = exchange->writer;
+
     gy__client_pool_leave(exchange);
     exchange_give(exchange);
+    tell(fut, err);
+    tell(reader, err);
+    tell(writer, err);
 }
 
 void gy__client_exchange_fail(struct gy__client_exchange *exchange, int err)
 {
-    gy_fut fut = exchange->fut;
-
-    gy__client_pool_leave(exchange);
     exchange->client->stats.failed++;
-    exchange_give(exchange);
-    (void)gy_waits_answer(fut, err, NULL, 0, NULL);
+    gy__client_pool_leave(exchange);
+    if (exchange->head_given)
+        gy__client_transfer_fail(exchange, err);
+    else
+        gy__client_exchange_end(exchange, err);
 }
 
 /* ---- deadlines --------------------------------------------------------------------------- */
@@ -152,27 +185,41 @@ static uint64_t from_now(uint64_t after_ns)
     return after_ns < UINT64_MAX - now_ns ? now_ns + after_ns : UINT64_MAX;
 }
 
+void gy__client_exchange_phase(struct gy__client_exchange *exchange, uint64_t after_ns)
+{
+    exchange->phase_ns = exchange->err < 0 ? gy_now() : from_now(after_ns);
+    arm(exchange);
+}
+
+void gy__client_exchange_soon(struct gy__client_exchange *exchange, int err)
+{
+    exchange->err = err;
+    gy__client_exchange_phase(exchange, 0);
+}
+
 /* ---- what connections tell --------------------------------------------------------------- */
 
 void gy__client_exchange_send(struct gy__client_exchange *exchange)
 {
     struct gy_buf *buf = gy__http_outbound_show(&exchange->out);
 
-    exchange->phase_ns = from_now(exchange->first_byte_ns);
     if (buf == NULL) {
         /* Not here: whoever gives it the connection is not through with it. */
-        exchange->err = -ENOMEM;
-        exchange->phase_ns = gy_now();
+        gy__client_exchange_soon(exchange, -ENOMEM);
+        return;
     }
-    arm(exchange);
-    if (buf != NULL)
-        (void)gy_stream_send(exchange->link->stream, buf); /* refused: closed() follows */
+    gy__client_exchange_phase(exchange, exchange->first_byte_ns);
+    (void)gy_stream_send(exchange->link->stream, buf); /* refused: closed() follows */
+    if (exchange->piecewise)
+        gy__client_transfer_opened(exchange);
 }
 
 void gy__client_exchange_heard(struct gy__client_exchange *exchange)
 {
-    exchange->phase_ns = from_now(exchange->between_ns);
-    arm(exchange);
+    if (exchange->head_given)
+        gy__client_transfer_heard(exchange);
+    else
+        gy__client_exchange_phase(exchange, exchange->between_ns);
 }
 
 void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, bool reused, bool begun)
@@ -288,25 +335,34 @@ static int redirect(struct gy__client_exchange *exchange, const struct gy__http_
     return gy__client_pool_start(exchange->client, exchange, address);
 }
 
-void gy__client_exchange_answer(struct gy__client_exchange *exchange,
-                                struct gy__http_inbound *inbound)
+void gy__client_exchange_give_head(struct gy__client_exchange *exchange,
+                                   struct gy__http_inbound *inbound)
 {
     struct value value = { inbound->head_at, inbound->head_len,
                            inbound->buf->len - inbound->head_len, inbound->status,
                            inbound->minor, MARK };
     gy_fut fut = exchange->fut;
 
-    if (gy__client_exchange_redirects(exchange, inbound)) {
+    exchange->head_given = true;
+    exchange->fut.bits = 0;
+    (void)gy_waits_answer(fut, value.status, &value, sizeof(value), inbound->buf);
+    inbound->buf = NULL;
+}
+
+void gy__client_exchange_answer(struct gy__client_exchange *exchange,
+                                struct gy__http_inbound *inbound)
+{
+    if (exchange->piecewise) {
+        gy__client_transfer_answer(exchange, inbound);
+    } else if (gy__client_exchange_redirects(exchange, inbound)) {
         int err = redirect(exchange, inbound);
 
         if (err < 0)
             gy__client_exchange_fail(exchange, err);
-        gy__http_inbound_fini(inbound);
-        return;
+    } else {
+        gy__client_exchange_give_head(exchange, inbound);
+        exchange_give(exchange);
     }
-    exchange_give(exchange);
-    (void)gy_waits_answer(fut, value.status, &value, sizeof(value), inbound->buf);
-    inbound->buf = NULL;
     gy__http_inbound_fini(inbound);
 }
 
@@ -379,7 +435,7 @@ static void exchange_fill(struct gy__client_exchange *exchange, const struct gy_
 static gy_fut begin(struct gy__client *client, struct gy__client_exchange *exchange,
                     const char *address)
 {
-    gy_fut fut = gy_waits_join(&client->waits, ticket_of(exchange), 0);
+    gy_fut fut = gy_waits_join(&client->waits, gy__client_exchange_ticket(exchange), 0);
     int err = gy_refused(fut);
 
     if (err == 0) {
@@ -397,7 +453,38 @@ static gy_fut begin(struct gy__client *client, struct gy__client_exchange *excha
     return gy__http_refused(err);
 }
 
-gy_fut gy_http_fetch(const struct gy_http_ask *ask)
+/* Of a transfer: length bytes of body will be written. */
+static void make_transfer(struct gy__client_exchange *exchange, const struct gy_http_ask *ask,
+                          uint64_t length)
+{
+    exchange->piecewise = true;
+    exchange->follows = false;
+    exchange->may_retry = exchange->may_retry && length == 0;
+    exchange->body_max = or_else(ask->body_max, UINT64_MAX);
+    exchange->overall_ns = from_now(or_else(ask->timeout_ns, UINT64_MAX));
+    exchange->upload_left = length;
+    exchange->upload = length == 0               ? GY__UPLOAD_NONE :
+                       length == GY_HTTP_UNKNOWN ? GY__UPLOAD_CHUNKED :
+                                                   GY__UPLOAD_LENGTH;
+    exchange->owner = gy_self();
+}
+
+/* The actor of transfers has ended. */
+static void owner_gone(struct gy_actor *self, gy_pid pid, int why, uint64_t ctx)
+{
+    struct gy__client *client = (struct gy__client *)(void *)self;
+
+    (void)why, (void)ctx;
+    for (uint32_t i = 0; i < client->block_count * GY__CLIENT_BLOCK; i++) {
+        struct gy__client_exchange *exchange =
+            &client->blocks[i / GY__CLIENT_BLOCK][i % GY__CLIENT_BLOCK];
+
+        if (exchange->used && exchange->piecewise && gy_pid_equal(exchange->owner, pid))
+            gy__client_exchange_end(exchange, -EOWNERDEAD);
+    }
+}
+
+static gy_fut ask_for(const struct gy_http_ask *ask, uint64_t length, gy_http_transfer *transfer)
 {
     struct gy__client *client = gy__client();
     struct gy__client_exchange *exchange;
@@ -408,22 +495,40 @@ gy_fut gy_http_fetch(const struct gy_http_ask *ask)
 
     if (client == NULL)
         return gy__http_refused(-ECANCELED);
-    if (ask->size != sizeof(*ask) || ask->url == NULL || ask->body_max > 1u << 30)
+    if (ask->size != sizeof(*ask) || ask->url == NULL ||
+        (transfer == NULL && ask->body_max > 1u << 30))
         return gy__http_refused(-EINVAL);
     err = gy__http_url_parse(&url, ask->url, strlen(ask->url));
     if (err < 0)
         return gy__http_refused(err);
     address = way_to(client, &url, &proxied);
-    exchange = exchange_take(client);
+    if (transfer != NULL)
+        err = gy__http_client_monitor(&client->actor, gy_self(), owner_gone);
+    exchange = err == 0 ? exchange_take(client) : NULL;
     if (exchange == NULL)
-        return gy__http_refused(-EAGAIN);
-    err = gy__http_outbound_write(&exchange->out, ask, &url, proxied);
+        return gy__http_refused(err < 0 ? err : -EAGAIN);
+    err = gy__http_outbound_write(&exchange->out, ask, &url, proxied, length);
     if (err < 0) {
         exchange_give(exchange);
         return gy__http_refused(err);
     }
     exchange_fill(exchange, ask);
+    if (transfer != NULL) {
+        make_transfer(exchange, ask, length);
+        transfer->gy__ticket = gy__client_exchange_ticket(exchange);
+    }
     return begin(client, exchange, address);
+}
+
+gy_fut gy_http_fetch(const struct gy_http_ask *ask)
+{
+    return ask_for(ask, 0, NULL);
+}
+
+gy_fut gy_http_transfer_begin(const struct gy_http_ask *ask, uint64_t length, gy_http_transfer *out)
+{
+    out->gy__ticket = 0;
+    return ask->body != NULL ? gy__http_refused(-EINVAL) : ask_for(ask, length, out);
 }
 
 static int respond(struct gy_http_response *out, const struct value *value, struct gy_buf *buf)

@@ -2,6 +2,7 @@
  *
  * client.c    what programs call; exchanges: a request and the answer it is owed
  * pool.c      connections: by the address they lead to, idle ones, requests that wait for one
+ * transfer.c  requests and answers in pieces
  * outbound.c, inbound.c, url.c   requests to bytes, bytes to answers; pure
  *
  * An exchange is QUEUED (it waits for a connection), or has a link, or is over. A link is a connection
@@ -64,6 +65,22 @@ struct gy__client_exchange {
     int err; /* what it ends with when its timer fires; 0: -ETIMEDOUT */
     uint8_t redirects_left;
     bool used, queued, may_retry, fresh, one_shot, follows;
+    /* A transfer: its head and body come in pieces, and the request's body may. */
+    bool piecewise, head_given, over, paused, finishing;
+    uint8_t upload; /* enum gy__client_upload */
+    int failed;     /* how it ended, and nobody was told yet */
+    gy_pid owner;
+    gy_fut reader, writer; /* those that wait; {0}: none */
+    uint64_t upload_left;
+    struct gy_buf *held;   /* owned: written before there was a connection */
+    struct gy_buf *pieces; /* owned: of an answer whose link was let go */
+};
+
+enum gy__client_upload {
+    GY__UPLOAD_NONE,
+    GY__UPLOAD_DONE,
+    GY__UPLOAD_LENGTH, /* more is to come */
+    GY__UPLOAD_CHUNKED,
 };
 
 #define GY__CLIENT_BUCKETS 256
@@ -86,6 +103,20 @@ struct gy__client {
 /* The client of this shard, spawned if need be; NULL: it could not be, or has ended. */
 struct gy__client *gy__client(void);
 
+/* ---- client.c ---- */
+
+uint64_t gy__client_exchange_ticket(const struct gy__client_exchange *exchange);
+struct gy__client_exchange *gy__client_exchange_find(struct gy__client *client, uint64_t ticket);
+/* All that waits for it ends with err, and it is given back. */
+void gy__client_exchange_end(struct gy__client_exchange *exchange, int err);
+/* The same as soon as nobody is in the middle of it. */
+void gy__client_exchange_soon(struct gy__client_exchange *exchange, int err);
+/* It must go on within after_ns. */
+void gy__client_exchange_phase(struct gy__client_exchange *exchange, uint64_t after_ns);
+/* Its future gets the head, and whatever of the body lies behind it. */
+void gy__client_exchange_give_head(struct gy__client_exchange *exchange,
+                                   struct gy__http_inbound *inbound);
+
 /* ---- client.c, for pool.c ---- */
 
 /* Its connection is there: send the request. */
@@ -102,6 +133,17 @@ bool gy__client_exchange_redirects(const struct gy__client_exchange *exchange,
 void gy__client_exchange_heard(struct gy__client_exchange *exchange);
 /* The connection is gone, or refused to be. */
 void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, bool reused, bool begun);
+
+/* ---- transfer.c: what happens to an exchange that is one ---- */
+
+void gy__client_transfer_opened(struct gy__client_exchange *exchange);
+void gy__client_transfer_drained(struct gy__client_exchange *exchange);
+void gy__client_transfer_head(struct gy__client_exchange *exchange);
+/* These may end it. */
+void gy__client_transfer_heard(struct gy__client_exchange *exchange);
+void gy__client_transfer_answer(struct gy__client_exchange *exchange,
+                                struct gy__http_inbound *inbound);
+void gy__client_transfer_fail(struct gy__client_exchange *exchange, int err);
 
 /* ---- pool.c, for client.c ---- */
 

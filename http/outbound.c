@@ -163,15 +163,18 @@ static void begin(struct gy__http_outbound *out, struct gy_slice method,
     out->fields.at = buf->len;
 }
 
-static void end(struct gy__http_outbound *out, struct gy_slice method, struct gy_slice body)
+static void end(struct gy__http_outbound *out, struct gy_slice method, struct gy_slice body,
+                uint64_t later)
 {
     struct gy_buf *buf = out->buf;
 
     out->fields.len = buf->len - out->fields.at;
-    if (body.len > 0 || method_is(method, "POST") || method_is(method, "PUT") ||
+    if (later == GY_HTTP_UNKNOWN) {
+        put_text(buf, "Transfer-Encoding: chunked\r\n");
+    } else if (body.len > 0 || later > 0 || method_is(method, "POST") || method_is(method, "PUT") ||
         method_is(method, "PATCH")) {
         put_text(buf, "Content-Length: ");
-        put_number(buf, body.len);
+        put_number(buf, body.len + later);
         put_text(buf, "\r\n");
     }
     put_text(buf, "\r\n");
@@ -196,7 +199,7 @@ static int check(const struct gy_http_ask *ask)
 }
 
 int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_ask *ask,
-                            const struct gy__http_url *url, bool proxied)
+                            const struct gy__http_url *url, bool proxied, uint64_t later)
 {
     struct gy_slice method = { ask->method, 0 };
     size_t size = OVERHEAD + 2 * url->authority.len + url->path.len;
@@ -221,7 +224,7 @@ int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_
         put_text(out->buf, ask->fields[i].value);
         put_text(out->buf, "\r\n");
     }
-    end(out, method, (struct gy_slice){ ask->body, ask->body_len });
+    end(out, method, (struct gy_slice){ ask->body, ask->body_len }, later);
     return 0;
 }
 
@@ -280,6 +283,6 @@ int gy__http_outbound_redirect(struct gy__http_outbound *out, const struct gy__h
         return -ENOMEM;
     begin(out, method, url, proxied);
     put_fields(out, fields, rewrites, other);
-    end(out, method, body);
+    end(out, method, body, 0);
     return 0;
 }

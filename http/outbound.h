@@ -5,6 +5,7 @@
 
 #include "gyre/buf.h"
 #include "gyre/client.h"
+#include "gyre/http_stream.h"
 #include "http/url.h"
 
 #include <stdbool.h>
@@ -26,9 +27,10 @@ void gy__http_outbound_drop(struct gy__http_outbound *out);
 /* All of it, to be sent. NULL: no buffer. */
 struct gy_buf *gy__http_outbound_show(struct gy__http_outbound *out);
 
-/* proxied: the target in absolute-form. -> 0; -EINVAL what may not be sent; -ENOMEM. */
+/* proxied: the target in absolute-form. later: bytes of body that will follow, GY_HTTP_UNKNOWN: in chunks.
+ * -> 0; -EINVAL what may not be sent; -ENOMEM. */
 int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_ask *ask,
-                            const struct gy__http_url *url, bool proxied);
+                            const struct gy__http_url *url, bool proxied, uint64_t later);
 /* The request that follows from after the answer status, whose Location has led to url. other: that is
  * another origin. -> as above. */
 int gy__http_outbound_redirect(struct gy__http_outbound *out, const struct gy__http_outbound *after,

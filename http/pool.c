@@ -261,13 +261,15 @@ static void answered(struct gy__client_link *link, bool more)
     struct gy__http_inbound inbound = link->inbound;
     uint64_t idle_ns = idle_ns_of(link);
     bool again = inbound.keep_alive && !more && !exchange->one_shot && !client->stopping &&
-                 gy_stream_queued(link->stream) == 0;
+                 exchange->upload <= GY__UPLOAD_DONE && gy_stream_queued(link->stream) == 0;
 
     link->inbound.buf = NULL; /* it is the copy's */
     link->inbound.pieces = link->inbound.pieces_last = NULL;
     link->exchange = NULL;
     exchange->link = NULL;
     link->served++;
+    if (again && exchange->paused)
+        gy_stream_resume(link->stream);
     if (again)
         idle_join(link, idle_ns);
     else
@@ -294,6 +296,8 @@ static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *
 
         if (read == GY__READ_HEAD) {
             link->inbound.drops = gy__client_exchange_redirects(exchange, &link->inbound);
+            if (exchange->piecewise)
+                gy__client_transfer_head(exchange);
         } else if (read == GY__READ_MORE) {
             gy__client_exchange_heard(exchange);
             break;
@@ -349,6 +353,15 @@ static void gone(struct gy__client_link *link, int why)
     serve(client, site);
 }
 
+static void drained(struct gy_actor *self, struct gy_stream *s)
+{
+    struct gy__client_link *link = gy_stream_context(s);
+
+    (void)self;
+    if (link != NULL && link->exchange != NULL && link->exchange->piecewise)
+        gy__client_transfer_drained(link->exchange);
+}
+
 static void closed(struct gy_actor *self, struct gy_stream *s, int why)
 {
     struct gy__client_link *link = gy_stream_context(s);
@@ -359,7 +372,7 @@ static void closed(struct gy_actor *self, struct gy_stream *s, int why)
 }
 
 static const struct gy_stream_events events = {
-    .opened = opened, .data = received, .ended = ended, .closed = closed
+    .opened = opened, .data = received, .ended = ended, .drained = drained, .closed = closed
 };
 
 /* ---- who gets which ---------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include "core/kernel.h"
 #include "core/service.h"
 #include "core/stats.h"
+#include "gyre/link.h"
 #include "gyre/resolve.h"
 #include "http/server.h"
 
@@ -58,6 +59,17 @@ gy_fut gy__http_client_look_up(struct gy_actor *client, const char *name, uint16
         (void)gy_then_raw(client, fut, then, ctx); /* it is new: it has no other consumer */
     gy__actor_leave(shard, saved);
     return fut;
+}
+
+int gy__http_client_monitor(struct gy_actor *client, gy_pid pid,
+                            void (*run)(struct gy_actor *client, gy_pid pid, int why, uint64_t ctx))
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__context saved = gy__actor_enter(shard, client);
+    int err = gy_monitor_raw(client, pid, run, 0);
+
+    gy__actor_leave(shard, saved);
+    return err;
 }
 
 void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__http_server *server))

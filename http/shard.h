@@ -36,6 +36,11 @@ GY_MUST_CHECK gy_fut gy__http_client_look_up(struct gy_actor *client, const char
                                                           const struct gy_done *done),
                                              uint64_t ctx);
 
+/* The client hears of the end of an actor. -> as gy_monitor_raw. */
+GY_MUST_CHECK int gy__http_client_monitor(struct gy_actor *client, gy_pid pid,
+                                          void (*run)(struct gy_actor *client, gy_pid pid, int why,
+                                                      uint64_t ctx));
+
 /* Run run(server) as if the server had received a message. */
 void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__http_server *server));
 

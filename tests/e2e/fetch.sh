@@ -148,6 +148,7 @@ const server = require('http').createServer((request, response) => {
 server.keepAliveTimeout = 1500;
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 END
+    : >"$out/node"
     node "$out/server.js" >"$out/node" 2>&1 &
     others+=($!)
     for ((i = 0; i < 100; i++)); do

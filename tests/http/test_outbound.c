@@ -28,7 +28,7 @@ static int write_to(const char *method, const char *text, bool proxied, const ch
     ask.field_count = 2;
     ask.body = body;
     ask.body_len = body != NULL ? strlen(body) : 0;
-    return gy__http_outbound_write(&out, &ask, &url, proxied);
+    return gy__http_outbound_write(&out, &ask, &url, proxied, 0);
 }
 
 static void test_forms(void **state)
