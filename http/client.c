@@ -328,7 +328,7 @@ static int redirect(struct gy__client_exchange *exchange, const struct gy__http_
         return err;
     gy__http_outbound_drop(&exchange->out);
     exchange->out = next;
-    exchange->may_retry = exchange->may_retry || next.idempotent;
+    exchange->may_retry = next.idempotent && !exchange->no_retry;
     exchange->fresh = exchange->one_shot;
     exchange->phase_ns = UINT64_MAX;
     exchange->client->stats.redirected++;
@@ -426,6 +426,7 @@ static void exchange_fill(struct gy__client_exchange *exchange, const struct gy_
     exchange->overall_ns = from_now(or_else(ask->timeout_ns, TIMEOUT_NS));
     exchange->redirects_left = ask->redirects_max;
     exchange->follows = ask->redirects_max > 0 && !exchange->out.is_unix;
+    exchange->no_retry = ask->no_retry;
     exchange->may_retry = exchange->out.idempotent && !ask->no_retry;
     exchange->one_shot = ask->one_shot;
     exchange->fresh = ask->one_shot;

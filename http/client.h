@@ -64,7 +64,7 @@ struct gy__client_exchange {
     uint32_t index, generation;
     int err; /* what it ends with when its timer fires; 0: -ETIMEDOUT */
     uint8_t redirects_left;
-    bool used, queued, may_retry, fresh, one_shot, follows;
+    bool used, queued, may_retry, no_retry, fresh, one_shot, follows;
     /* A transfer: its head and body come in pieces, and the request's body may. */
     bool piecewise, head_given, over, paused, finishing;
     uint8_t upload; /* enum gy__client_upload */

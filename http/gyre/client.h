@@ -78,7 +78,8 @@ struct gy_http_ask {
  * of an answer, and only if the method is idempotent (RFC 9110 9.2.2: GET, HEAD, OPTIONS, PUT, DELETE).
  * Redirects (RFC 9110 15.4): 303, and 301 and 302 after POST, are followed by GET without the body
  * (HEAD stays), 307, 308 and the others by the same request; to another scheme, host or port without
- * Authorization, Cookie and Proxy-Authorization; from TCP never to a UNIX socket.
+ * Authorization, Cookie and Proxy-Authorization; never to a UNIX socket, and from
+ * one not at all: its 3xx is an answer as any other.
  * Cost: one future slot, one copy of the request and one of the answer. */
 GY_API GY_MUST_CHECK gy_fut gy_http_fetch(const struct gy_http_ask *ask);
 

@@ -147,10 +147,17 @@ static void closed(struct gy_actor *self, struct gy_stream *s, int why)
 
 static const struct gy_stream_events events = { .opened = opened, .data = data, .closed = closed };
 
+struct args {
+    unsigned number;
+    const char *address;
+};
+
 static int start(struct gy_actor *self, const void *args)
 {
-    servers[*(const unsigned *)args] = server_of(self);
-    return gy_listen_raw(self, "0.0.0.0:81", &events, NULL);
+    const struct args *given = args;
+
+    servers[given->number] = server_of(self);
+    return gy_listen_raw(self, given->address, &events, NULL);
 }
 
 static void stop(struct gy_actor *self, int why)
@@ -158,7 +165,7 @@ static void stop(struct gy_actor *self, int why)
     (void)self, (void)why;
 }
 
-static const struct gy_actor_type type = { "scripted", sizeof(struct server), sizeof(unsigned), start, stop };
+static const struct gy_actor_type type = { "scripted", sizeof(struct server), sizeof(struct args), start, stop };
 
 void scripted_reset(void)
 {
@@ -167,10 +174,10 @@ void scripted_reset(void)
 
 int scripted_boot(unsigned shard, void *arg)
 {
+    struct args args = { shard, arg != NULL ? arg : "0.0.0.0:81" };
     gy_pid pid;
 
-    (void)arg;
-    return gy_spawn_raw(&pid, &type, &shard);
+    return gy_spawn_raw(&pid, &type, &args);
 }
 
 int scripted_hang_up(unsigned shard, void *arg)

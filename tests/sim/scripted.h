@@ -35,6 +35,7 @@ struct scripted {
 extern struct scripted scripted;
 
 void scripted_reset(void);
+/* arg: where it listens, or NULL. */
 int scripted_boot(unsigned shard, void *arg);
 /* On its shard: end all connections that are idle, as servers do. */
 int scripted_hang_up(unsigned shard, void *arg);

@@ -727,6 +727,42 @@ static void by_name(void **state)
     close_world();
 }
 
+static int boot_at_a_path(unsigned shard, void *arg)
+{
+    static char path[] = "unix:/run/x.sock";
+    int err = client_boot(shard, arg);
+
+    return err < 0 ? err : scripted_boot(shard, path);
+}
+
+static void to_a_socket_at_a_path(void **state)
+{
+    struct gy_http_ask ask = get("/");
+
+    (void)state;
+    script(OK, SCRIPTED_STAYS);
+    script("HTTP/1.1 302 Go\r\nLocation: http://10.0.1.1:81/\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS);
+    world_config(&config, 92);
+    asker_reset();
+    assert_int_equal(gy_sim_open(&sim, &config, scripted_boot, NULL), 0);
+    assert_int_equal(gy_sim_add_host(sim, NULL, 1, boot_at_a_path, NULL), 1);
+    ask.url = "http+unix://%2Frun%2Fx.sock/a?b";
+    ask.redirects_max = 3; /* which are not followed from there */
+    ask_with(&ask);
+    gy_sim_advance(sim, 10 * GY_MS);
+    ask_with(&ask);
+    gy_sim_advance(sim, 10 * GY_MS);
+    assert_string_equal(asker_calls[0].body, "hello");
+    assert_int_equal(asker_calls[1].res, 302);
+    assert_string_equal(scripted.asked[0], "GET /a?b HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_int_equal(scripted.connections, 1);
+    ask.url = "http+unix://%2Fnowhere/";
+    ask_with(&ask);
+    gy_sim_advance(sim, 10 * GY_MS);
+    assert_true(asker_calls[2].res < 0);
+    close_world();
+}
+
 static void what_may_not_be_sent_is_refused(void **state)
 {
     static const struct gy_http_field bad[] = {
@@ -837,6 +873,7 @@ int main(void)
         cmocka_unit_test_setup(redirects_end, setup),
         cmocka_unit_test_setup(by_a_proxy, setup),
         cmocka_unit_test_setup(by_name, setup),
+        cmocka_unit_test_setup(to_a_socket_at_a_path, setup),
         cmocka_unit_test_setup(what_may_not_be_sent_is_refused, setup),
         cmocka_unit_test_setup(against_our_server, setup),
     };
