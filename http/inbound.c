@@ -177,55 +177,50 @@ static int decide_body(struct gy__http_inbound *inbound, const struct seen *seen
     return 0;
 }
 
-/* Where llhttp will stop: behind the first empty line. */
-static const char *end_of_head(const struct gy__http_inbound *inbound)
-{
-    const char *start = (const char *)inbound->buf->data;
-
-    return memmem(start, inbound->buf->len, "\r\n\r\n", 4);
-}
-
+/* llhttp stops here: what the head means is decided when it is known where that was. */
 static int on_headers_complete(llhttp_t *ll)
 {
-    struct gy__http_inbound *inbound = inbound_of(ll);
-    const char *start = (const char *)inbound->buf->data, *end = end_of_head(inbound);
-    const char *line = memchr(start, '\n', inbound->buf->len);
+    (void)ll;
+    return HPE_PAUSED;
+}
+
+/* The head ends at end, behind an empty line. */
+static int judge_head(struct gy__http_inbound *inbound, const char *end)
+{
+    const char *start = (const char *)inbound->buf->data;
+    const char *line = memchr(start, '\r', (size_t)(end - start));
     struct gy_http_header header;
     struct seen seen = { .lines = 0 };
+    llhttp_t *ll = &inbound->ll;
     size_t at = 0, len;
 
-    if (ll->http_major != 1 || ll->http_minor > 1)
-        return stop(inbound, -EPROTO, "The answer is neither HTTP/1.1 nor HTTP/1.0"), -1;
-    if (end == NULL || line == NULL || inbound->buf->len < 7 || memcmp(start, "HTTP/1.", 7) != 0 ||
-        line[-1] != '\r')
-        return stop(inbound, -EPROTO, "The answer's head does not end its lines by CR and LF"), -1;
+    if (end - start < 7 || memcmp(start, "HTTP/1.", 7) != 0 || ll->http_major != 1 ||
+        ll->http_minor > 1)
+        return stop(inbound, -EPROTO, "The answer is neither HTTP/1.1 nor HTTP/1.0");
+    if (line[1] != '\n' || memchr(start, '\n', (size_t)(line - start)) != NULL)
+        return stop(inbound, -EPROTO, "The status line does not end by CR and LF");
     inbound->status = ll->status_code;
     inbound->minor = ll->http_minor;
-    inbound->head_at = (uint32_t)(line + 1 - start);
-    inbound->head_len = (uint32_t)(end + 4 - start);
+    inbound->head_at = (uint32_t)(line + 2 - start);
+    inbound->head_len = (uint32_t)(end - start);
     len = inbound->head_len - 2 - inbound->head_at;
-    while (at < len && gy__http_line_next(line + 1, len, &at, &header))
+    while (at < len && gy__http_line_next(line + 2, len, &at, &header))
         look_at(inbound, &seen, &header);
     if (at != len)
-        return stop(inbound, -EPROTO, "A header line of the answer is none"), -1;
+        return stop(inbound, -EPROTO, "A header line of the answer is none");
     if (seen.lines > inbound->limits.headers_max)
-        return stop(inbound, -EMSGSIZE, "The answer's head is too long"), -1;
+        return stop(inbound, -EMSGSIZE, "The answer's head is too long");
     if (inbound->status < 100 || inbound->status == 101 || inbound->status > 599)
-        return stop(inbound, -EPROTO, "The answer has a status that was not asked for"), -1;
+        return stop(inbound, -EPROTO, "The answer has a status that was not asked for");
     inbound->keep_alive = !seen.close && (inbound->minor == 1 || seen.keep_alive);
-    ll->upgrade = 0;
-    if (inbound->status >= 200 && decide_body(inbound, &seen) != 0)
-        return -1;
     if (inbound->status < 200)
-        inbound->body = GY__BODY_NONE;
+        return 0;
+    if (decide_body(inbound, &seen) != 0)
+        return HPE_USER;
     /* Both must agree on what chunked is. */
     if (inbound->body == GY__BODY_CHUNKED && !(ll->flags & F_CHUNKED))
-        return stop(inbound, -EPROTO, "The answer has a transfer coding besides chunked"), -1;
-    if (inbound->body != GY__BODY_CHUNKED)
-        return 1; /* it has no body, for llhttp */
-    inbound->in_size = 1;
-    inbound->size_digits = 0;
-    return HPE_PAUSED;
+        return stop(inbound, -EPROTO, "The answer has a transfer coding besides chunked");
+    return 0;
 }
 
 /* ---- bodies ------------------------------------------------------------------------------ */
@@ -317,6 +312,7 @@ static int on_chunk_complete(llhttp_t *ll)
     return HPE_PAUSED;
 }
 
+/* Of chunks; llhttp is not asked about other bodies. */
 static int on_message_complete(llhttp_t *ll)
 {
     (void)ll;
@@ -396,8 +392,8 @@ static enum gy__http_read read_head(struct gy__http_inbound *inbound, const char
 {
     size_t len = head_room(inbound, (size_t)(end - *at));
     struct gy_buf *buf = inbound->buf;
+    const char *end_of_head;
     llhttp_errno_t err;
-    size_t behind;
 
     if (len == 0)
         return GY__READ_BROKEN;
@@ -413,17 +409,22 @@ static enum gy__http_read read_head(struct gy__http_inbound *inbound, const char
     if (err != HPE_PAUSED)
         return broken(inbound, -EPROTO, llhttp_get_error_reason(&inbound->ll));
     /* Both must agree on where it ends. What was appended behind it comes again. */
-    behind = buf->len - inbound->head_len;
-    if (behind > len || llhttp_get_error_pos(&inbound->ll) !=
-                            (const char *)buf->data + inbound->head_len)
-        return broken(inbound, -EPROTO, "The answer's head is none");
-    *at += len - behind;
+    end_of_head = memmem(buf->data, buf->len, "\r\n\r\n", 4);
+    if (end_of_head == NULL || llhttp_get_error_pos(&inbound->ll) != end_of_head + 4)
+        return broken(inbound, -EPROTO, "The answer's head does not end its lines by CR and LF");
+    if (judge_head(inbound, end_of_head + 4) != 0)
+        return GY__READ_BROKEN;
+    *at += len - (buf->len - inbound->head_len);
     buf->len = inbound->head_len;
     if (inbound->status < 200)
         return informed(inbound);
     inbound->phase = inbound->body == GY__BODY_NONE ? OVER : BODY;
-    if (inbound->body == GY__BODY_CHUNKED)
+    if (inbound->body == GY__BODY_CHUNKED) {
+        inbound->ll.upgrade = 0;
+        inbound->in_size = 1;
+        inbound->size_digits = 0;
         llhttp_resume(&inbound->ll);
+    }
     return GY__READ_HEAD;
 }
 
