@@ -26,7 +26,7 @@ enum gy__step {
 
 /* taken.c: signals that actors subscribe to. */
 struct gy__taken {
-    pthread_mutex_t lock; /* of fd and of changing wanted */
+    pthread_mutex_t lock; /* of fd, its reading, and changing wanted; no hot path comes here */
     int fd;               /* of signalfd(2); -1: none wanted yet */
     _Atomic uint64_t wanted; /* bit n - 1: signal n; only grows */
     uint64_t before;      /* of those that may be wanted, what gy_start's thread had blocked */

@@ -6,7 +6,7 @@
  * wanted before the first shard boots, and lets go of those that nobody asked for when all have
  * booted. What is wanted later it blocks when it is told to look, in gy_wait().
  *
- * `wanted` only grows; it is read without the lock. */
+ * `wanted` only grows; it is read without the lock. The descriptor is read, and changed, with it. */
 #include "core/signals.h"
 #include "uring/host.h"
 #include "uring/uring.h"
@@ -161,6 +161,8 @@ void gy__signals_reaped(struct gy__uring *u, uint32_t flags)
     u->signals_armed = !is_last;
     if (u->is_closing)
         return;
+    pthread_mutex_lock(&u->host->taken.lock);
     while (read(u->host->taken.fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
         gy__runtime_signal(u->host->runtime, (int)info.ssi_signo);
+    pthread_mutex_unlock(&u->host->taken.lock);
 }

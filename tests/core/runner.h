@@ -25,7 +25,7 @@ struct run {
     struct gy_stream *in, *out;
     size_t sent;
     uint8_t *got; /* of descriptors that come from it */
-    size_t got_len;
+    _Atomic size_t got_len;
     int32_t pid, res, in_why, out_why;
     int refused;
     struct gy_process_exit_reply exit;

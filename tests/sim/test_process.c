@@ -454,6 +454,7 @@ static void power_is_cut(void **state)
         gy_sim_crash(world.sim, 0);
         assert_int_equal(gy_sim_processes(world.sim), 0);
         assert_int_equal(gy_sim_restart(world.sim, 0), 0);
+        run_free(&run);
         prepare(&run, "crash");
         tell(&run, RUNNER_START, 0);
         assert_int_equal(run.exit.signal, 11);
