@@ -1,0 +1,275 @@
+/* Processes in core, against the fake driver: what a spec may be, the copy of it, the one operation from start to
+ * end, signals before and after the birth, and who is cancelled when. */
+#include "fake_driver.h"
+#include "runner.h"
+
+#include "core/process.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define KILL 9
+#define TERM 15
+
+static struct fake_driver fake;
+static runner_pid runner;
+
+static int boot(unsigned shard, void *arg)
+{
+    (void)shard, (void)arg;
+    return runner_spawn(&runner, &(struct runner_args){0});
+}
+
+static void begin(void)
+{
+    struct gy_config config;
+    gy_config_init(&config);
+    config.futures = 64;
+    fake_open(&fake, &config, 1, boot, NULL);
+}
+
+static void tell(struct run *run, enum runner_what what, uint32_t number)
+{
+    fake_enter(&fake, 0);
+    assert_int_equal(runner_do(runner, (struct runner_do_msg){run, what, number}), 0);
+    fake_leave();
+    fake_settle(&fake);
+}
+
+static struct gy_op *op(void)
+{
+    struct gy_op *found = fake_op(&fake, 0, GY_OP_PROCESS, 0);
+    assert_non_null(found);
+    return found;
+}
+
+static void prepare(struct run *run, const char *path)
+{
+    memset(run, 0, sizeof(*run));
+    gy_process_spec_init(&run->spec, path);
+}
+
+/* It runs, with handles from 100 on for its pipes. */
+static void born(void)
+{
+    struct gy_spawned *out = op()->u.process.out;
+    const struct gy_process_spec *spec = op()->u.process.spec;
+    const struct gy_process_io *ios[] = {&spec->in, &spec->out, &spec->err};
+    for (int i = 0; i < GY_SPAWN_FDS_MAX; i++)
+        out->handles[i] = i < 3 && (ios[i]->kind == GY_IO_TO || ios[i]->kind == GY_IO_FROM) ? 100 + i
+                                                                                            : -1;
+    out->pid = 4711;
+    fake_complete(&fake, 0, op(), 0, true);
+    fake_settle(&fake);
+}
+
+static void ends(int32_t code, int32_t signal)
+{
+    struct gy_spawned *out = op()->u.process.out;
+    out->code = code;
+    out->signal = signal;
+    out->known = 1;
+    fake_complete(&fake, 0, op(), 0, false);
+    fake_settle(&fake);
+}
+
+static void a_life(void **state)
+{
+    (void)state;
+    struct run run;
+    char path[] = "/bin/program", argument[] = "argument", entry[] = "A=b", cwd[] = "/tmp", file[] = "in";
+    const char *argv[] = {path, argument, NULL}, *env[] = {entry, NULL};
+    begin();
+    prepare(&run, path);
+    run.spec.argv = argv;
+    run.spec.env = env;
+    run.spec.cwd = cwd;
+    run.spec.in.kind = GY_IO_READ;
+    run.spec.in.path = file;
+    run.spec.out.kind = GY_IO_FROM;
+    tell(&run, RUNNER_START, 0);
+    /* The copy does not see what becomes of the original. */
+    path[0] = argument[0] = entry[0] = cwd[0] = file[0] = 'X';
+    argv[1] = env[0] = NULL;
+    const struct gy_process_spec *spec = op()->u.process.spec;
+    assert_string_equal(spec->path, "/bin/program");
+    assert_string_equal(spec->argv[0], "/bin/program");
+    assert_string_equal(spec->argv[1], "argument");
+    assert_null(spec->argv[2]);
+    assert_string_equal(spec->env[0], "A=b");
+    assert_null(spec->env[1]);
+    assert_string_equal(spec->cwd, "/tmp");
+    assert_string_equal(spec->in.path, "in");
+    assert_int_equal(op()->handle, -1);
+    born();
+    assert_int_equal(run.started, 1);
+    assert_int_equal(run.pid, 4711);
+    assert_int_equal(run.opened, 1);
+    struct gy_op *receive = fake_op_of(&fake, 0, GY_OP_RECV_MULTI, 101);
+    assert_non_null(receive);
+    fake_receive(&fake, 0, receive, "hello", 5, true);
+    ends(7, 0);
+    assert_int_equal(run.exits, 1);
+    assert_int_equal(run.exit.code, 7);
+    assert_int_equal(run.exit.pid, 4711);
+    assert_int_equal(run.got_len, 5);
+    assert_int_equal(run.closed, 0); /* its pipe has not come to its end */
+    fake_complete(&fake, 0, receive, 0, false);
+    fake_settle(&fake);
+    fake_complete(&fake, 0, fake_op_of(&fake, 0, GY_OP_CLOSE, 101), 0, false);
+    fake_settle(&fake);
+    assert_int_equal(run.closed, 1);
+    run_free(&run);
+    fake_close(&fake);
+}
+
+static void bad_specs_are_named(void **state)
+{
+    (void)state;
+    struct run run;
+    struct gy_process_io more[2] = {{.kind = GY_IO_NULL, .number = 2}, {.kind = GY_IO_NULL, .number = 5}};
+    begin();
+    prepare(&run, "/bin/x");
+    run.spec.size = 8;
+    tell(&run, RUNNER_START, 0);
+    assert_int_equal(run.refused, -EINVAL);
+    assert_true(fake_logged(&fake, "gy_process_spec_init"));
+    prepare(&run, "");
+    tell(&run, RUNNER_START, 0);
+    assert_int_equal(run.refused, -EINVAL);
+    prepare(&run, "/bin/x");
+    run.spec.in.kind = GY_IO_READ;
+    tell(&run, RUNNER_START, 0);
+    assert_true(fake_logged(&fake, "process /bin/x: descriptor 0: a file needs a path"));
+    prepare(&run, "/bin/x");
+    run.spec.err.kind = GY_IO_KINDS;
+    tell(&run, RUNNER_START, 0);
+    assert_true(fake_logged(&fake, "descriptor 2: no such kind"));
+    prepare(&run, "/bin/x");
+    run.spec.more = more;
+    run.spec.more_count = 1;
+    tell(&run, RUNNER_START, 0);
+    assert_true(fake_logged(&fake, "have numbers from 3 to 1023"));
+    more[0].number = 5;
+    run.spec.more_count = 2;
+    tell(&run, RUNNER_START, 0);
+    assert_true(fake_logged(&fake, "descriptor 5: a number is given twice"));
+    run.spec.more_count = 14;
+    tell(&run, RUNNER_START, 0);
+    assert_true(fake_logged(&fake, "14 more descriptors, allowed are 13"));
+    assert_int_equal(fake_count(&fake, 0, GY_OP_PROCESS), 0);
+    fake_close(&fake);
+}
+
+static void a_failed_birth_is_told_and_logged(void **state)
+{
+    (void)state;
+    struct run run;
+    begin();
+    prepare(&run, "/x/y");
+    tell(&run, RUNNER_START, 0);
+    op()->u.process.out->step = "exec";
+    op()->u.process.out->subject = -1;
+    fake_complete(&fake, 0, op(), -ENOENT, false);
+    fake_settle(&fake);
+    assert_int_equal(run.exits, 1);
+    assert_int_equal(run.res, -ENOENT);
+    assert_int_equal(run.started, 0);
+    assert_true(fake_logged(&fake, "exec /x/y: No such file or directory"));
+    fake_close(&fake);
+}
+
+static void signals_before_and_after_the_birth(void **state)
+{
+    (void)state;
+    struct run run;
+    struct fake_shard *shard = &fake.shard[0];
+    begin();
+    prepare(&run, "/bin/x");
+    tell(&run, RUNNER_START, 0);
+    tell(&run, RUNNER_KILL, 1);
+    tell(&run, RUNNER_KILL, 65);
+    assert_int_equal(runner_results[RUNNER_KILL], -EINVAL);
+    tell(&run, RUNNER_KILL, 10);
+    assert_int_equal(shard->signal_count, 0); /* there is nobody yet */
+    born();
+    assert_int_equal(shard->signal_count, 1); /* the last one counts */
+    assert_int_equal(shard->signals[0], 10);
+    tell(&run, RUNNER_END, 100);
+    assert_int_equal(shard->signals[1], TERM);
+    fake_advance(&fake, 99 * GY_MS);
+    assert_int_equal(shard->signal_count, 2);
+    fake_advance(&fake, 2 * GY_MS);
+    assert_int_equal(shard->signal_count, 3);
+    assert_int_equal(shard->signals[2], KILL);
+    fake.signal_result = -EPERM;
+    tell(&run, RUNNER_KILL, 1);
+    assert_int_equal(runner_results[RUNNER_KILL], -EPERM);
+    ends(0, KILL);
+    assert_int_equal(run.exit.signal, KILL);
+    tell(&run, RUNNER_KILL, 1);
+    assert_int_equal(runner_results[RUNNER_KILL], -ESRCH);
+    tell(&run, RUNNER_END, 1);
+    assert_int_equal(runner_results[RUNNER_END], -ESRCH);
+    fake_advance(&fake, GY_S);
+    assert_int_equal(shard->signal_count, 4);
+    fake_close(&fake);
+}
+
+static void who_is_cancelled(void **state)
+{
+    (void)state;
+    struct run killed, left;
+    begin();
+    prepare(&killed, "/bin/x");
+    killed.spec.in.kind = GY_IO_TO;
+    killed.keep_input = true;
+    tell(&killed, RUNNER_START, 0);
+    tell(&killed, RUNNER_DISCARD, 0);
+    assert_int_equal(killed.res, -ECANCELED);
+    assert_true(op()->canceled);
+    /* It was born all the same: its pipe goes to nobody. */
+    born();
+    assert_int_equal(killed.started, 0);
+    assert_int_equal(killed.opened, 0);
+    assert_non_null(fake_op_of(&fake, 0, GY_OP_CLOSE, 100));
+    fake_complete(&fake, 0, fake_op_of(&fake, 0, GY_OP_CLOSE, 100), 0, false);
+    ends(0, KILL);
+    assert_int_equal(killed.exits, 1);
+
+    prepare(&left, "/bin/x");
+    left.spec.flags = GY_PROCESS_LEAVE;
+    tell(&left, RUNNER_START, 0);
+    born();
+    tell(&left, RUNNER_DISCARD, 0);
+    assert_false(op()->canceled);
+    ends(0, 0);
+
+    /* Forgotten, it ends with its actor. */
+    prepare(&killed, "/bin/x");
+    killed.forget = true;
+    tell(&killed, RUNNER_START, 0);
+    born();
+    assert_false(op()->canceled);
+    tell(NULL, RUNNER_DIE, 0);
+    assert_true(op()->canceled);
+    ends(0, KILL);
+    fake_close(&fake);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_life),
+        cmocka_unit_test(bad_specs_are_named),
+        cmocka_unit_test(a_failed_birth_is_told_and_logged),
+        cmocka_unit_test(signals_before_and_after_the_birth),
+        cmocka_unit_test(who_is_cancelled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
