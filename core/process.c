@@ -333,11 +333,6 @@ static void open_pipes(struct gy_shard *shard, struct gy__opfut *record, struct 
     }
 }
 
-static void send_signal(struct gy_shard *shard, struct gy__opfut *record, int32_t number)
-{
-    (void)shard->driver->process_signal(shard->ctx, &record->op, number);
-}
-
 static void runs(struct gy_shard *shard, struct gy__opfut *record, struct gy__process *process)
 {
     const struct gy_process_spec *spec = spec_of(process);
@@ -361,7 +356,7 @@ static void runs(struct gy_shard *shard, struct gy__opfut *record, struct gy__pr
         record->op.u.process.leave = 0;
         gy__op_cancel(shard, &record->op);
     } else if (process->signal != 0) {
-        send_signal(shard, record, process->signal);
+        (void)shard->driver->process_signal(shard->ctx, &record->op, process->signal);
     }
 }
 
@@ -403,7 +398,8 @@ static void on_done(struct gy_op *op, const struct gy_completion *completion)
     }
     if (answer.res < 0 && process->copy != NULL && answer.res != -ECANCELED)
         say_why(process, answer.res);
-    if (answer.res < 0)
+    /* One that runs can only be let go. */
+    if (answer.res < 0 && !process->runs)
         gy__count(&shard->processes_failed, 1);
     else if (process->err < 0)
         answer.res = process->err;

@@ -4,7 +4,8 @@
  * It is born on a thread of the pool for blocking work, never on a shard, by a clone that shares
  * memory until the exec (vfork(2), clone(2)); so it costs the same however large the program is,
  * and no lock of another thread is left taken. It starts with no signal blocked or ignored, and
- * with the descriptors it was given and no others (close_range(2)).
+ * with the descriptors it was given and no others (close_range(2)). The environment of this program
+ * is read there: it is not to be changed (setenv(3)) while processes are started.
  *
  * The future of its exit stands for it: what is done to a process takes that future. The exit is
  * noticed by a pidfd on the ring (pidfd_open(2)): nothing polls, and nobody's children but those
