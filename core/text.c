@@ -44,7 +44,7 @@ static void append_repeated(struct gy__text *t, char c, size_t n)
         gy__text_char(t, c);
 }
 
-#define DIGITS_MAX 20 /* of UINT64_MAX in decimal */
+#define DIGITS_MAX 22 /* of UINT64_MAX in octal */
 
 /* Writes the digits so that they end at `end`; returns where they start. */
 static char *digits_before(char *end, uint64_t value, unsigned base)
@@ -224,8 +224,60 @@ static void append_number(struct gy__text *t, const struct conversion *c, const 
 {
     char digits[DIGITS_MAX];
     char *end = digits + DIGITS_MAX;
-    char *first = digits_before(end, value, c->letter == 'x' ? 16 : 10);
+    unsigned base = c->letter == 'x' || c->letter == 'X' ? 16 : c->letter == 'o' ? 8 : 10;
+    char *first = digits_before(end, value, base);
+    for (char *at = first; c->letter == 'X' && at < end; at++)
+        if (*at >= 'a')
+            *at = (char)(*at - 'a' + 'A');
     append_filled(t, c, sign, first, (size_t)(end - first));
+}
+
+#define DECIMALS_MAX 9
+
+/* As %f writes it, with at most nine decimals; from 1e19 on with an exponent. Without the library
+ * the last digit may differ from what it would have rounded to. */
+static void append_double(struct gy__text *t, struct conversion *c, double value)
+{
+    const char *sign = value < 0 ? "-" : "";
+    unsigned decimals = c->precision < 0 ? 6 : (unsigned)c->precision, exponent = 0;
+    char body[2 * DIGITS_MAX + DECIMALS_MAX];
+    struct gy__text text;
+    uint64_t scale = 1;
+    gy__text_init(&text, body, sizeof(body));
+    value = value < 0 ? -value : value;
+    if (value != value || value > 1.7976931348623157e308) {
+        c->zeros = false;
+        gy__text_string(&text, value != value ? "nan" : "inf");
+        append_filled(t, c, sign, body, text.len);
+        return;
+    }
+    if (decimals > DECIMALS_MAX)
+        decimals = DECIMALS_MAX;
+    for (unsigned i = 0; i < decimals; i++)
+        scale *= 10;
+    for (; value >= 1e19; exponent++)
+        value /= 10;
+    uint64_t whole = (uint64_t)value;
+    double scaled = (value - (double)whole) * (double)scale;
+    uint64_t part = (uint64_t)scaled;
+    bool odd = (decimals > 0 ? part : whole) & 1;
+    scaled -= (double)part;
+    part += scaled > 0.5 || (scaled == 0.5 && odd);
+    if (part >= scale) {
+        whole++;
+        part -= scale;
+    }
+    gy__text_unsigned(&text, whole);
+    if (decimals > 0) {
+        char digits[DIGITS_MAX];
+        char *end = digits + DIGITS_MAX, *first = digits_before(end, part, 10);
+        gy__text_char(&text, '.');
+        append_repeated(&text, '0', decimals - (size_t)(end - first));
+        gy__text_bytes(&text, first, (size_t)(end - first));
+    }
+    if (exponent > 0)
+        gy__text_printf(&text, "e+%02u", exponent);
+    append_filled(t, c, sign, body, text.len);
 }
 
 /* False for a conversion that is not known; then no argument was read. */
@@ -250,8 +302,18 @@ static bool append_conversion(struct gy__text *t, struct conversion *c, struct a
         value = signed_argument(c->length, args);
         append_number(t, c, value < 0 ? "-" : "", magnitude(value));
         return true;
+    case 'f':
+    case 'F':
+    case 'e':
+    case 'E':
+    case 'g':
+    case 'G':
+        append_double(t, c, va_arg(args->list, double));
+        return true;
     case 'u':
+    case 'o':
     case 'x':
+    case 'X':
         append_number(t, c, "", unsigned_argument(c->length, args));
         return true;
     case '%':

@@ -29,8 +29,8 @@ void gy__text_hex(struct gy__text *t, uint64_t value);
 /* Append spaces until the last line is `column` characters long (none when it already is). */
 void gy__text_pad(struct gy__text *t, size_t column);
 
-/* printf's %s %d %i %u %x %c %p %% with hh, h, l, ll, j, z, t, and with '-', '0', a width and (for
- * %s) a precision, all of which may be '*'. A NULL string prints as "(null)". %p prints
+/* printf's %s %d %i %u %o %x %X %c %p %f %% with hh, h, l, ll, j, z, t, and with '-', '0', a width and (for
+ * %s and %f) a precision, which may be '*'. %f has at most 9 decimals; %e and %g are written like it. A NULL string prints as "(null)". %p prints
  * "(pointer)": addresses differ from run to run, and logs must not. From the first other conversion
  * on, the format is appended as it stands and no argument is read. */
 GY_PRINTF(2, 3) void gy__text_printf(struct gy__text *t, const char *format, ...);

@@ -113,7 +113,9 @@ GY_API uint64_t gy_now(void);
 GY_API uint64_t gy_wall(void);
 /* A random number from the runtime's seed. Not for secrets. */
 GY_API uint64_t gy_random(void);
-/* One line for the log, without a line end. Any thread. Formats: %s %.*s %c %d %i %u %x %p with h l ll z, %%. */
+/* One line for the log, without a line end. Any thread. Formats: %s %c %d %i %u %o %x %X %p with h l ll
+ * z j t, %f (%e and %g are written as %f, with at most 9 decimals), width, precision of %s and %f, '-', '0', '*'
+ * and %%. What follows another is written as it stands. */
 GY_API void gy_log(const char *format, ...) GY_PRINTF(1, 2);
 
 /* ---- life cycle -------------------------------------------------------------------------- */

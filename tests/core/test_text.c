@@ -1,5 +1,6 @@
 /* Text in a bounded buffer: what printf would print, what fits, and what is cut. */
 #include <limits.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,6 +33,7 @@ static void prints_numbers_like_libc(void **state)
     assert_prints_like_libc("%u %lu %llu %ju %zu", UINT_MAX, ULONG_MAX, ULLONG_MAX, UINTMAX_MAX,
                             SIZE_MAX);
     assert_prints_like_libc("%x %lx %llx %zx", 0u, 0xfeedUL, ULLONG_MAX, (size_t)255);
+    assert_prints_like_libc("%X %llX %o %llo", 0xab12u, ULLONG_MAX, 8u, ULLONG_MAX);
     assert_prints_like_libc("%hhd %hhu %hd %hu", (signed char)-3, (unsigned char)200, (short)-300,
                             (unsigned short)65535);
     assert_prints_like_libc("%c%c 100%%", 'a', 'z');
@@ -44,6 +46,23 @@ static void fills_to_a_width_like_libc(void **state)
     assert_prints_like_libc("[%016llx][%*u][%-*u]", 0xabcULL, 6, 7u, 6, 7u);
     assert_prints_like_libc("[%*d]", -6, 7);
     assert_prints_like_libc("[%8s][%-8s][%1s][%3c]", "four", "four", "four", 'x');
+}
+
+static void prints_fractions_like_libc(void **state)
+{
+    (void)state;
+    /* Exact in binary, or far from where rounding turns. */
+    static const double values[] = {0, 0.5, 1.25, -2.75, 3.1, 99.999, 0.0625, 123456789.125, 1e15,
+                                    -0.001, 9.9999999};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        assert_prints_like_libc("%f", values[i]);
+        assert_prints_like_libc("%.0f", values[i] + 0.1);
+        assert_prints_like_libc("%.3f", values[i]);
+        assert_prints_like_libc("[%12.2f]", values[i]);
+        assert_prints_like_libc("[%-12.1f]", values[i] + 0.01);
+        assert_prints_like_libc("[%012.4f]", values[i]);
+    }
+    assert_prints_like_libc("%f %5.1f", (double)INFINITY, -(double)INFINITY);
 }
 
 static void prints_strings_like_libc(void **state)
@@ -84,8 +103,8 @@ static void unknown_conversion_stays_visible(void **state)
     struct gy__text t;
     (void)state;
     gy__text_init(&t, got, sizeof(got));
-    gy__text_printf(&t, "%d %f %s", 1, 2.0, "three");
-    assert_string_equal(got, "1 %f %s");
+    gy__text_printf(&t, "%d %a %s", 1, 2.0, "three");
+    assert_string_equal(got, "1 %a %s");
     const char *volatile lonely = "%";
     gy__text_init(&t, got, sizeof(got));
 #pragma GCC diagnostic push
@@ -179,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_numbers_like_libc),
         cmocka_unit_test(fills_to_a_width_like_libc),
+        cmocka_unit_test(prints_fractions_like_libc),
         cmocka_unit_test(prints_strings_like_libc),
         cmocka_unit_test(prints_no_addresses),
         cmocka_unit_test(null_string_is_harmless),
