@@ -157,7 +157,7 @@ bool gy__http_answer_write(struct gy__http_out *out, struct gy__http_slot *slot,
     if (slot->answer_kind == GY__ANSWER_TEXT)
         return write_text(out, slot, date, connection, hint);
     length = slot->answer_kind == GY__ANSWER_PAIR ? buf->len : buf->len - slot->answer_head;
-    if (slot->answer_kind == GY__ANSWER_STREAM)
+    if (slot->answer_kind >= GY__ANSWER_STREAM)
         length = slot->flow->length;
     length = announced(slot->status, length);
     gy__http_prefix_prepare(&prefix, slot->status, length, connection);

@@ -26,6 +26,7 @@ enum gy__http_answer_kind {
     GY__ANSWER_PAIR, /* a buffer that shows the body; its free function's argument is the buffer
                       * of the head, whose `next` is that of the body */
     GY__ANSWER_STREAM, /* a buffer of header lines; the body comes through slot->flow */
+    GY__ANSWER_UPGRADE, /* the same; behind it the connection's bytes are the handler's, both ways */
 };
 
 /* The value of the answered call. */
@@ -40,6 +41,10 @@ struct gy__http_answer_stream {
     struct gy__http_answer answer;
     uint64_t length; /* of the body, UINT64_MAX: not known */
 };
+
+/* Answer 101 with those header lines, Connection and Upgrade among them; what follows is read and
+ * written through the request's stream. -> as gy_http_end. */
+int gy__http_upgrade(gy_http_promise reply, const char *lines, size_t len);
 
 /* Bytes on their way out: buffers that are this list's own. */
 struct gy__http_out {

@@ -197,6 +197,7 @@ static void dispatch(struct gy__http_conn *conn)
     conn->parser.slot = NULL;
     enter(conn, slot);
     conn->stopped = conn->last;
+    conn->upgrades = slot->flags & GY__SLOT_UPGRADE;
     conn->env->calls->request(conn, slot);
 }
 
@@ -245,7 +246,7 @@ static bool may_begin(const struct gy__http_conn *conn)
 {
     const struct gy_http_config *config = &conn->env->config;
 
-    return !conn->full && conn->in_hand < config->pipeline_max &&
+    return !conn->full && !conn->upgrades && conn->in_hand < config->pipeline_max &&
            conn->held_bytes <= config->held_max &&
            conn->ready_bytes + conn->out.bytes <= READY_MAX;
 }
@@ -333,6 +334,11 @@ static const char *read_bytes(struct gy__http_conn *conn, const char *at, const 
 {
     struct gy__http_parser *parser = &conn->parser;
 
+    if (conn->tunnel && conn->first != NULL) {
+        if (!gy__http_pieces_tunnel(conn, at, (size_t)(end - at)))
+            conn->finish = GY__FINISH_ABORT;
+        return end;
+    }
     while (at < end && !conn->stopped) {
         if (parser->phase == GY__HTTP_BETWEEN) {
             if (parser->blank == 0)
@@ -475,8 +481,11 @@ static bool nothing_behind(const struct gy__http_conn *conn)
 static enum gy__http_connection connection_of(struct gy__http_conn *conn,
                                               const struct gy__http_slot *slot)
 {
-    if (slot->flow != NULL)
+    if (slot->flow != NULL) {
         gy__http_pieces_before_head(conn, slot);
+        if (slot->answer_kind == GY__ANSWER_UPGRADE)
+            return GY__CONNECTION_PLAIN; /* its own lines say it */
+    }
     if (slot->next == NULL && (conn->env->draining || conn->ended) && nothing_behind(conn)) {
         conn->stopped = true;
         conn->linger = true; /* the next request may be on its way */
@@ -515,6 +524,8 @@ static void pop(struct gy__http_conn *conn, int why)
 
     if (slot == conn->parser.slot)
         gy__http_pieces_behind(conn, slot);
+    if ((slot->flags & GY__SLOT_UPGRADE) && !conn->tunnel)
+        conn->upgrades = false;
     conn->first = slot->next;
     if (conn->first == NULL)
         conn->last_slot = NULL;
@@ -558,8 +569,11 @@ static void emit_ready(struct gy__http_conn *conn)
             return;
         }
         count(conn, (enum gy__http_counter)counters[class < 4 ? class : 3], 1);
-        if (gy__http_is_stream(slot) && !(slot->flags & GY__SLOT_HEAD) && !gy__http_bodiless(slot->status)) {
+        if (gy__http_is_stream(slot) && !(slot->flags & GY__SLOT_HEAD) &&
+            (!gy__http_bodiless(slot->status) || slot->answer_kind == GY__ANSWER_UPGRADE)) {
             slot->state = GY__SLOT_STREAMING;
+            if (slot->answer_kind == GY__ANSWER_UPGRADE)
+                gy__http_pieces_upgraded(conn, slot);
             return;
         }
         pop(conn, 0);
@@ -664,6 +678,8 @@ void gy__http_conn_flush(struct gy__http_conn *conn)
         emit(conn);
     }
     if (conn->ended && !conn->stopped && conn->unread == NULL) {
+        if (conn->tunnel)
+            gy__http_pieces_tunnel_ended(conn);
         if (conn->parser.phase != GY__HTTP_BETWEEN) {
             stop_with(conn, 400, "The request ended before it was complete");
             emit(conn);
@@ -700,6 +716,8 @@ bool gy__http_conn_again(const struct gy__http_conn *conn)
 
 bool gy__http_conn_reads(const struct gy__http_conn *conn)
 {
+    if (conn->tunnel)
+        return conn->first == NULL || conn->first->flow->in.bytes < conn->env->config.stream_window;
     if (conn->parser.flow != NULL)
         return conn->parser.flow->in.bytes < conn->env->config.stream_window;
     return conn->stopped || conn->parser.phase != GY__HTTP_BETWEEN ||

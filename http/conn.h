@@ -76,6 +76,8 @@ struct gy__http_conn {
     bool linger;     /* the peer may still be sending: do not just close */
     bool ended;      /* the peer has said that it will send no more */
     bool continued;  /* 100 Continue was decided for the request being read */
+    bool upgrades;   /* the last request in hand asks for another protocol: nothing is read behind it */
+    bool tunnel;     /* and has got it: bytes are its handler's, both ways */
     bool full;       /* the server says: too much waits to be sent */
     bool unread_own; /* what is unread lies in memory of the connection's own */
 };

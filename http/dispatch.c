@@ -194,7 +194,12 @@ static void failed(struct gy__http_server *server, struct gy__http_slot *slot, i
 static void stream(struct gy__http_server *server, struct gy__http_slot *slot,
                    const struct gy_done *done)
 {
-    if (gy__http_stream_begins(server, slot->handler) < 0) {
+    const struct gy__http_answer_stream *answer = done->value;
+
+    if (answer->answer.kind == GY__ANSWER_UPGRADE && !(slot->flags & GY__SLOT_UPGRADE)) {
+        gy_buf_release(done->buf);
+        gy__http_conn_refuse(slot, 500, "The client did not ask for another protocol");
+    } else if (gy__http_stream_begins(server, slot->handler) < 0) {
         gy_buf_release(done->buf);
         failed(server, slot, -ENOBUFS);
     } else if (!gy__http_conn_answer_stream(slot, done->value, done->buf)) {

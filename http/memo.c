@@ -97,7 +97,7 @@ static bool memorable(const struct gy__http_slot *slot)
 {
     const struct gy_http_req *req = &slot->req;
 
-    return (slot->flags & GY__SLOT_BORROWED) && !(slot->flags & (GY__SLOT_BODY | GY__SLOT_EXPECTS)) &&
+    return (slot->flags & GY__SLOT_BORROWED) && !(slot->flags & (GY__SLOT_BODY | GY__SLOT_EXPECTS | GY__SLOT_UPGRADE)) &&
            req->keep_alive && req->header_count <= GY__HTTP_INLINE_HEADERS &&
            slot->stop - slot->start <= (int64_t)GY__HTTP_MEMO_HEAD_MAX &&
            req->path.ptr >= slot->start && req->path.ptr < slot->stop;

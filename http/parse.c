@@ -176,8 +176,10 @@ static int on_headers_complete(llhttp_t *ll)
         parser->status = (uint16_t)status;
         return -1;
     }
-    /* No protocol but HTTP/1 is spoken here, so an Upgrade is passed over; left set, llhttp would
-     * stop behind this request. */
+    /* Whether another protocol follows is the handler's to say; left set, llhttp would stop behind
+     * this request. */
+    if (ll->upgrade && !(ll->flags & F_CHUNKED) && ll->content_length == 0 && slot->req.minor == 1)
+        slot->flags |= GY__SLOT_UPGRADE;
     ll->upgrade = 0;
     /* What was found here is what counts: llhttp reads nothing behind a message that closes. */
     parser->keep_alive = slot->req.keep_alive;

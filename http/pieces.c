@@ -24,6 +24,8 @@ static uint64_t step_time(const struct gy__http_conn *conn, const struct gy__htt
 static void client_came(struct gy__http_conn *conn, struct gy__http_slot *slot)
 {
     slot->flow->waited_ns += conn->env->now_ns - slot->flow->waits_since_ns;
+    if (conn->tunnel)
+        return;
     slot->deadline_ns = conn->env->now_ns + step_time(conn, slot);
     if (conn->parser.slot == slot)
         conn->message_deadline_ns = UINT64_MAX;
@@ -122,6 +124,8 @@ void gy__http_pieces_behind(struct gy__http_conn *conn, const struct gy__http_sl
 /* The answer of a request whose body has not ended, or one that ends with the connection. */
 void gy__http_pieces_before_head(struct gy__http_conn *conn, const struct gy__http_slot *slot)
 {
+    if (slot->answer_kind == GY__ANSWER_UPGRADE)
+        return;
     if (slot == conn->parser.slot && !conn->stopped && !gy__http_is_stream(slot) && !may_drop(conn, slot))
         gy__http_pieces_behind(conn, slot);
     if (gy__http_is_stream(slot) && slot->flow->length == UINT64_MAX && slot->req.minor == 0) {
@@ -201,9 +205,36 @@ bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot
         else
             memcpy(to, "0\r\n\r\n", 5);
     } else if (flow->length == UINT64_MAX) {
-        conn->finish = GY__FINISH_CLOSE; /* which is what ends it */
+        /* Which is what ends it; the peer of a tunnel may still be sending. */
+        conn->finish = conn->tunnel && !conn->ended ? GY__FINISH_LINGER : GY__FINISH_CLOSE;
     }
     return true;
+}
+
+/* ---- another protocol -------------------------------------------------------------------- */
+
+void gy__http_pieces_upgraded(struct gy__http_conn *conn, struct gy__http_slot *slot)
+{
+    conn->tunnel = true;
+    slot->flags |= GY__SLOT_STREAM;
+    slot->flow->in_ended = conn->ended && conn->unread == NULL;
+    gy__http_pieces_came(conn, slot);
+}
+
+bool gy__http_pieces_tunnel(struct gy__http_conn *conn, const char *bytes, size_t len)
+{
+    if (!gy__http_flow_receive(conn->first->flow, bytes, len))
+        return false;
+    gy__http_pieces_came(conn, conn->first);
+    return true;
+}
+
+void gy__http_pieces_tunnel_ended(struct gy__http_conn *conn)
+{
+    if (conn->first == NULL)
+        return;
+    conn->first->flow->in_ended = true;
+    gy__http_pieces_came(conn, conn->first);
 }
 
 /* ---- the handler's steps ----------------------------------------------------------------- */
@@ -213,7 +244,8 @@ int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise)
     struct gy__http_conn *conn = slot->conn;
     struct gy__http_flow *flow = slot->flow;
 
-    if (!(slot->flags & GY__SLOT_STREAM))
+    /* Of an upgrade that has still to be written: it will have something to read. */
+    if (!(slot->flags & GY__SLOT_STREAM) && slot->answer_kind != GY__ANSWER_UPGRADE)
         return -EINVAL;
     if (flow->reader != 0)
         return -EBUSY;
@@ -222,7 +254,10 @@ int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise)
         slot->deadline_ns = conn->env->now_ns + step_time(conn, slot);
         return 0;
     }
-    client_is_due(conn, slot);
+    if (slot->answer_kind == GY__ANSWER_UPGRADE && slot->state >= GY__SLOT_READY)
+        slot->deadline_ns = UINT64_MAX; /* another protocol has times of its own */
+    else
+        client_is_due(conn, slot);
     return 1;
 }
 

@@ -23,7 +23,7 @@ static inline bool gy__http_in_pieces(const struct gy__http_conn *conn)
  * connection instead. */
 static inline bool gy__http_is_stream(const struct gy__http_slot *slot)
 {
-    return slot->answer_kind == GY__ANSWER_STREAM;
+    return slot->answer_kind >= GY__ANSWER_STREAM;
 }
 static inline bool gy__http_is_chunked(const struct gy__http_slot *slot)
 {
@@ -43,6 +43,14 @@ void gy__http_pieces_stop(struct gy__http_conn *conn, struct gy__http_slot *slot
                           const char *why);
 /* Is it this request's turn, and does its handler read? */
 bool gy__http_pieces_read(const struct gy__http_conn *conn);
+
+/* ---- another protocol ---- */
+
+/* The head of a 101 is written: from now on bytes go to the handler. */
+void gy__http_pieces_upgraded(struct gy__http_conn *conn, struct gy__http_slot *slot);
+/* -> false: no memory. */
+bool gy__http_pieces_tunnel(struct gy__http_conn *conn, const char *bytes, size_t len);
+void gy__http_pieces_tunnel_ended(struct gy__http_conn *conn);
 
 /* ---- the answer ---- */
 

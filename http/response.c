@@ -184,6 +184,24 @@ int gy_http_end_stream(struct gy_http_res *res, gy_http_promise reply, uint64_t 
     return gy_resolve_raw(reply.promise, 0, &answer, sizeof(answer), head);
 }
 
+int gy__http_upgrade(gy_http_promise reply, const char *lines, size_t len)
+{
+    struct gy__http_answer_stream answer;
+    struct gy_http_res res;
+    struct gy_buf *head;
+
+    begin(&res, 200, len + 2);
+    if (res.gy__err != 0)
+        return refuse(&res, reply);
+    append(&res, lines, len);
+    append(&res, "\r\n", 2);
+    head = res.gy__head;
+    memset(&answer, 0, sizeof(answer));
+    answer.answer = (struct gy__http_answer){ 101, GY__ANSWER_UPGRADE, head->len };
+    answer.length = UINT64_MAX;
+    return gy_resolve_raw(reply.promise, 0, &answer, sizeof(answer), head);
+}
+
 static void release_pair(void *arg, const void *data)
 {
     struct gy_buf *head = arg;

@@ -7,6 +7,7 @@
 /* ---- status lines ------------------------------------------------------------------------ */
 
 #define STATUSES(X)                                                                                \
+    X(101, "Switching Protocols")                                                                  \
     X(200, "OK")                                                                                   \
     X(201, "Created")                                                                              \
     X(202, "Accepted")                                                                             \

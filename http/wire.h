@@ -58,7 +58,7 @@ void gy__http_prefix_write(const struct gy__http_prefix *prefix, char *to,
 /* Has an answer of that status no body, ever? */
 static inline bool gy__http_bodiless(unsigned status)
 {
-    return status == 204 || status == 304;
+    return status == 204 || status == 304 || status == 101;
 }
 
 /* "Not Found", or "" for a status without a name. */
