@@ -85,7 +85,8 @@ static int ask(struct gy_sim *sim, const char *method, const char *path, const c
     gy_sim_settle(sim);
     data = gy_sim_received(conn, &len);
     assert_true(len <= sizeof(copy));
-    memcpy(copy, data, len);
+    if (len > 0)
+        memcpy(copy, data, len);
     gy_sim_conn_free(conn);
     taken = http_read((const uint8_t *)copy, len, strcmp(method, "HEAD") == 0, answer);
     if (taken <= 0)
