@@ -100,8 +100,9 @@ for ((i = 0; i < 5; i++)); do
 done
 finish gyre-echo
 
-# What was counted is told; one shard, for with more it would be the sender's.
-serve gyre-statsd --listen=127.0.0.1:0 --shards=1
+# What was counted is told. At port 0 each shard has a port of its own: the first one's.
+serve gyre-statsd --listen=127.0.0.1:0
+port=${port%%$'\n'*}
 reply=
 if exec 3<>"/dev/udp/127.0.0.1/${port:-0}"; then
     printf 'page.hits:3|c\npage.misses:1|c' >&3
