@@ -572,6 +572,9 @@ static void emit_ready(struct gy__http_conn *conn)
         if (gy__http_is_stream(slot) && !(slot->flags & GY__SLOT_HEAD) &&
             (!gy__http_bodiless(slot->status) || slot->answer_kind == GY__ANSWER_UPGRADE)) {
             slot->state = GY__SLOT_STREAMING;
+            /* Its time begins with its turn: before, the answers ahead of it had theirs. */
+            if (slot->deadline_ns != UINT64_MAX)
+                slot->deadline_ns = env->now_ns + env->config.stream_timeout_ns;
             if (slot->answer_kind == GY__ANSWER_UPGRADE)
                 gy__http_pieces_upgraded(conn, slot);
             return;
@@ -731,19 +734,29 @@ void gy__http_conn_paused(struct gy__http_conn *conn, bool paused)
 
 /* ---- deadlines --------------------------------------------------------------------------- */
 
+/* The first request from there on whose handler has not answered. Requests have one time each to be
+ * answered, so that it is the earliest; those that were answered have none any more, however long they
+ * wait for their turn. */
+static struct gy__http_slot *awaited(struct gy__http_slot *slot)
+{
+    while (slot != NULL && !gy__http_in_progress(slot))
+        slot = slot->next;
+    return slot;
+}
+
 uint64_t gy__http_conn_deadline(const struct gy__http_conn *conn)
 {
+    const struct gy__http_slot *slot;
     uint64_t deadline = UINT64_MAX;
 
     if (conn->first == NULL && conn->parser.phase == GY__HTTP_BETWEEN)
         return conn->stopped ? UINT64_MAX : conn->idle_deadline_ns;
-    /* Requests have one time each to be answered, so the first is the earliest. */
-    if (conn->first != NULL)
+    /* A stream is given more with each piece. */
+    if (conn->first != NULL && conn->first->state == GY__SLOT_STREAMING)
         deadline = conn->first->deadline_ns;
-    /* But that one is given more with each piece. */
-    if (conn->first != NULL && conn->first->state == GY__SLOT_STREAMING &&
-        conn->first->next != NULL && conn->first->next->deadline_ns < deadline)
-        deadline = conn->first->next->deadline_ns;
+    slot = awaited(conn->first);
+    if (slot != NULL && slot->deadline_ns < deadline)
+        deadline = slot->deadline_ns;
     if (conn->parser.phase != GY__HTTP_BETWEEN && conn->message_deadline_ns < deadline)
         deadline = conn->message_deadline_ns;
     return deadline;
@@ -752,20 +765,18 @@ uint64_t gy__http_conn_deadline(const struct gy__http_conn *conn)
 void gy__http_conn_expire(struct gy__http_conn *conn, bool sending)
 {
     struct gy__http_env *env = conn->env;
-    struct gy__http_slot *first = conn->first;
+    struct gy__http_slot *slot = conn->first;
 
-    if (first != NULL && first->state == GY__SLOT_STREAMING) {
-        if (first->deadline_ns <= env->now_ns) {
+    if (slot != NULL && slot->state == GY__SLOT_STREAMING && slot->deadline_ns <= env->now_ns) {
+        if (slot->flow->out.first == NULL) {
             count(conn, GY__HTTP_TIMEOUT_ANSWER, 1);
             conn->finish = GY__FINISH_ABORT;
             return;
         }
-        first = first->next;
+        /* Its handler has done its part: whether the client takes anything, the server watches. */
+        slot->deadline_ns = env->now_ns + env->config.stream_timeout_ns;
     }
-    for (struct gy__http_slot *slot = first;
-         slot != NULL && slot->deadline_ns <= env->now_ns; slot = slot->next) {
-        if (!gy__http_in_progress(slot))
-            continue;
+    while ((slot = awaited(slot)) != NULL && slot->deadline_ns <= env->now_ns) {
         count(conn, GY__HTTP_TIMEOUT_ANSWER, 1);
         count(conn, GY__HTTP_BUSY_TIMEOUT, 1);
         env->calls->discard(conn, slot);

@@ -195,6 +195,8 @@ bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot
 
         flow->writer = 0;
         conn->env->calls->tell(writer, 0, NULL);
+        if (slot->deadline_ns != UINT64_MAX) /* until now it was the client that was waited for */
+            slot->deadline_ns = conn->env->now_ns + conn->env->config.stream_timeout_ns;
     }
     if (flow->out.first != NULL || !flow->out_ended)
         return false;

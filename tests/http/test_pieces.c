@@ -577,6 +577,64 @@ static void test_stream_time(void **state)
     assert_int_equal(peer.conn.finish, GY__FINISH_ABORT);
 }
 
+/* Answers that wait behind a stream are nobody's to hurry: no time runs for them. */
+static void test_time_behind_a_stream(void **state)
+{
+    (void)state;
+    peer.env.config.stream_timeout_ns = 50 * GY_S;
+    peer.env.config.answer_timeout_ns = 5 * GY_S;
+    peer_send(&peer, GET("/a") GET("/b") GET("/c") GET("/d"));
+    stream(0, 200, UINT64_MAX);
+    peer_flush(&peer);
+    peer_answer(&peer, 1);
+    stream(2, 200, UINT64_MAX);
+    advance(5 * GY_S); /* of /d, and of nobody else */
+    assert_int_equal(peer.discarded, 1);
+    assert_int_equal(gy__http_conn_deadline(&peer.conn), peer.env.now_ns + 45 * GY_S);
+    advance(40 * GY_S);
+    assert_int_equal(put(0, 1, "x"), 0);
+    advance(49 * GY_S);
+    gy__http_conn_finish(peer_slot(&peer, 0));
+    peer_flush(&peer);
+    /* The second stream has all its time from its turn on. */
+    assert_int_equal(gy__http_conn_deadline(&peer.conn), peer.env.now_ns + 50 * GY_S);
+    advance(49 * GY_S);
+    assert_int_equal(peer.conn.finish, GY__FINISH_NOT);
+    advance(1 * GY_S);
+    assert_int_equal(peer.conn.finish, GY__FINISH_ABORT);
+}
+
+/* Nor is a handler late while the client takes its time over what was written. */
+static void test_time_of_slow_reader(void **state)
+{
+    (void)state;
+    peer.env.config.stream_timeout_ns = 50 * GY_S;
+    peer.env.config.stream_window = 4;
+    peer_send(&peer, GET("/a"));
+    stream(0, 200, UINT64_MAX);
+    peer_flush(&peer);
+    peer.conn.full = true;
+    assert_int_equal(put(0, 1, "abcdef"), 1);
+    advance(50 * GY_S);
+    assert_int_equal(peer.conn.finish, GY__FINISH_NOT);
+    advance(49 * GY_S);
+    peer.conn.full = false;
+    peer_flush(&peer);
+    told(0, 1, 0, NULL);
+    advance(49 * GY_S); /* of its own 50 */
+    assert_int_equal(peer.conn.finish, GY__FINISH_NOT);
+    /* It has written all: what is left is the client's. */
+    peer.conn.full = true;
+    assert_int_equal(put(0, 2, "g"), 0);
+    gy__http_conn_finish(peer_slot(&peer, 0));
+    advance(50 * GY_S);
+    assert_int_equal(peer.conn.finish, GY__FINISH_NOT);
+    peer.conn.full = false;
+    peer_flush(&peer);
+    (void)head(200);
+    sent("6\r\nabcdef\r\n1\r\ng\r\n0\r\n\r\n");
+}
+
 /* Both ways at once: an echo. */
 static void test_both_ways(void **state)
 {
@@ -689,7 +747,7 @@ int main(void)
         T(test_limits),       T(test_broken),              T(test_client_ends),  T(test_client_is_gone),
         T(test_continue),     T(test_answered_early),      T(test_last_request), T(test_times),
         T(test_writes),       T(test_length),              T(test_large_pieces), T(test_slow_reader),
-        T(test_bodiless),     T(test_http10),              T(test_abort),        T(test_stream_time),
+        T(test_bodiless),     T(test_http10),              T(test_abort),        T(test_stream_time), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
         T(test_both_ways),    T(test_breaks_both_ways),    T(test_drain),        T(test_no_memory),
 #undef T
     };
