@@ -205,7 +205,7 @@ static struct gy__http_peer *peer_of(struct gy__http_peers *peers, const struct 
 
     if (peer->used)
         return peer;
-    if (peers->count == peers->access->peers_max) {
+    if (peers->count >= peers->access->peers_max) { /* they may have been more, before */
         peer = take_over(peers, address, now_ns);
         if (peer == NULL)
             return NULL;
@@ -222,8 +222,10 @@ int gy__http_peers_enter(struct gy__http_peers *peers, const char *text, uint64_
     struct gy__http_address address;
 
     *peer = NULL;
-    if (!gy__http_address_parse(text, &address)) /* a UNIX socket: who may open its file may come */
+    if (strncmp(text, "unix:", 5) == 0) /* who may open its file may come */
         return 0;
+    if (!gy__http_address_parse(text, &address)) /* it is gone already: what it sent may be here all the same */
+        return -EACCES;
     if ((access->allow != NULL && !within_any(&address, access->allow)) ||
         (access->deny != NULL && within_any(&address, access->deny)))
         return -EACCES;

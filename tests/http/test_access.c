@@ -76,7 +76,12 @@ static void test_networks(void **state)
     assert_int_equal(enters(all, v4, "1.2.3.4"), -EACCES);
     assert_int_equal(enters(all4, NULL, "[::1]:80"), -EACCES);
     assert_int_equal(enters(all, NULL, "9.9.9.9"), 0);
-    assert_int_equal(enters(v4, NULL, "unix socket"), 0);
+    assert_int_equal(enters(v4, NULL, "unix:"), 0);
+    assert_int_equal(enters(v4, v4, "unix:/run/x"), 0);
+    /* Whose address cannot be told may not come, wherever it is from. */
+    assert_int_equal(enters(v4, NULL, "unknown"), -EACCES);
+    assert_int_equal(enters(NULL, v4, "unknown"), -EACCES);
+    assert_int_equal(enters(NULL, v4, "[fe80::1%2]:80"), -EACCES);
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (gy__http_network_parse(bad[i], &network, &bits) == 0)
             fail_msg("takes %s", bad[i]);
@@ -103,6 +108,30 @@ static void test_connections(void **state)
         assert_int_equal(gy__http_peers_enter(&peers, i == 0 ? "[2001:db8::1]:1" : "[2001:db8::ffff]:1", 0, &other), 0);
     assert_int_equal(gy__http_peers_enter(&peers, "[2001:db8::2]:1", 0, &other), -EMFILE);
     assert_int_equal(gy__http_peers_enter(&peers, "[2001:db8:0:1::2]:1", 0, &other), 0);
+    free(peers.table);
+}
+
+/* Listening anew with a smaller table: those that are known are not more than it, ever. */
+static void test_fewer(void **state)
+{
+    struct gy_http_access access = GY_HTTP_ACCESS_INIT;
+    struct gy__http_peers peers = { 0 };
+    struct gy__http_peer *peer;
+    char text[32];
+
+    (void)state;
+    access.peer_connections_max = 1;
+    access.peers_max = 20;
+    assert_int_equal(gy__http_peers_open(&peers, &access, memory), 0);
+    for (unsigned i = 0; i < 200; i++) {
+        sprintf(text, "10.0.0.%u:1", i);
+        assert_int_equal(gy__http_peers_enter(&peers, text, 0, &peer), 0);
+        if (i == 10) {
+            access.peers_max = 5;
+            assert_int_equal(gy__http_peers_open(&peers, &access, memory), 0);
+        }
+        assert_true(peers.count <= 11); /* a table that is full has no end */
+    }
     free(peers.table);
 }
 
@@ -198,7 +227,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses), cmocka_unit_test(test_networks), cmocka_unit_test(test_connections),
-        cmocka_unit_test(test_rate),      cmocka_unit_test(test_many),     cmocka_unit_test(test_disabled),
+        cmocka_unit_test(test_fewer), cmocka_unit_test(test_rate),      cmocka_unit_test(test_many),     cmocka_unit_test(test_disabled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
