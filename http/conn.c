@@ -453,10 +453,14 @@ bool gy__http_conn_answer_stream(struct gy__http_slot *slot, const struct gy__ht
         gy_buf_release(buf);
         return false;
     }
+    gy__http_conn_answer(slot, &answer->answer, buf);
+    if (answer->answer.status == 205) { /* has no content, and says so: whatever came would be another answer */
+        slot->answer_kind = GY__ANSWER_BUF;
+        return true;
+    }
     slot->flow->length = answer->length;
     slot->flow->left = answer->length;
     slot->flow->out_open = true;
-    gy__http_conn_answer(slot, &answer->answer, buf);
     slot->deadline_ns = slot->conn->env->now_ns + slot->conn->env->config.stream_timeout_ns;
     return true;
 }

@@ -494,6 +494,24 @@ static void test_bodiless(void **state)
     assert_null(peer_slot(&peer, 1));
 }
 
+/* 205 has none either, and its length says so. */
+static void test_reset_content(void **state)
+{
+    (void)state;
+    peer_send(&peer, GET("/a") GET("/b"));
+    stream(0, 205, 3);
+    stream(1, 205, UINT64_MAX);
+    assert_int_equal(put(0, 1, "abc"), -EPIPE);
+    gy__http_conn_finish(peer_slot(&peer, 0));
+    peer_flush(&peer);
+    assert_non_null(strstr(head(205), "Content-Length: 0\r\n"));
+    assert_non_null(strstr(head(205), "Content-Length: 0\r\n"));
+    sent("");
+    assert_null(peer_slot(&peer, 0));
+    assert_null(peer_slot(&peer, 1));
+    assert_int_equal(peer.conn.finish, GY__FINISH_NOT);
+}
+
 /* HTTP/1.0 knows no chunks: the end of the connection is that of the body. */
 static void test_http10(void **state)
 {
@@ -747,7 +765,7 @@ int main(void)
         T(test_limits),       T(test_broken),              T(test_client_ends),  T(test_client_is_gone),
         T(test_continue),     T(test_answered_early),      T(test_last_request), T(test_times),
         T(test_writes),       T(test_length),              T(test_large_pieces), T(test_slow_reader),
-        T(test_bodiless),     T(test_http10),              T(test_abort),        T(test_stream_time), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
+        T(test_bodiless), T(test_reset_content),    T(test_http10),              T(test_abort),        T(test_stream_time), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
         T(test_both_ways),    T(test_breaks_both_ways),    T(test_drain),        T(test_no_memory),
 #undef T
     };
