@@ -1,10 +1,10 @@
 /* Streams that this side opens.
  *
- * A stream exists from the call on, in the state CONNECTING, with the CONNECT as its one operation
- * outwards and the address where pieces of a send will lie later. Its completion brings the handle
- * (then the stream is like any other) or the reason. Whoever gives up before, the owner, its death,
- * the deadline or a stop, makes it ABORTING: the operation is cancelled, and should it win all the same, the handle that it
- * brings is closed. */
+ * A stream exists from the call on, in the state CONNECTING, with the CONNECT as its one
+ * operation outwards and the address where pieces of a send will lie later. Its completion
+ * brings the handle (then the stream is like any other) or the reason. Whoever gives up before,
+ * the owner, its death, the deadline or a stop, makes it ABORTING: the operation is cancelled,
+ * and should it win all the same, the handle that it brings is closed. */
 #include "core/streams.h"
 
 #include <errno.h>

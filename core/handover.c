@@ -1,16 +1,17 @@
-/* One shard accepts for all that listen at an address, and hands each connection to the one of them
- * that has fewest (the policy GY_LISTEN_ONE).
+/* One shard accepts for all that listen at an address, and hands each connection to the one of
+ * them that has fewest (the policy GY_LISTEN_ONE).
  *
  * Who listens at one address is a group, which all shards see: its members as bits, how many
- * connections each has, and which shard accepts: whoever comes first when the runtime starts. The
- * others have a listener without a socket. A connection travels as a control cell that carries its
- * handle, so that whoever receives the cell owns the handle: it becomes a stream there, or is closed.
+ * connections each has, and which shard accepts: whoever comes first when the runtime starts.
+ * The others have a listener without a socket. A connection travels as a control cell that
+ * carries its handle, so that whoever receives the cell owns the handle: it becomes a stream
+ * there, or is closed.
  *
- * None is lost by an end in order. When the accepting shard's socket has closed it says so to every
- * member (END), by the same rings and so behind all that it handed over; only then a member's listener
- * is closed. A member that wants to leave asks for it (LEAVE). The accepting shard alone takes members
- * out, so that each gets one END. From the moment it closes on it keeps what it accepts. Both words
- * are owed until there is room for them in the ring. */
+ * None is lost by an end in order. When the accepting shard's socket has closed it says so to
+ * every member (END), by the same rings and so behind all that it handed over; only then a
+ * member's listener is closed. A member that wants to leave asks for it (LEAVE). The accepting
+ * shard alone takes members out, so that each gets one END. From the moment it closes on it
+ * keeps what it accepts. Both words are owed until there is room for them in the ring. */
 #include "core/streams.h"
 
 #include <errno.h>

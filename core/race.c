@@ -1,12 +1,13 @@
-/* Connecting to the first of several addresses that answers, as RFC 8305 has it: families take turns,
- * the next address is tried 250 ms after the last or as soon as that has failed, and whoever is first
- * wins.
+/* Connecting to the first of several addresses that answers, as RFC 8305 has it: families take
+ * turns, the next address is tried 250 ms after the last or as soon as that has failed, and
+ * whoever is first wins.
  *
  * Each address is an attempt: a stream of the pool without an owner, which lends its CONNECT
- * operation and its timer to the stream that its owner knows, the leader. While the leader connects, at
- * least one attempt is in flight. The winner's handle becomes the leader's; what else is in flight then is
- * cancelled and ends for itself, like a stream whose owner has died. A leader that gives up waits until none of
- * its attempts is in flight, so that closed() runs from a completion, as always. */
+ * operation and its timer to the stream that its owner knows, the leader. While the leader
+ * connects, at least one attempt is in flight. The winner's handle becomes the leader's; what
+ * else is in flight then is cancelled and ends for itself, like a stream whose owner has died. A
+ * leader that gives up waits until none of its attempts is in flight, so that closed() runs from
+ * a completion, as always. */
 #include "core/streams.h"
 
 #include <errno.h>
@@ -77,7 +78,8 @@ void gy__race_cancel(struct gy_shard *shard, struct gy_stream *leader, bool leav
     }
 }
 
-/* An attempt has ended. -> what the leader hears of it: a handle, an error, or -EAGAIN: nothing yet. */
+/* An attempt has ended. -> what the leader hears of it: a handle, an error, or -EAGAIN: nothing
+ * yet. */
 static int32_t outcome(struct gy_shard *shard, struct gy_stream *leader, struct gy_stream *s,
                        int32_t res)
 {

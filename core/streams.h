@@ -1,13 +1,15 @@
 /* core/streams.h - streams and listeners as the files of core/ see them.
  *
- * stream.c: the public functions and the state machine; stream_events.c: completions, and the calls
- * to the owner; connect.c, race.c: streams that this side opens; listener.c: sockets that listen; streams.c: the shard's part, which is the pool,
- * the end of a turn, starvation, drain and stop.
+ * stream.c: the public functions and the state machine; stream_events.c: completions, and the
+ * calls to the owner; connect.c, race.c: streams that this side opens; listener.c: sockets that
+ * listen; streams.c: the shard's part, which is the pool, the end of a turn, starvation, drain
+ * and stop.
  *
  * Both machines are driven by level, not by edge: whatever happens (a completion, a call of the
  * owner's, a timer) only notes it down and marks the stream dirty, and one function per machine,
- * the step, looks at state, notes and operations in flight and submits or cancels what is missing.
- * So operations leave in one place, at the end of the turn, and no order of events is special. */
+ * the step, looks at state, notes and operations in flight and submits or cancels what is
+ * missing. So operations leave in one place, at the end of the turn, and no order of events is
+ * special. */
 #ifndef GYRE_CORE_STREAMS_H
 #define GYRE_CORE_STREAMS_H
 
@@ -260,16 +262,16 @@ void gy__race_done(struct gy_shard *shard, struct gy_stream *s, int32_t res);
 void gy__race_cancel(struct gy_shard *shard, struct gy_stream *leader, bool leave);
 
 /* ---- stream_events.c, for ends of pipes ---- */
-/* A stream of one direction or both, of an actor that lives; opened() is called. NULL: none left, and the
- * handle stays the caller's. */
+/* A stream of one direction or both, of an actor that lives; opened() is called. NULL: none
+ * left, and the handle stays the caller's. */
 GY_MUST_CHECK struct gy_stream *gy__stream_open_fd(struct gy_shard *shard, struct gy_actor *owner,
                                                    int32_t handle, bool reads, bool writes,
                                                    const struct gy_stream_events *events,
                                                    void *context);
 
 /* ---- handover.c ---- */
-/* Listen together with the shards that do so at the same address. -> 0; -EADDRINUSE this shard does already;
- * -EAGAIN too many addresses. */
+/* Listen together with the shards that do so at the same address. -> 0; -EADDRINUSE this shard
+ * does already; -EAGAIN too many addresses. */
 GY_MUST_CHECK int gy__handover_join(struct gy_shard *shard, struct gy__listener *listener);
 /* Does another shard accept for it? If nobody does yet, it is this one. */
 bool gy__handover_is_member(struct gy_shard *shard, struct gy__listener *listener);

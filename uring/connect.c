@@ -1,13 +1,14 @@
 /* Connecting: a socket made at once, then one entry.
  *
- * To a path it never takes long, unless the backlog there is full: then the kernel would hold a thread
- * of its own for each that waits. So a UNIX socket is connected by the system call, and tried again
- * later while there is no room.
+ * To a path it never takes long, unless the backlog there is full: then the kernel would hold a
+ * thread of its own for each that waits. So a UNIX socket is connected by the system call, and
+ * tried again later while there is no room.
  *
- * The kernel reads the address when it takes the entry (IORING_FEAT_SUBMIT_STABLE), so an address
- * lives as long as its entry waits in the queue: in an array with one place for each. Everything else
- * lives in the operation: gy__driver[1] is the socket while the kernel has the entry; on a list there
- * is none. Whatever ends the entry but success closes the socket, which ends a handshake under way. */
+ * The kernel reads the address when it takes the entry (IORING_FEAT_SUBMIT_STABLE), so an
+ * address lives as long as its entry waits in the queue: in an array with one place for each.
+ * Everything else lives in the operation: gy__driver[1] is the socket while the kernel has the
+ * entry; on a list there is none. Whatever ends the entry but success closes the socket, which
+ * ends a handshake under way. */
 #include "uring/uring.h"
 
 #include <errno.h>

@@ -187,8 +187,8 @@ static int set_int(int fd, int option, int value)
     return setsockopt(fd, IPPROTO_TCP, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-/* The peer is asked after half of the time, then a few times; what is sent and not confirmed has the
- * whole time (RFC 5482). See tcp(7). */
+/* The peer is asked after half of the time, then a few times; what is sent and not confirmed has
+ * the whole time (RFC 5482). See tcp(7). */
 static int set_keep_alive(int fd, uint32_t s)
 {
     const uint32_t most_s = 32767; /* the kernel's, of both times */

@@ -1,12 +1,11 @@
 /* uring/ports.h - the addresses that a runtime listens on, so that its shards share one port.
  *
  * The first shard to listen on an address binds it alone: whoever else uses it, also with
- * SO_REUSEPORT, makes that fail, so that two services never share a port by mistake. Then it opens
- * the port to the others, which join it; with port 0 they all get the one that the first was given.
- * A UNIX socket cannot be bound twice: its shards have copies of one descriptor, and the last to leave
- * removes the path.
- * A shard that listens on the same text twice gets a second address of its own (or, if the port is
- * fixed, -EADDRINUSE). */
+ * SO_REUSEPORT, makes that fail, so that two services never share a port by mistake. Then it
+ * opens the port to the others, which join it; with port 0 they all get the one that the first
+ * was given. A UNIX socket cannot be bound twice: its shards have copies of one descriptor, and
+ * the last to leave removes the path. A shard that listens on the same text twice gets a second
+ * address of its own (or, if the port is fixed, -EADDRINUSE). */
 #ifndef GYRE_URING_PORTS_H
 #define GYRE_URING_PORTS_H
 
@@ -70,14 +69,16 @@ struct gy__tcp_options {
 GY_MUST_CHECK int gy__tcp_set(int fd, const struct gy__tcp_options *options);
 
 /* A new socket that listens on the address for this shard; blocking for as long as the lock is
- * held by another shard that does the same. options: NULL are the defaults. port: set to the one bound. Any shard's thread.
+ * held by another shard that does the same. options: NULL are the defaults. port: set to the one
+ * bound. Any shard's thread.
  * -> the descriptor; -EINVAL the text; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, ...;
- * -ENOSPC too many addresses; of "fd:NAME" -ENOENT none of that name, -EINVAL it does not listen. */
+ * -ENOSPC too many addresses; of "fd:NAME" -ENOENT none of that name, -EINVAL it does not
+ * listen. */
 GY_MUST_CHECK int gy__ports_listen(struct gy__ports *ports, unsigned shard, const char *text,
                                    int backlog, const struct gy__tcp_options *options,
                                    uint16_t *port);
-/* This shard will close fd, one of those, and wants no new connections from here on: whoever comes goes to
- * the other shards, or is turned away when none is left. Once, or more often. */
+/* This shard will close fd, one of those, and wants no new connections from here on: whoever
+ * comes goes to the other shards, or is turned away when none is left. Once, or more often. */
 void gy__ports_refuse(struct gy__ports *ports, unsigned shard, int fd);
 /* Was it passed to this process? Then what waits in its queue is for the next one. */
 bool gy__ports_is_passed(struct gy__ports *ports, unsigned shard, int fd);

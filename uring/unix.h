@@ -1,4 +1,5 @@
-/* uring/unix.h - UNIX sockets at paths: what is left of a server that is gone, and leaving nothing. */
+/* uring/unix.h - UNIX sockets at paths: what is left of a server that is gone, and leaving
+ * nothing. */
 #ifndef GYRE_URING_UNIX_H
 #define GYRE_URING_UNIX_H
 
@@ -9,8 +10,8 @@
  * -ENOENT no such directory, ... */
 GY_MUST_CHECK int gy__unix_bind(int fd, const struct gy__address *address,
                                 struct gy__unix_file *at);
-/* Nobody gets in from here on, and the path is free again, if it is still ours. What waits in the queue
- * can be accepted. */
+/* Nobody gets in from here on, and the path is free again, if it is still ours. What waits in
+ * the queue can be accepted. */
 void gy__unix_unbind(int fd, const struct gy__address *address, const struct gy__unix_file *at);
 
 #endif

@@ -1,10 +1,10 @@
 /* gyre/stream.h - connected byte streams, owned by an actor.
  *
  * A listening actor gets a stream for each connection that its shard accepts, and any actor may
- * connect; the stream's functions run on the actor, one at a time, like handlers. What is sent during
- * a turn leaves in one operation at the end of the turn. An address is "127.0.0.1:8080", "[::1]:80",
- * "unix:/path" or "unix:@abstract" (unix(7)); no names, no leading zeros. A stream pointer is valid from opened(), or
- * from gy_connect(), until closed() has returned.
+ * connect; the stream's functions run on the actor, one at a time, like handlers. What is sent
+ * during a turn leaves in one operation at the end of the turn. An address is "127.0.0.1:8080",
+ * "[::1]:80", "unix:/path" or "unix:@abstract" (unix(7)); no names, no leading zeros. A stream
+ * pointer is valid from opened(), or from gy_connect(), until closed() has returned.
  * All functions: only on the owner's shard. */
 #ifndef GYRE_STREAM_H
 #define GYRE_STREAM_H
@@ -31,13 +31,13 @@ struct gy_stream_events {
     void (*flush)(struct gy_actor *self, struct gy_stream *s);
     /* Fewer than low_water bytes wait to be sent, after more than high_water did. */
     void (*drained)(struct gy_actor *self, struct gy_stream *s);
-    /* The end, exactly once for each stream that was opened or that gy_connect() gave. why: 0 closed
-     * by us or FIN by the peer, -ECONNRESET, -ETIMEDOUT, -EPIPE, ...; without opened() before, why
-     * there is no connection: see gy_connect_raw(). */
+    /* The end, exactly once for each stream that was opened or that gy_connect() gave. why: 0
+     * closed by us or FIN by the peer, -ECONNRESET, -ETIMEDOUT, -EPIPE, ...; without opened()
+     * before, why there is no connection: see gy_connect_raw(). */
     void (*closed)(struct gy_actor *self, struct gy_stream *s, int why);
     /* The runtime drains and no connection will be accepted after this, unless some waited for a
-     * descriptor that the system did not have: end your streams when what was begun is done. The drain waits for them. If NULL, each is closed when all that was queued
-     * is sent. */
+     * descriptor that the system did not have: end your streams when what was begun is done. The
+     * drain waits for them. If NULL, each is closed when all that was queued is sent. */
     void (*drain)(struct gy_actor *self);
 };
 
@@ -69,23 +69,24 @@ struct gy_listen_options {
 #define GY_LISTEN_OPTIONS_INIT                                                                      \
     { sizeof(struct gy_listen_options), 4096, 1u << 20, 1u << 18, 0, 16, 0, 0, 0, GY_LISTEN_AS_CONFIGURED }
 
-/* Accept connections at addr, also "0.0.0.0:0". It may be "fd:NAME" as well: a socket that listens already, which a
- * service manager has passed to this process under that name, or as that number (sd_listen_fds(3)); what
- * still waits there at the end is left to the next process. Call it on every shard that
- * shall accept: the shards share the port (SO_REUSEPORT), or the socket at a path; port 0 means one
- * free port, the same for all. A socket at the path that nobody listens at any more is replaced, one
- * that somebody does is -EADDRINUSE, and at the end the path is removed. The socket opens when all shards have started; a failure then ends gy_run with this error,
- * and the log names the address. addr, events, options: borrowed while the actor lives; NULL options
- * are the defaults.
+/* Accept connections at addr, also "0.0.0.0:0". It may be "fd:NAME" as well: a socket that
+ * listens already, which a service manager has passed to this process under that name, or as
+ * that number (sd_listen_fds(3)); what still waits there at the end is left to the next process.
+ * Call it on every shard that shall accept: the shards share the port (SO_REUSEPORT), or the
+ * socket at a path; port 0 means one free port, the same for all. A socket at the path that
+ * nobody listens at any more is replaced, one that somebody does is -EADDRINUSE, and at the end
+ * the path is removed. The socket opens when all shards have started; a failure then ends gy_run
+ * with this error, and the log names the address. addr, events, options: borrowed while the
+ * actor lives; NULL options are the defaults.
  * -> 0; -EINVAL no such address form (no names, no leading zeros), of which a line is logged;
- * -EAGAIN no listener slot left, or with ONE too many addresses; -EADDRINUSE with ONE, this shard listens
- * there already; -ECANCELED the runtime drains. */
+ * -EAGAIN no listener slot left, or with ONE too many addresses; -EADDRINUSE with ONE, this
+ * shard listens there already; -ECANCELED the runtime drains. */
 GY_API GY_MUST_CHECK int gy_listen_raw(struct gy_actor *self, const char *addr,
                                        const struct gy_stream_events *events,
                                        const struct gy_listen_options *options);
 
-/* The port that this actor's listener has on this shard, for an address with port 0; the first one's
- * if it has several. 0 until it is open and after it has closed. */
+/* The port that this actor's listener has on this shard, for an address with port 0; the first
+ * one's if it has several. 0 until it is open and after it has closed. */
 GY_API unsigned gy_listen_port(const struct gy_actor *self);
 
 /* Stop accepting on this shard: what the kernel has already queued is accepted first, then the
@@ -105,40 +106,40 @@ struct gy_connect_options {
 #define GY_CONNECT_OPTIONS_INIT                                                                     \
     { sizeof(struct gy_connect_options), 10000000000, 1u << 20, 1u << 18, 16, 0, 0, NULL }
 
-/* Connect to addr. Then opened() runs, or closed() with the reason and
- * no opened() before it:
+/* Connect to addr. Then opened() runs, or closed() with the reason and no opened() before it:
  * -ETIMEDOUT (the option's time, or the system's, has passed), -ECONNREFUSED, -ECONNRESET,
- * -EHOSTUNREACH, -ENETUNREACH, -EADDRNOTAVAIL (no local port is left), -ENOENT (no such path), -EMFILE, -ENFILE, ... of
- * connect(2) and socket(2); 0 gy_stream_abort(). Until then gy_stream_send()
- * queues, gy_stream_close() still sends what is queued once it is connected (without opened()), and gives
- * up if nothing is, and gy_stream_abort() gives up; so does the end of the actor, without closed().
- * A drain does not wait for streams that were made so, because what it waits for may need them; it does for those
- * that their owner has closed. Listeners of this runtime open when all shards have started: from boot
- * they cannot be reached yet.
+ * -EHOSTUNREACH, -ENETUNREACH, -EADDRNOTAVAIL (no local port is left), -ENOENT (no such path),
+ * -EMFILE, -ENFILE, ... of connect(2) and socket(2); 0 gy_stream_abort(). Until then
+ * gy_stream_send() queues, gy_stream_close() still sends what is queued once it is connected
+ * (without opened()), and gives up if nothing is, and gy_stream_abort() gives up; so does the
+ * end of the actor, without closed(). A drain does not wait for streams that were made so,
+ * because what it waits for may need them; it does for those that their owner has closed.
+ * Listeners of this runtime open when all shards have started: from boot they cannot be reached
+ * yet.
  * addr, options: borrowed for the call; events: while the stream lives; NULL options are the
  * defaults. *out: the stream, until closed() has returned; out may be NULL.
- * -> 0; and else nothing is called: -EINVAL no such address form, of which a line is logged; -EAGAIN no
- * stream left (--streams); -ECANCELED the runtime stops. */
+ * -> 0; and else nothing is called: -EINVAL no such address form, of which a line is logged;
+ * -EAGAIN no stream left (--streams); -ECANCELED the runtime stops. */
 GY_API GY_MUST_CHECK int gy_connect_raw(struct gy_actor *self, const char *addr,
                                         const struct gy_stream_events *events,
                                         const struct gy_connect_options *options,
                                         struct gy_stream **out);
 
-/* The same, to the first of several addresses that answers, as a name may stand for them (RFC 8305):
- * families alternate, beginning with the first one's, otherwise in the order given; the next is tried 250 ms
- * after the last, or at once when that has failed. opened() runs for the first, and the others are
- * given up. closed() tells the error of the address that failed first. count: from 1; those behind the 16th are not
- * tried. addrs: borrowed for the call. A stream of the shard's is in use for each address until
- * then. -> as gy_connect_raw(). */
+/* The same, to the first of several addresses that answers, as a name may stand for them (RFC
+ * 8305): families alternate, beginning with the first one's, otherwise in the order given; the
+ * next is tried 250 ms after the last, or at once when that has failed. opened() runs for the
+ * first, and the others are given up. closed() tells the error of the address that failed first.
+ * count: from 1; those behind the 16th are not tried. addrs: borrowed for the call. A stream of
+ * the shard's is in use for each address until then. -> as gy_connect_raw(). */
 GY_API GY_MUST_CHECK int gy_connect_any_raw(struct gy_actor *self, const char *const *addrs,
                                             unsigned count, const struct gy_stream_events *events,
                                             const struct gy_connect_options *options,
                                             struct gy_stream **out);
 
-/* Queue bytes. buf: taken in every case. All that is queued during a turn leaves together at its end,
- * up to 16 buffers in one operation, without a copy: there is nothing to be corked. -> 0; -EPIPE closed,
- * closing or half-closed; the stream then ends with
- * closed(). Nothing is refused for being much: look at gy_stream_full() and wait for drained(). */
+/* Queue bytes. buf: taken in every case. All that is queued during a turn leaves together at its
+ * end, up to 16 buffers in one operation, without a copy: there is nothing to be corked. -> 0;
+ * -EPIPE closed, closing or half-closed; the stream then ends with closed(). Nothing is refused
+ * for being much: look at gy_stream_full() and wait for drained(). */
 GY_API int gy_stream_send(struct gy_stream *s, struct gy_buf *buf);
 GY_API int gy_stream_full(const struct gy_stream *s);
 /* Bytes queued or on their way. */
@@ -153,12 +154,12 @@ GY_API void gy_stream_resume(struct gy_stream *s);
 /* Send all that is queued, then close. A peer that sends after that is reset, and may lose what is
  * still on its way to it: end with gy_stream_linger() unless the answer is small. */
 GY_API void gy_stream_close(struct gy_stream *s);
-/* Send all that is queued, then a FIN, and go on reading: the peer is told that no more comes, as
- * after a request whose end that is. When the peer's FIN has come too, and ended() has returned, the stream
- * closes by itself. */
+/* Send all that is queued, then a FIN, and go on reading: the peer is told that no more comes,
+ * as after a request whose end that is. When the peer's FIN has come too, and ended() has
+ * returned, the stream closes by itself. */
 GY_API void gy_stream_half_close(struct gy_stream *s);
-/* Send all that is queued, half-close, read and drop until the peer's FIN, max_ns or max_bytes, then
- * close: the peer gets to read the answer although it is still sending. */
+/* Send all that is queued, half-close, read and drop until the peer's FIN, max_ns or max_bytes,
+ * then close: the peer gets to read the answer although it is still sending. */
 GY_API void gy_stream_linger(struct gy_stream *s, uint64_t max_ns, uint64_t max_bytes);
 /* Close at once, dropping what is queued. */
 GY_API void gy_stream_abort(struct gy_stream *s);
@@ -166,16 +167,18 @@ GY_API void gy_stream_abort(struct gy_stream *s);
 /* One pointer of the owner's per stream. */
 GY_API void gy_stream_set_context(struct gy_stream *s, void *context);
 GY_API void *gy_stream_context(const struct gy_stream *s);
-/* The peer's address as text into out[len], ended by 0; of a connection that was never made the one that was
- * asked for, also in closed(). 128 bytes are always enough. A UNIX peer without a path is "unix:". */
+/* The peer's address as text into out[len], ended by 0; of a connection that was never made the
+ * one that was asked for, also in closed(). 128 bytes are always enough. A UNIX peer without a
+ * path is "unix:". */
 GY_API void gy_stream_peer(const struct gy_stream *s, char *out, size_t len);
 /* The same of this end; "" while there is no connection. */
 GY_API void gy_stream_local(const struct gy_stream *s, char *out, size_t len);
 
 GY_END_DECLS
 
-/* In the actor's .c: GY_STREAM(echo, echo_stream, echo_opened, echo_data, echo_closed) declares the three functions with
- * their real types and defines echo_stream, for gy_listen(self, addr, &echo_stream, NULL). */
+/* In the actor's .c: GY_STREAM(echo, echo_stream, echo_opened, echo_data, echo_closed) declares
+ * the three functions with their real types and defines echo_stream, for gy_listen(self, addr,
+ * &echo_stream, NULL). */
 #define GY_STREAM(A, NAME, OPENED, DATA, CLOSED)                                                    \
     static void OPENED(struct A *self, struct gy_stream *s);                                        \
     static void DATA(struct A *self, struct gy_stream *s, struct gy_buf *buf);                      \

@@ -1,9 +1,10 @@
 /* Programs that connect: to other hosts of the world, and to their own.
  *
- * The first packet travels, and is answered: by a place in a backlog, by a refusal, or not at all,
- * when a way is cut, the host is down or its backlog full. Then it is sent again after a second, two,
- * four, as TCP does it, until that has been in vain too often. The handle is given when the answer
- * arrives; until then the end of the connection is the operation's (GY__END_DIALING). */
+ * The first packet travels, and is answered: by a place in a backlog, by a refusal, or not at
+ * all, when a way is cut, the host is down or its backlog full. Then it is sent again after a
+ * second, two, four, as TCP does it, until that has been in vain too often. The handle is given
+ * when the answer arrives; until then the end of the connection is the operation's
+ * (GY__END_DIALING). */
 #include "core/sim/sim.h"
 #include "core/address.h"
 

@@ -1,12 +1,13 @@
 /* Connections: two pipes of bytes between two ends, with everything that delays and breaks them.
  *
- * A pipe takes bytes into its sender's buffer, lets them depart in segments of a size by seed as far
- * as the receiver's buffer has room, and lets each arrive when wire, latency and jitter allow, in
- * order. Connections know nothing of each other, so that one overtakes another. A FIN is a last,
- * empty segment; a reset overtakes and drops what is under way, as does the end of a host.
+ * A pipe takes bytes into its sender's buffer, lets them depart in segments of a size by seed as
+ * far as the receiver's buffer has room, and lets each arrive when wire, latency and jitter
+ * allow, in order. Connections know nothing of each other, so that one overtakes another. A FIN
+ * is a last, empty segment; a reset overtakes and drops what is under way, as does the end of a
+ * host.
  *
- * An end whose owner has let go answers bytes with a reset. The connection is freed when both owners
- * have let go: what is then still under way, nobody could see. */
+ * An end whose owner has let go answers bytes with a reset. The connection is freed when both
+ * owners have let go: what is then still under way, nobody could see. */
 #include "core/sim/sim.h"
 
 #include <errno.h>

@@ -164,8 +164,8 @@ static void all_fail(void **state)
     assert_int_equal(atomic_load(&fx.shard->streams->counters[GY__COUNT_CONNECT_FAILED]), 1);
 }
 
-/* By the owner or by the deadline; before the end of the turn or later the first of the attempts ends;
- * and with which result. */
+/* By the owner or by the deadline; before the end of the turn or later the first of the attempts
+ * ends; and with which result. */
 static void given_up(void **state)
 {
     (void)state;

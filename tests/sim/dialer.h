@@ -21,8 +21,8 @@ void dialer_reset(void);
 /* Boot: the echo service and one dialer per shard. arg: the number of the first shard's dialer, or
  * NULL for 0. */
 int dialer_boot(unsigned shard, void *arg);
-/* On the shard of that dialer (gy_sim_run_on): connect with these options and send so many bytes at once. -> what
- * gy_connect() returns; the call is the last of dialer_calls if that is 0. */
+/* On the shard of that dialer (gy_sim_run_on): connect with these options and send so many bytes
+ * at once. -> what gy_connect() returns; the call is the last of dialer_calls if that is 0. */
 int dialer_connect(unsigned shard, const char *addr, const struct gy_connect_options *options,
                    uint32_t bytes);
 /* The same to the first of several. */

@@ -1,8 +1,9 @@
-/* Hosts that connect to each other and to themselves, all at once, while the network breaks, hosts
- * lose their power and come back, and half of those that connect change their minds: they close, half-close
- * or abort at any moment, before, while and after the connection is made. What comes back over a
- * stream is what was sent, from the first byte on, nothing twice; a stream that ends in order has
- * had all of it; each opens at most once and is closed exactly once, and no handle is left. */
+/* Hosts that connect to each other and to themselves, all at once, while the network breaks,
+ * hosts lose their power and come back, and half of those that connect change their minds: they
+ * close, half-close or abort at any moment, before, while and after the connection is made. What
+ * comes back over a stream is what was sent, from the first byte on, nothing twice; a stream
+ * that ends in order has had all of it; each opens at most once and is closed exactly once, and
+ * no handle is left. */
 #include "tests/sim/dialer.h"
 #include "tests/sim/echo.h"
 #include "tests/sim/scenario.h"

@@ -1,4 +1,5 @@
-/* Hosts that connect to each other and to themselves: every outcome, and giving up at each state. */
+/* Hosts that connect to each other and to themselves: every outcome, and giving up at each
+ * state. */
 #include "tests/sim/dialer.h"
 #include "tests/sim/echo.h"
 #include "tests/sim/world.h"
@@ -148,7 +149,8 @@ static void of_a_host_that_is_gone(void **state)
     call = dial(there, NULL, 0);
     gy_sim_advance(sim, 11 * GY_S);
     assert_int_equal(call->why, -ETIMEDOUT);
-    /* Without a deadline it is TCP that gives up, after some two minutes; or it comes back before. */
+    /* Without a deadline it is TCP that gives up, after some two minutes; or it comes back
+     * before. */
     options.timeout_ns = UINT64_MAX;
     call = dial(there, &options, 10);
     gy_sim_advance(sim, 130 * GY_S);

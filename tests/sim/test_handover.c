@@ -1,5 +1,5 @@
-/* One shard accepts for all: connections are spread evenly, none is lost by a drain or by a shard that
- * leaves, and the policy can be seen. */
+/* One shard accepts for all: connections are spread evenly, none is lost by a drain or by a
+ * shard that leaves, and the policy can be seen. */
 #include "core/kernel.h"
 #include "core/sim/sim.h"
 #include "core/streams.h"
@@ -97,8 +97,8 @@ static void drain(void *arg)
     gy_drain(gy_sim_runtime(sim, 0));
 }
 
-/* Whoever is connected when the drain begins, or gets in before the socket closes, is opened somewhere: the
- * echo then closes what it has, as it does with the policy SHARED. */
+/* Whoever is connected when the drain begins, or gets in before the socket closes, is opened
+ * somewhere: the echo then closes what it has, as it does with the policy SHARED. */
 static void a_drain_loses_nobody(void **state)
 {
     (void)state;
@@ -195,7 +195,8 @@ static int listen_twice(unsigned shard, void *arg)
     return listen_again(shard, arg) == -EADDRINUSE ? 0 : -EPROTO;
 }
 
-/* A member that left, and still has connections, listens anew: it is handed some again, and the drain ends. */
+/* A member that left, and still has connections, listens anew: it is handed some again, and the
+ * drain ends. */
 static void a_member_comes_back(void **state)
 {
     (void)state;

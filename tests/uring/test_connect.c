@@ -1,4 +1,5 @@
-/* Connecting: each outcome that the kernel has, cancelling at each state, and no socket left behind. */
+/* Connecting: each outcome that the kernel has, cancelling at each state, and no socket left
+ * behind. */
 #include "fixture.h"
 
 #include <arpa/inet.h>

@@ -39,8 +39,8 @@ static void pass(const char *names, pid_t pid)
         unsetenv("LISTEN_FDNAMES");
 }
 
-/* In a process of its own, whose descriptors from 3 on are the test's: two that listen, one that does
- * not. -> its status: the number of the line that is wrong, 0: none. */
+/* In a process of its own, whose descriptors from 3 on are the test's: two that listen, one that
+ * does not. -> its status: the number of the line that is wrong, 0: none. */
 static int in_a_child(int (*check)(void))
 {
     int status = -1;
@@ -108,7 +108,8 @@ static int connect_to(uint16_t port)
     return connect(fd, (struct sockaddr *)&in, sizeof(in)) < 0 ? -1 : fd;
 }
 
-/* Shards share it; when all have left it still listens, and what waits in its queue is still there. */
+/* Shards share it; when all have left it still listens, and what waits in its queue is still
+ * there. */
 static int shared(void)
 {
     static struct gy__ports ports;

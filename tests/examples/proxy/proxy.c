@@ -1,8 +1,9 @@
 /* proxy.c - the two streams of a pair, and what each of their events means for the other.
  *
- * Bytes are passed on as the buffers that they arrived in. Back-pressure needs nothing of ours: a buffer
- * counts as held by the stream that it came from until the other one has sent it, and a stream that
- * holds too many is not read. What a client sends while the backend is not connected yet is queued. */
+ * Bytes are passed on as the buffers that they arrived in. Back-pressure needs nothing of ours:
+ * a buffer counts as held by the stream that it came from until the other one has sent it, and a
+ * stream that holds too many is not read. What a client sends while the backend is not connected
+ * yet is queued. */
 #include "proxy.h"
 
 #include <gyre/buf.h>
