@@ -1,13 +1,14 @@
 /* http/client.c - requests of this shard's actors to other servers.
  *
- * An exchange is a pooled record from gy_http_fetch() until its future has ended, whichever way. The future
- * is one that was called out of the client's line (gyre/wait.h): it is the asking actor's, and
- * if it ends otherwise (discarded, past its deadline, its actor dead) left() is told in the same moment. It
- * finds the exchange by index and generation. Each exchange has one timer, for the earliest of its
- * deadlines; a deadline that moves away is only stored, and the timer looks when it fires.
+ * An exchange is a pooled record from gy_http_fetch() until its future has ended, whichever way.
+ * The future is one that was called out of the client's line (gyre/wait.h): it is the asking
+ * actor's, and if it ends otherwise (discarded, past its deadline, its actor dead) left() is told
+ * in the same moment. It finds the exchange by index and generation. Each exchange has one timer,
+ * for the earliest of its deadlines; a deadline that moves away is only stored, and the timer looks
+ * when it fires.
  *
- * A request's bytes are shared by the exchange and by each sending of it (outbound.h), so that an exchange
- * is over at once, whatever a stream has still to send. */
+ * A request's bytes are shared by the exchange and by each sending of it (outbound.h), so that an
+ * exchange is over at once, whatever a stream has still to send. */
 #include "http/client.h"
 
 #include "gyre/client_stream.h"
@@ -58,10 +59,13 @@ static struct gy__client_exchange *exchange_take(struct gy__client *client)
         return NULL;
     client->free_exchanges = exchange->next;
     generation = exchange->generation + 1;
-    *exchange = (struct gy__client_exchange){ .client = client, .index = exchange->index,
-                                              .generation = generation, .used = true,
-                                              .overall_ns = UINT64_MAX, .phase_ns = UINT64_MAX,
-                                              .armed_ns = UINT64_MAX };
+    *exchange = (struct gy__client_exchange){.client = client,
+                                             .index = exchange->index,
+                                             .generation = generation,
+                                             .used = true,
+                                             .overall_ns = UINT64_MAX,
+                                             .phase_ns = UINT64_MAX,
+                                             .armed_ns = UINT64_MAX};
     client->stats.busy++;
     return exchange;
 }
@@ -167,8 +171,9 @@ static void arm(struct gy__client_exchange *exchange)
 
 static void fire(struct gy__timer *timer)
 {
-    struct gy__client_exchange *exchange = (struct gy__client_exchange *)(void *)(
-        (char *)timer - offsetof(struct gy__client_exchange, timer));
+    struct gy__client_exchange *exchange =
+        (struct gy__client_exchange *)(void *)((char *)timer -
+                                               offsetof(struct gy__client_exchange, timer));
     uint64_t now_ns = gy_now();
 
     exchange->armed_ns = UINT64_MAX;
@@ -222,7 +227,8 @@ void gy__client_exchange_heard(struct gy__client_exchange *exchange)
         gy__client_exchange_phase(exchange, exchange->between_ns);
 }
 
-void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, bool reused, bool begun)
+void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, bool reused,
+                              bool begun)
 {
     struct gy__client *client = exchange->client;
     char address[GY__URL_ADDRESS_MAX];
@@ -257,7 +263,7 @@ static struct gy_slice line_of(const char *head, size_t len, const char *name)
         if (same)
             return header.value;
     }
-    return (struct gy_slice){ NULL, 0 };
+    return (struct gy_slice){NULL, 0};
 }
 
 static struct gy_slice location_of(const struct gy__http_inbound *inbound)
@@ -284,8 +290,8 @@ static const char *way_to(const struct gy__client *client, const struct gy__http
 {
     const struct gy_http_client_config *config = &client->config;
 
-    *proxied = config->proxy != NULL && !url->is_unix &&
-               !gy__http_url_listed(config->no_proxy, url->host);
+    *proxied =
+        config->proxy != NULL && !url->is_unix && !gy__http_url_listed(config->no_proxy, url->host);
     return *proxied ? config->proxy : url->address;
 }
 
@@ -338,9 +344,9 @@ static int redirect(struct gy__client_exchange *exchange, const struct gy__http_
 void gy__client_exchange_give_head(struct gy__client_exchange *exchange,
                                    struct gy__http_inbound *inbound)
 {
-    struct value value = { inbound->head_at, inbound->head_len,
-                           inbound->buf->len - inbound->head_len, inbound->status,
-                           inbound->minor, MARK };
+    struct value value = {
+        inbound->head_at, inbound->head_len, inbound->buf->len - inbound->head_len,
+        inbound->status,  inbound->minor,    MARK};
     gy_fut fut = exchange->fut;
 
     exchange->head_given = true;
@@ -398,8 +404,8 @@ static void stop(struct gy_actor *self, int why)
     }
 }
 
-static const struct gy_actor_type client_type = { "http_client", sizeof(struct gy__client), 0, start,
-                                                  stop };
+static const struct gy_actor_type client_type = {"http_client", sizeof(struct gy__client), 0, start,
+                                                 stop};
 
 struct gy__client *gy__client(void)
 {
@@ -464,9 +470,9 @@ static void make_transfer(struct gy__client_exchange *exchange, const struct gy_
     exchange->body_max = or_else(ask->body_max, UINT64_MAX);
     exchange->overall_ns = from_now(or_else(ask->timeout_ns, UINT64_MAX));
     exchange->upload_left = length;
-    exchange->upload = length == 0               ? GY__UPLOAD_NONE :
-                       length == GY_HTTP_UNKNOWN ? GY__UPLOAD_CHUNKED :
-                                                   GY__UPLOAD_LENGTH;
+    exchange->upload = length == 0                 ? GY__UPLOAD_NONE
+                       : length == GY_HTTP_UNKNOWN ? GY__UPLOAD_CHUNKED
+                                                   : GY__UPLOAD_LENGTH;
     exchange->owner = gy_self();
 }
 
@@ -542,8 +548,8 @@ static int respond(struct gy_http_response *out, const struct value *value, stru
     }
     out->status = value->status;
     out->minor = value->minor;
-    out->head = (struct gy_slice){ bytes + value->head_at, value->body_at - 2 - value->head_at };
-    out->body = (struct gy_slice){ bytes + value->body_at, value->body_len };
+    out->head = (struct gy_slice){bytes + value->head_at, value->body_at - 2 - value->head_at};
+    out->body = (struct gy_slice){bytes + value->body_at, value->body_len};
     out->buf = buf;
     return 0;
 }
@@ -626,7 +632,7 @@ int gy_http_client_environment(struct gy_http_client_config *config)
 {
     const char *proxy = getenv("http_proxy"), *address;
     static const char scheme[] = "http://";
-    struct gy_slice start = { proxy, sizeof(scheme) - 1 };
+    struct gy_slice start = {proxy, sizeof(scheme) - 1};
 
     if (proxy == NULL || proxy[0] == '\0')
         return 0;

@@ -5,9 +5,9 @@
  * transfer.c  requests and answers in pieces
  * outbound.c, inbound.c, url.c   requests to bytes, bytes to answers; pure
  *
- * An exchange is QUEUED (it waits for a connection), or has a link, or is over. A link is a connection
- * with its stream: it has an exchange, or is idle, or is ending. Both point at each other exactly
- * while the exchange is not over and the link not ending. */
+ * An exchange is QUEUED (it waits for a connection), or has a link, or is over. A link is a
+ * connection with its stream: it has an exchange, or is idle, or is ending. Both point at each
+ * other exactly while the exchange is not over and the link not ending. */
 #ifndef GYRE_HTTP_CLIENT_H
 #define GYRE_HTTP_CLIENT_H
 
@@ -23,13 +23,13 @@
 
 struct gy__client_link;
 
-/* What leads to one address: a pool of connections and a line for them. There is one for each address
- * that has either. */
+/* What leads to one address: a pool of connections and a line for them. There is one for each
+ * address that has either. */
 struct gy__client_site {
     char address[GY__URL_ADDRESS_MAX];
-    struct gy__client_site *next;                 /* of its bucket, or free */
-    struct gy__client_link *idle;                 /* the last used first */
-    struct gy__client_exchange *first, *last;     /* those that wait */
+    struct gy__client_site *next;             /* of its bucket, or free */
+    struct gy__client_link *idle;             /* the last used first */
+    struct gy__client_exchange *first, *last; /* those that wait */
     uint32_t links, waiting;
     bool live;
 };
@@ -40,8 +40,8 @@ struct gy__client_link {
     struct gy__client_site *site;
     struct gy_stream *stream; /* NULL while the name is looked up */
     gy_fut look_up;
-    struct gy__client_exchange *exchange; /* NULL: idle, or ending */
-    struct gy__client_link *next, *prev;  /* idle at the same site; free */
+    struct gy__client_exchange *exchange;  /* NULL: idle, or ending */
+    struct gy__client_link *next, *prev;   /* idle at the same site; free */
     struct gy__client_link *older, *newer; /* idle anywhere, in the order in which they became so */
     struct gy__client_link *all_next, *all_prev;
     struct gy__timer timer; /* when it was idle for too long */
@@ -132,7 +132,8 @@ bool gy__client_exchange_redirects(const struct gy__client_exchange *exchange,
 /* Something of the answer has come: the next phase. */
 void gy__client_exchange_heard(struct gy__client_exchange *exchange);
 /* The connection is gone, or refused to be. */
-void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, bool reused, bool begun);
+void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, bool reused,
+                              bool begun);
 
 /* ---- transfer.c: what happens to an exchange that is one ---- */
 

@@ -1,13 +1,13 @@
 /* http/inbound.c - see inbound.h.
  *
- * Bytes are appended to the answer's buffer before llhttp sees them, so that a head is contiguous whatever
- * way it came; what turns out to belong to the body is taken out again and read from where it came.
- * llhttp is asked to stop at the head's end; the body's length is decided here. It goes on only with
- * chunks. Its lenient modes are never set.
+ * Bytes are appended to the answer's buffer before llhttp sees them, so that a head is contiguous
+ * whatever way it came; what turns out to belong to the body is taken out again and read from where
+ * it came. llhttp is asked to stop at the head's end; the body's length is decided here. It goes on
+ * only with chunks. Its lenient modes are never set.
  *
- * What is refused although recipients may repair it: Transfer-Encoding beside Content-Length, anything but
- * one "chunked", and in HTTP/1.0; two lengths, also equal ones. An answer that two recipients
- * might end at different bytes is none. */
+ * What is refused although recipients may repair it: Transfer-Encoding beside Content-Length,
+ * anything but one "chunked", and in HTTP/1.0; two lengths, also equal ones. An answer that two
+ * recipients might end at different bytes is none. */
 #include "http/inbound.h"
 
 #include "http/head.h"
@@ -64,8 +64,8 @@ bool gy__http_line_next(const char *head, size_t len, size_t *at, struct gy_http
         value++;
     while (value < stop && (stop[-1] == ' ' || stop[-1] == '\t'))
         stop--;
-    out->name = (struct gy_slice){ line, (size_t)(colon - line) };
-    out->value = (struct gy_slice){ value, (size_t)(stop - value) };
+    out->name = (struct gy_slice){line, (size_t)(colon - line)};
+    out->value = (struct gy_slice){value, (size_t)(stop - value)};
     *at = (size_t)(cr + 2 - head);
     return true;
 }
@@ -89,7 +89,7 @@ static void look_at_connection(struct seen *seen, struct gy_slice value)
             at++;
         while (at < stop_at && (stop_at[-1] == ' ' || stop_at[-1] == '\t'))
             stop_at--;
-        token = (struct gy_slice){ at, (size_t)(stop_at - at) };
+        token = (struct gy_slice){at, (size_t)(stop_at - at)};
         seen->close |= gy__http_name_is(token, "close", 5);
         seen->keep_alive |= gy__http_name_is(token, "keep-alive", 10);
         at = comma + 1;
@@ -102,7 +102,7 @@ static uint32_t idle_of(struct gy_slice value)
     uint32_t seconds = 0;
 
     for (size_t i = 0; i + 8 < value.len; i++) {
-        if (!gy__http_name_is((struct gy_slice){ value.ptr + i, 7 }, "timeout", 7) ||
+        if (!gy__http_name_is((struct gy_slice){value.ptr + i, 7}, "timeout", 7) ||
             value.ptr[i + 7] != '=')
             continue;
         for (i += 8; i < value.len && value.ptr[i] >= '0' && value.ptr[i] <= '9'; i++)
@@ -190,7 +190,7 @@ static int judge_head(struct gy__http_inbound *inbound, const char *end)
     const char *start = (const char *)inbound->buf->data;
     const char *line = memchr(start, '\r', (size_t)(end - start));
     struct gy_http_header header;
-    struct seen seen = { .lines = 0 };
+    struct seen seen = {.lines = 0};
     llhttp_t *ll = &inbound->ll;
     size_t at = 0, len;
 
@@ -230,7 +230,8 @@ static bool grow(struct gy__http_inbound *inbound, size_t more)
     struct gy_buf *old = inbound->buf, *buf;
     size_t need = old->len + more, size = 2 * need;
 
-    if (inbound->body == GY__BODY_LENGTH && size > inbound->head_len + inbound->body_len + inbound->left)
+    if (inbound->body == GY__BODY_LENGTH &&
+        size > inbound->head_len + inbound->body_len + inbound->left)
         size = (size_t)(inbound->head_len + inbound->body_len + inbound->left);
     buf = gy_buf_take(size > need ? size : need);
     if (buf == NULL)
@@ -382,9 +383,9 @@ static size_t head_room(struct gy__http_inbound *inbound, size_t want)
     if (want > gy_buf_room(inbound->buf))
         want = gy_buf_room(inbound->buf);
     /* No byte behind the limit is looked at, so that it does not matter how many came together. */
-    return want < inbound->limits.head_max - inbound->buf->len ?
-               want :
-               inbound->limits.head_max - inbound->buf->len;
+    return want < inbound->limits.head_max - inbound->buf->len
+               ? want
+               : inbound->limits.head_max - inbound->buf->len;
 }
 
 static enum gy__http_read read_head(struct gy__http_inbound *inbound, const char **at,
@@ -499,8 +500,8 @@ enum gy__http_read gy__http_inbound_feed(struct gy__http_inbound *inbound, const
             return GY__READ_ANSWER;
         if (*at == end)
             return GY__READ_MORE;
-        enum gy__http_read read = inbound->phase == HEAD ? read_head(inbound, at, end) :
-                                                           read_body(inbound, at, end);
+        enum gy__http_read read =
+            inbound->phase == HEAD ? read_head(inbound, at, end) : read_body(inbound, at, end);
         if (read != GY__READ_MORE)
             return read;
     }

@@ -1,8 +1,8 @@
-/* http/inbound.h - bytes to answers: llhttp in its strict mode for heads and chunks, and the rules that it
- * leaves open. RFC 9112 6.3. Pure: it knows no connection, no clock and no actor.
+/* http/inbound.h - bytes to answers: llhttp in its strict mode for heads and chunks, and the rules
+ * that it leaves open. RFC 9112 6.3. Pure: it knows no connection, no clock and no actor.
  *
- * An answer is collected in one buffer, [status line and header lines][body]. Whatever way the bytes are
- * split, the verdict is the same. */
+ * An answer is collected in one buffer, [status line and header lines][body]. Whatever way the
+ * bytes are split, the verdict is the same. */
 #ifndef GYRE_HTTP_INBOUND_H
 #define GYRE_HTTP_INBOUND_H
 
@@ -35,25 +35,25 @@ enum gy__http_read {
 struct gy__http_inbound {
     llhttp_t ll; /* first: llhttp's functions get a pointer to it */
     struct gy__http_limits limits;
-    struct gy_buf *buf; /* owned; the head, then the body */
+    struct gy_buf *buf;                  /* owned; the head, then the body */
     struct gy_buf *pieces, *pieces_last; /* owned; the body, if it is to be had in pieces */
     const char *why;
-    uint64_t left;     /* of a body by length */
-    uint64_t body_len; /* so far */
-    uint64_t framing;  /* bytes of a chunked body that are no data */
-    uint64_t waiting;  /* bytes in pieces */
-    uint32_t head_at;  /* behind the status line */
-    uint32_t head_len; /* where the body begins */
+    uint64_t left;          /* of a body by length */
+    uint64_t body_len;      /* so far */
+    uint64_t framing;       /* bytes of a chunked body that are no data */
+    uint64_t waiting;       /* bytes in pieces */
+    uint32_t head_at;       /* behind the status line */
+    uint32_t head_len;      /* where the body begins */
     uint32_t server_idle_s; /* it closes idle connections after so long; 0: it did not say */
     int err;
     uint16_t status;
     uint8_t minor;
-    uint8_t phase; /* of inbound.c */
-    uint8_t body;  /* enum gy__http_body */
-    uint8_t informed; /* 1xx seen */
+    uint8_t phase;                /* of inbound.c */
+    uint8_t body;                 /* enum gy__http_body */
+    uint8_t informed;             /* 1xx seen */
     uint8_t in_size, size_digits; /* as for requests (parse.h) */
-    bool to_head;    /* it answers HEAD */
-    bool keep_alive; /* the connection may be used again after it */
+    bool to_head;                 /* it answers HEAD */
+    bool keep_alive;              /* the connection may be used again after it */
     bool in_pieces, drops; /* set by the user between HEAD and the body: where the body goes */
 };
 
@@ -70,8 +70,8 @@ enum gy__http_read gy__http_inbound_end(struct gy__http_inbound *inbound);
 /* Has anything of the answer come? */
 bool gy__http_inbound_begun(const struct gy__http_inbound *inbound);
 
-/* The next header line of head[len]; *at begins as 0. -> false: there is none, or it is broken, then *at is
- * not len. */
+/* The next header line of head[len]; *at begins as 0. -> false: there is none, or it is broken,
+ * then *at is not len. */
 bool gy__http_line_next(const char *head, size_t len, size_t *at, struct gy_http_header *out);
 
 #endif

@@ -1,5 +1,6 @@
-/* http/outbound.c - see outbound.h. Whatever comes from the user is looked at before anything is written:
- * methods and names are tokens, values and targets have no byte that could end a line (RFC 9110 5.5). */
+/* http/outbound.c - see outbound.h. Whatever comes from the user is looked at before anything is
+ * written: methods and names are tokens, values and targets have no byte that could end a line (RFC
+ * 9110 5.5). */
 #include "http/outbound.h"
 
 #include "http/head.h"
@@ -41,13 +42,13 @@ static bool is_one_of(struct gy_slice name, const char *const *list, unsigned co
 #define IS_ONE_OF(name, list) is_one_of(name, list, sizeof(list) / sizeof(list[0]))
 
 /* What says where a message ends, or how a connection goes on. */
-static const char *const ours[] = { "host",    "content-length", "transfer-encoding", "connection",
-                                    "expect",  "upgrade",        "te",                "trailer",
-                                    "keep-alive", "proxy-connection" };
-static const char *const secret[] = { "authorization", "cookie", "proxy-authorization" };
-static const char *const of_body[] = { "content-type", "content-encoding", "content-language",
-                                       "content-location", "digest", "last-modified" };
-static const char *const idempotent[] = { "get", "head", "options", "put", "delete" };
+static const char *const ours[] = {
+    "host", "content-length", "transfer-encoding", "connection",      "expect", "upgrade",
+    "te",   "trailer",        "keep-alive",        "proxy-connection"};
+static const char *const secret[] = {"authorization", "cookie", "proxy-authorization"};
+static const char *const of_body[] = {"content-type",     "content-encoding", "content-language",
+                                      "content-location", "digest",           "last-modified"};
+static const char *const idempotent[] = {"get", "head", "options", "put", "delete"};
 
 static bool method_is(struct gy_slice method, const char *text)
 {
@@ -111,7 +112,7 @@ struct gy_buf *gy__http_outbound_show(struct gy__http_outbound *out)
 
 static struct gy__http_part put(struct gy_buf *buf, struct gy_slice text)
 {
-    struct gy__http_part part = { buf->len, (uint32_t)text.len };
+    struct gy__http_part part = {buf->len, (uint32_t)text.len};
 
     if (text.len > 0)
         memcpy(buf->data + buf->len, text.ptr, text.len);
@@ -121,7 +122,7 @@ static struct gy__http_part put(struct gy_buf *buf, struct gy_slice text)
 
 static struct gy__http_part put_text(struct gy_buf *buf, const char *text)
 {
-    return put(buf, (struct gy_slice){ text, strlen(text) });
+    return put(buf, (struct gy_slice){text, strlen(text)});
 }
 
 static void put_number(struct gy_buf *buf, uint64_t value)
@@ -133,7 +134,7 @@ static void put_number(struct gy_buf *buf, uint64_t value)
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    put(buf, (struct gy_slice){ digits + at, sizeof(digits) - at });
+    put(buf, (struct gy_slice){digits + at, sizeof(digits) - at});
 }
 
 /* Up to where the header lines of the user begin. out->buf has room for all. */
@@ -172,7 +173,7 @@ static void end(struct gy__http_outbound *out, struct gy_slice method, struct gy
     if (later == GY_HTTP_UNKNOWN) {
         put_text(buf, "Transfer-Encoding: chunked\r\n");
     } else if (body.len > 0 || later > 0 || method_is(method, "POST") || method_is(method, "PUT") ||
-        method_is(method, "PATCH")) {
+               method_is(method, "PATCH")) {
         put_text(buf, "Content-Length: ");
         put_number(buf, body.len + later);
         put_text(buf, "\r\n");
@@ -183,7 +184,7 @@ static void end(struct gy__http_outbound *out, struct gy_slice method, struct gy
 
 static int check(const struct gy_http_ask *ask)
 {
-    struct gy_slice method = { ask->method, ask->method != NULL ? strlen(ask->method) : 0 };
+    struct gy_slice method = {ask->method, ask->method != NULL ? strlen(ask->method) : 0};
 
     if (!is_token(ask->method) || method_is(method, "CONNECT") || method_is(method, "TRACE") ||
         (ask->body == NULL && ask->body_len > 0) || (ask->fields == NULL && ask->field_count > 0))
@@ -192,7 +193,7 @@ static int check(const struct gy_http_ask *ask)
         const struct gy_http_field *field = &ask->fields[i];
 
         if (!is_token(field->name) || !is_value(field->value) ||
-            IS_ONE_OF(((struct gy_slice){ field->name, strlen(field->name) }), ours))
+            IS_ONE_OF(((struct gy_slice){field->name, strlen(field->name)}), ours))
             return -EINVAL;
     }
     return 0;
@@ -201,7 +202,7 @@ static int check(const struct gy_http_ask *ask)
 int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_ask *ask,
                             const struct gy__http_url *url, bool proxied, uint64_t later)
 {
-    struct gy_slice method = { ask->method, 0 };
+    struct gy_slice method = {ask->method, 0};
     size_t size = OVERHEAD + 2 * url->authority.len + url->path.len;
     int err = check(ask);
 
@@ -224,7 +225,7 @@ int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_
         put_text(out->buf, ask->fields[i].value);
         put_text(out->buf, "\r\n");
     }
-    end(out, method, (struct gy_slice){ ask->body, ask->body_len }, later);
+    end(out, method, (struct gy_slice){ask->body, ask->body_len}, later);
     return 0;
 }
 
@@ -233,7 +234,7 @@ int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_
 struct gy_slice gy__http_outbound_part(const struct gy__http_outbound *out,
                                        struct gy__http_part part)
 {
-    return (struct gy_slice){ (const char *)out->buf->data + part.at, part.len };
+    return (struct gy_slice){(const char *)out->buf->data + part.at, part.len};
 }
 
 /* RFC 9110 15.4: 303 by GET, or HEAD; 301 and 302 too after POST, as everybody does. */
@@ -254,13 +255,13 @@ static void put_fields(struct gy__http_outbound *out, struct gy_slice fields, bo
     while (at < fields.len) {
         const char *line_end = memchr(fields.ptr + at, '\n', fields.len - at);
         const char *colon = memchr(fields.ptr + at, ':', fields.len - at);
-        struct gy_slice name = { fields.ptr + at, (size_t)(colon - fields.ptr) - at };
+        struct gy_slice name = {fields.ptr + at, (size_t)(colon - fields.ptr) - at};
 
         before = at;
         at = (size_t)(line_end + 1 - fields.ptr);
         if ((other && IS_ONE_OF(name, secret)) || (without_body && IS_ONE_OF(name, of_body)))
             continue;
-        put(out->buf, (struct gy_slice){ fields.ptr + before, at - before });
+        put(out->buf, (struct gy_slice){fields.ptr + before, at - before});
     }
 }
 
@@ -274,11 +275,11 @@ int gy__http_outbound_redirect(struct gy__http_outbound *out, const struct gy__h
 
     memset(out, 0, sizeof(*out));
     if (rewrites) {
-        method = (struct gy_slice){ "GET", 3 };
+        method = (struct gy_slice){"GET", 3};
         body.len = 0;
     }
-    out->buf = take(OVERHEAD + method.len + 2 * url->authority.len + url->path.len +
-                           fields.len + body.len);
+    out->buf = take(OVERHEAD + method.len + 2 * url->authority.len + url->path.len + fields.len +
+                    body.len);
     if (out->buf == NULL)
         return -ENOMEM;
     begin(out, method, url, proxied);

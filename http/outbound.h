@@ -1,5 +1,6 @@
-/* http/outbound.h - requests to bytes: one buffer, [request line and head][body], in which is known what lies
- * where, so that the same request can be written again for where a redirect leads. Pure. */
+/* http/outbound.h - requests to bytes: one buffer, [request line and head][body], in which is known
+ * what lies where, so that the same request can be written again for where a redirect leads. Pure.
+ */
 #ifndef GYRE_HTTP_OUTBOUND_H
 #define GYRE_HTTP_OUTBOUND_H
 
@@ -22,19 +23,22 @@ struct gy__http_outbound {
     bool is_unix, is_head, idempotent;
 };
 
-/* The buffer is shared: by the request, which may have to be sent again, and by each sending of it. */
+/* The buffer is shared: by the request, which may have to be sent again, and by each sending of it.
+ */
 void gy__http_outbound_drop(struct gy__http_outbound *out);
 /* All of it, to be sent. NULL: no buffer. */
 struct gy_buf *gy__http_outbound_show(struct gy__http_outbound *out);
 
-/* proxied: the target in absolute-form. later: bytes of body that will follow, GY_HTTP_UNKNOWN: in chunks.
+/* proxied: the target in absolute-form. later: bytes of body that will follow, GY_HTTP_UNKNOWN: in
+ * chunks.
  * -> 0; -EINVAL what may not be sent; -ENOMEM. */
 int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_ask *ask,
                             const struct gy__http_url *url, bool proxied, uint64_t later);
-/* The request that follows from after the answer status, whose Location has led to url. other: that is
- * another origin. -> as above. */
+/* The request that follows from after the answer status, whose Location has led to url. other: that
+ * is another origin. -> as above. */
 int gy__http_outbound_redirect(struct gy__http_outbound *out, const struct gy__http_outbound *after,
-                               int status, const struct gy__http_url *url, bool proxied, bool other);
+                               int status, const struct gy__http_url *url, bool proxied,
+                               bool other);
 /* Would a redirect with this status be followed by the same request, or by GET without its body? */
 bool gy__http_outbound_rewrites(const struct gy__http_outbound *out, int status);
 

@@ -1,7 +1,7 @@
 /* http/pool.c - connections of the client.
  *
- * A site has at most host_max links, the client connections_max. A request takes the idle link that was
- * used last, so that those not needed grow old; else it dials; else it waits in the line of its
+ * A site has at most host_max links, the client connections_max. A request takes the idle link that
+ * was used last, so that those not needed grow old; else it dials; else it waits in the line of its
  * site. A link that ends, or becomes idle, serves the line of its site first; if it was the
  * client's limit that made others wait, one of those is served, whose site it may be.
  *
@@ -173,8 +173,8 @@ static void link_end(struct gy__client_link *link)
 
 static void idle_fire(struct gy__timer *timer)
 {
-    struct gy__client_link *link = (struct gy__client_link *)(void *)(
-        (char *)timer - offsetof(struct gy__client_link, timer));
+    struct gy__client_link *link =
+        (struct gy__client_link *)(void *)((char *)timer - offsetof(struct gy__client_link, timer));
 
     link->armed_ns = UINT64_MAX;
     if (!link->idle)
@@ -214,8 +214,8 @@ static void idle_join(struct gy__client_link *link, uint64_t idle_ns)
 
 static void assign(struct gy__client_link *link, struct gy__client_exchange *exchange)
 {
-    struct gy__http_limits limits = { link->client->config.head_max,
-                                      link->client->config.headers_max, exchange->body_max };
+    struct gy__http_limits limits = {link->client->config.head_max,
+                                     link->client->config.headers_max, exchange->body_max};
 
     idle_leave(link);
     gy__http_inbound_begin(&link->inbound, &limits, exchange->out.is_head);
@@ -372,8 +372,7 @@ static void closed(struct gy_actor *self, struct gy_stream *s, int why)
 }
 
 static const struct gy_stream_events events = {
-    .opened = opened, .data = received, .ended = ended, .drained = drained, .closed = closed
-};
+    .opened = opened, .data = received, .ended = ended, .drained = drained, .closed = closed};
 
 /* ---- who gets which ---------------------------------------------------------------------- */
 
@@ -452,7 +451,8 @@ static int try_start(struct gy__client *client, struct gy__client_exchange *exch
     if (site->links >= client->config.host_max) {
         if (site->idle == NULL)
             return 1;
-        link_end(site->idle); /* it wants one of its own; there may be one too many while this ends */
+        link_end(
+            site->idle); /* it wants one of its own; there may be one too many while this ends */
     } else if (client->stats.open >= client->config.connections_max) {
         if (client->oldest != NULL)
             link_end(client->oldest);

@@ -1,10 +1,10 @@
 /* http/transfer.c - requests and answers of the client in pieces.
  *
- * A transfer is an exchange with more futures: of its head, of a read and of a write that wait. All are in the line
- * of the client with the same ticket, so left() tells of each. Pieces that have come belong to the link's
- * inbound, and, when the answer is complete and the link was let go, to the exchange. What fails when
- * nobody waits is kept until somebody asks, or the actor ends: the client monitors it. Functions that may end the
- * exchange say so by false. */
+ * A transfer is an exchange with more futures: of its head, of a read and of a write that wait. All
+ * are in the line of the client with the same ticket, so left() tells of each. Pieces that have
+ * come belong to the link's inbound, and, when the answer is complete and the link was let go, to
+ * the exchange. What fails when nobody waits is kept until somebody asks, or the actor ends: the
+ * client monitors it. Functions that may end the exchange say so by false. */
 #include "http/client.h"
 
 #include "gyre/client_stream.h"
@@ -241,9 +241,9 @@ static struct gy__client_exchange *transfer_find(gy_http_transfer transfer)
 {
     struct gy__client *client = gy__http_client_here();
     struct gy__client_exchange *exchange =
-        client != NULL && transfer.gy__ticket != 0 ?
-            gy__client_exchange_find(client, transfer.gy__ticket) :
-            NULL;
+        client != NULL && transfer.gy__ticket != 0
+            ? gy__client_exchange_find(client, transfer.gy__ticket)
+            : NULL;
 
     return exchange != NULL && exchange->piecewise ? exchange : NULL;
 }
@@ -282,10 +282,13 @@ gy_fut gy_http_transfer_write(gy_http_transfer transfer, struct gy_buf *buf)
         gy_buf_release(buf);
         buf = NULL;
     }
-    if (exchange->link == NULL || !exchange->link->opened)
+    if (exchange->link == NULL || !exchange->link->opened) {
         exchange->held = buf;
-    else if (buf != NULL && send_piece(exchange, buf) < 0)
-        tell(&exchange->writer, -ENOMEM, NULL);
+    } else if (buf != NULL && send_piece(exchange, buf) < 0) {
+        /* The body has a hole: it must not look whole. */
+        gy__client_exchange_soon(exchange, -ENOMEM);
+        return fut;
+    }
     if (buf == NULL && exchange->held == NULL)
         tell(&exchange->writer, 0, NULL);
     else

@@ -1,5 +1,6 @@
-/* http/url.c - see url.h. Pure functions. Only what can be sent as it stands is taken: visible ASCII. What
- * a user gave wrong is refused rather than escaped, because only the user knows what was meant. */
+/* http/url.c - see url.h. Pure functions. Only what can be sent as it stands is taken: visible
+ * ASCII. What a user gave wrong is refused rather than escaped, because only the user knows what
+ * was meant. */
 #include "http/url.h"
 
 #include "http/head.h"
@@ -11,7 +12,7 @@ static bool starts(const char *text, size_t len, const char *with)
 {
     size_t n = strlen(with);
 
-    return len >= n && gy__http_name_is((struct gy_slice){ text, n }, with, n);
+    return len >= n && gy__http_name_is((struct gy_slice){text, n}, with, n);
 }
 
 static bool is_visible(const char *text, size_t len)
@@ -174,7 +175,7 @@ int gy__http_url_parse(struct gy__http_url *out, const char *text, size_t len)
     while (out->authority.len < len && text[out->authority.len] != '/' &&
            text[out->authority.len] != '?')
         out->authority.len++;
-    out->path = (struct gy_slice){ text + out->authority.len, len - out->authority.len };
+    out->path = (struct gy_slice){text + out->authority.len, len - out->authority.len};
     return out->is_unix ? unix_address(out) : internet_address(out);
 }
 
@@ -241,7 +242,7 @@ static bool has_scheme(struct gy_slice location)
 int gy__http_url_resolve(char *out, size_t size, const char *scheme, struct gy_slice authority,
                          struct gy_slice path, struct gy_slice location)
 {
-    struct text text = { out, out + size, false };
+    struct text text = {out, out + size, false};
     const char *query = path.len > 0 ? memchr(path.ptr, '?', path.len) : NULL;
     size_t old_path = query != NULL ? (size_t)(query - path.ptr) : path.len;
     size_t base;
@@ -306,8 +307,7 @@ bool gy__http_url_listed(const char *list, struct gy_slice host)
             entry++;
             len--;
         }
-        if (ends_with(host, entry, len) &&
-            (host.len == len || host.ptr[host.len - len - 1] == '.'))
+        if (ends_with(host, entry, len) && (host.len == len || host.ptr[host.len - len - 1] == '.'))
             return true;
     }
     return false;

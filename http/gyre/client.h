@@ -1,7 +1,7 @@
 /* gyre/client.h - an HTTP/1.1 client: requests to other servers, as futures.
  *
- * Each shard has one client, which is there from the first request on and keeps connections open to be
- * used again. A request belongs to the actor that made it, like any future: discarding it, its
+ * Each shard has one client, which is there from the first request on and keeps connections open to
+ * be used again. A request belongs to the actor that made it, like any future: discarding it, its
  * deadline, or the end of the actor ends the request at once, and closes its connection unless
  * it had the whole answer. The answer is whole, in one owned buffer, with a limit.
  *
@@ -39,24 +39,25 @@ struct gy_http_field {
 struct gy_http_ask {
     size_t size;        /* sizeof this struct */
     const char *method; /* any token, in its own case, but CONNECT and TRACE */
-    /* "http://host:port/path?query". host: a name (gyre/resolve.h), of whose addresses the first that
-     * answers is taken; an IPv4 address, or an IPv6 one in brackets; localhost is 127.0.0.1. Or "http+unix://%2Frun%2Fx.sock/path", a socket at a path. What must be
-     * escaped is escaped already; no user, and what follows '#' is not sent. */
+    /* "http://host:port/path?query". host: a name (gyre/resolve.h), of whose addresses the first
+     * that answers is taken; an IPv4 address, or an IPv6 one in brackets; localhost is 127.0.0.1.
+     * Or "http+unix://%2Frun%2Fx.sock/path", a socket at a path. What must be escaped is escaped
+     * already; no user, and what follows '#' is not sent. */
     const char *url;
     const struct gy_http_field *fields; /* more header lines */
     unsigned field_count;
     const void *body; /* copied; sent with Content-Length if body_len > 0 or the method is one that
                        * has a body */
     size_t body_len;
-    uint64_t body_max;      /* of the answer, bytes: above -EMSGSIZE; default 1 MiB */
-    uint64_t timeout_ns;    /* for all of it, default 30 s; UINT64_MAX: none */
-    uint64_t connect_ns;    /* for a connection to be made, default 5 s; a look-up has 5 s of its own */
-    uint64_t first_byte_ns; /* from when the request was given to the connection to the answer's first
-                             * byte, default 30 s */
+    uint64_t body_max;   /* of the answer, bytes: above -EMSGSIZE; default 1 MiB */
+    uint64_t timeout_ns; /* for all of it, default 30 s; UINT64_MAX: none */
+    uint64_t connect_ns; /* for a connection to be made, default 5 s; and 5 s for a look-up */
+    uint64_t first_byte_ns; /* from when the request was given to the connection to the answer's
+                             * first byte, default 30 s */
     uint64_t between_ns;    /* between two pieces of the answer, default 10 s */
-    uint8_t redirects_max;  /* how many are followed; default none: then 3xx is an answer as any other */
-    uint8_t no_retry;       /* 1: never send it a second time */
-    uint8_t one_shot;       /* 1: on a connection of its own, which is closed afterwards */
+    uint8_t redirects_max; /* followed; default none: then 3xx is an answer as any other */
+    uint8_t no_retry;  /* 1: never send it a second time */
+    uint8_t one_shot;  /* 1: on a connection of its own, which is closed afterwards */
 };
 #define GY_HTTP_ASK_INIT(method, url)                                                              \
     {                                                                                              \
@@ -65,36 +66,37 @@ struct gy_http_ask {
 
 /* Send a request. -> the future: ready with the status (200 to 599), an answer for
  * gy_http_response_of() as value, and a buffer.
- * Failed: -ETIMEDOUT one of the times has passed; -ECONNRESET the connection ended before the answer did;
- * -EPROTO what came is no answer; -EMSGSIZE its head or body is above its limit; -ELOOP too many
- * redirects; -ENOMEM no buffer; what gy_connect_raw() tells of a connection
- * that could not be made, and gy_resolve_name_raw() of a name.
- * Refused: -EINVAL no such method, url or field: what may not stand in one (CR, LF, NUL,
- * blanks) is never sent; Host, Content-Length, Transfer-Encoding, Connection, Expect, Upgrade, TE, Trailer and
- * Proxy-Connection are the client's; -EPROTONOSUPPORT the url is https or another scheme; -EAGAIN no slot,
- * or too many wait (queue_max).
+ * Failed: -ETIMEDOUT one of the times has passed; -ECONNRESET the connection ended before the
+ * answer did; -EPROTO what came is no answer; -EMSGSIZE its head or body is above its limit; -ELOOP
+ * too many redirects; -ENOMEM no buffer; what gy_connect_raw() tells of a connection that could not
+ * be made, and gy_resolve_name_raw() of a name.
+ * Refused: -EINVAL no such method, url or field: what
+ * may not stand in one (CR, LF, NUL, blanks) is never sent; Host, Content-Length,
+ * Transfer-Encoding, Connection, Expect, Upgrade, TE, Trailer and Proxy-Connection are the
+ * client's; -EPROTONOSUPPORT the url is https or another scheme; -EAGAIN no slot, or too many wait
+ * (queue_max).
  *
- * Sent again, once, on a connection of its own, when a kept one turns out to be dead before the first byte
- * of an answer, and only if the method is idempotent (RFC 9110 9.2.2: GET, HEAD, OPTIONS, PUT, DELETE).
- * Redirects (RFC 9110 15.4): 303, and 301 and 302 after POST, are followed by GET without the body
- * (HEAD stays), 307, 308 and the others by the same request; to another scheme, host or port without
- * Authorization, Cookie and Proxy-Authorization; never to a UNIX socket, and from
- * one not at all: its 3xx is an answer as any other.
- * Cost: one future slot, one copy of the request and one of the answer. */
+ * Sent again, once, on a connection of its own, when a kept one turns out to be dead before the
+ * first byte of an answer, and only if the method is idempotent (RFC 9110 9.2.2: GET, HEAD,
+ * OPTIONS, PUT, DELETE). Redirects (RFC 9110 15.4): 303, and 301 and 302 after POST, are followed
+ * by GET without the body (HEAD stays), 307, 308 and the others by the same request; to another
+ * scheme, host or port without Authorization, Cookie and Proxy-Authorization; never to a UNIX
+ * socket, and from one not at all: its 3xx is an answer as any other. Cost: one future slot, one
+ * copy of the request and one of the answer. */
 GY_API GY_MUST_CHECK gy_fut gy_http_fetch(const struct gy_http_ask *ask);
 
 /* An answer. It may be read as long as buf is not released. */
 struct gy_http_response {
     int status;
-    int minor;             /* HTTP/1.minor */
-    struct gy_slice head;  /* its header lines, each with its line end */
+    int minor;            /* HTTP/1.minor */
+    struct gy_slice head; /* its header lines, each with its line end */
     struct gy_slice body;
     struct gy_buf *buf; /* owned: where it lies */
 };
 
-/* The answer of a future that is ready: in its continuation, whose buffer it takes, or, awaited by a
- * flow, until the next await. Release it. -> 0; < 0 how the future ended, or -EINVAL there
- * is no answer (any more): *out is empty. */
+/* The answer of a future that is ready: in its continuation, whose buffer it takes, or, awaited by
+ * a flow, until the next await. Release it. -> 0; < 0 how the future ended, or -EINVAL there is no
+ * answer (any more): *out is empty. */
 GY_API int gy_http_response_of(struct gy_http_response *out, const struct gy_done *done);
 GY_API GY_MUST_CHECK int gy_http_response_value(gy_fut fut, struct gy_http_response *out);
 GY_API void gy_http_response_release(struct gy_http_response *response);
@@ -109,28 +111,29 @@ GY_API bool gy_http_response_next(const struct gy_http_response *response, size_
 /* ---- the client of a shard --------------------------------------------------------------- */
 
 struct gy_http_client_config {
-    size_t size;              /* sizeof this struct; GY_HTTP_CLIENT_CONFIG_INIT sets it and the defaults */
-    uint32_t connections_max; /* in all; above, an idle one to elsewhere is closed, or requests wait */
-    uint32_t host_max;        /* to one address; requests above wait, in order */
-    uint32_t queue_max;       /* requests that wait, in all; more are refused */
-    uint32_t head_max;        /* of an answer, bytes */
-    uint32_t headers_max;     /* their number */
-    uint64_t idle_timeout_ns; /* an unused connection is closed; earlier, if the server says (Keep-Alive:
-                               * timeout=N) that it closes it before */
-    /* "127.0.0.1:3128" or NULL: requests to TCP addresses go to it, in absolute-form. no_proxy: hosts
-     * that are asked directly: "127.0.0.1,.internal,*", with NULL none. Borrowed while the runtime lives. */
+    size_t size; /* sizeof this struct; GY_HTTP_CLIENT_CONFIG_INIT sets it and the defaults */
+    uint32_t connections_max; /* in all; above, an idle one is closed, or requests wait */
+    uint32_t host_max;    /* to one address; requests above wait, in order */
+    uint32_t queue_max;   /* requests that wait, in all; more are refused */
+    uint32_t head_max;    /* of an answer, bytes */
+    uint32_t headers_max; /* their number */
+    uint64_t idle_timeout_ns; /* an unused connection is closed; earlier, if the server says
+                               * (Keep-Alive: timeout=N) that it closes it before */
+    /* "127.0.0.1:3128" or NULL: requests to TCP addresses go to it, in absolute-form. no_proxy:
+     * hosts that are asked directly: "127.0.0.1,.internal,*", with NULL none. Borrowed while the
+     * runtime lives. */
     const char *proxy, *no_proxy;
 };
-#define GY_HTTP_CLIENT_CONFIG_INIT                                                                  \
+#define GY_HTTP_CLIENT_CONFIG_INIT                                                                 \
     {                                                                                              \
-        sizeof(struct gy_http_client_config), 1024, 64, 4096, 65536, 100, 30 * GY_S, NULL, NULL     \
+        sizeof(struct gy_http_client_config), 1024, 64, 4096, 65536, 100, 30 * GY_S, NULL, NULL    \
     }
 
 /* Change what the client of this shard may do, from now on. config: copied, but for its texts.
  * -> 0; -EINVAL a limit that makes no sense, or no such address; -EAGAIN no memory. */
 GY_API GY_MUST_CHECK int gy_http_client_config(const struct gy_http_client_config *config);
-/* Take proxy and no_proxy from the environment: http_proxy and no_proxy, in lower case only, as HTTP_PROXY
- * may be a client's (CGI). On any thread, before boot. -> 0; -EINVAL http_proxy is no
+/* Take proxy and no_proxy from the environment: http_proxy and no_proxy, in lower case only, as
+ * HTTP_PROXY may be a client's (CGI). On any thread, before boot. -> 0; -EINVAL http_proxy is no
  * "http://address:port": a line is logged. */
 GY_API GY_MUST_CHECK int gy_http_client_environment(struct gy_http_client_config *config);
 
@@ -140,8 +143,8 @@ struct gy_http_client_stats {
     uint64_t connections; /* begun */
     uint64_t reused;      /* requests on a connection that had served one before */
     uint64_t retried, redirected, failed;
-    uint32_t open, idle;  /* connections now */
-    uint32_t busy;        /* requests now; of these waiting for a connection: */
+    uint32_t open, idle; /* connections now */
+    uint32_t busy;       /* requests now; of these waiting for a connection: */
     uint32_t waiting;
 };
 GY_API void gy_http_client_stats(struct gy_http_client_stats *out);
@@ -149,7 +152,8 @@ GY_API void gy_http_client_stats(struct gy_http_client_stats *out);
 GY_END_DECLS
 
 /* In the actor's .c: F() runs when a fetch completes. response: NULL if res < 0; borrowed until F()
- * returns, unless it takes response->buf, and sets it to NULL. Use it as gy_then(self, fut, F, ctx). */
+ * returns, unless it takes response->buf, and sets it to NULL. Use it as gy_then(self, fut, F,
+ * ctx). */
 #define GY_HTTP_RESPONSE(C, F)                                                                     \
     static void F(struct C *self, uint64_t ctx, int res, struct gy_http_response *response);       \
     static void F##_run(struct gy_actor *self, const struct gy_done *d)                            \

@@ -1,14 +1,14 @@
 /* fetch.c - HTTP from the other side: an actor that asks a server, many times and many at once.
  *
- * Shows gyre/client.h: a request, its answer or its error, connections that are used again, a program that
- * ends when its work is done.
+ * Shows gyre/client.h: a request, its answer or its error, connections that are used again, a
+ * program that ends when its work is done.
  *
  *     gyre-fetch http://127.0.0.1:8080/            prints the answer's body
  *     gyre-fetch http://127.0.0.1:8080/ 1000 8     asks 1000 times, 8 at once
  *     gyre-fetch http://127.0.0.1:8080/ 1 1 POST TEXT
  *
- * At the end it logs "N answers, N errors, N bytes, N connections, status S". Ends with status 0 if each
- * request was answered, and all with the same status and the same body. */
+ * At the end it logs "N answers, N errors, N bytes, N connections, status S". Ends with status 0 if
+ * each request was answered, and all with the same status and the same body. */
 #include "gyre/args.h"
 #include "gyre/client.h"
 #include "gyre/run.h"
@@ -128,10 +128,9 @@ static int boot(unsigned shard, void *arg)
 
 int main(int argc, char **argv)
 {
-    static const struct gy_program program = {
-        .about = "Asks an HTTP server, and asks again.", .arguments = "URL [COUNT [AT-ONCE [METHOD [BODY]]]]"
-    };
-    struct fetch_args args = { NULL, "GET", NULL, 1, 1 };
+    static const struct gy_program program = {.about = "Asks an HTTP server, and asks again.",
+                                              .arguments = "URL [COUNT [AT-ONCE [METHOD [BODY]]]]"};
+    struct fetch_args args = {NULL, "GET", NULL, 1, 1};
     struct gy_config cfg;
     int err;
 

@@ -1,9 +1,9 @@
 /* gyre-link: -Wl,--wrap=gy_buf_take,--wrap=gy_buf_wrap,--wrap=gy_buf_release */
-/* Any bytes as answers to requests. Input: 8 bytes, of which the first says which requests were HEAD and the
- * others seed how the rest is cut, then what the server sends on one connection, which then ends. It
- * is read twice, whole and in pieces, the second time its bodies as pieces too. Both must see the same answers and
- * the same error. Limits are small, so that they are reached; what lies behind the bytes given is for the
- * address sanitizer to watch. */
+/* Any bytes as answers to requests. Input: 8 bytes, of which the first says which requests were
+ * HEAD and the others seed how the rest is cut, then what the server sends on one connection, which
+ * then ends. It is read twice, whole and in pieces, the second time its bodies as pieces too. Both
+ * must see the same answers and the same error. Limits are small, so that they are reached; what
+ * lies behind the bytes given is for the address sanitizer to watch. */
 #include "http/inbound.h"
 
 #include "tests/http/fake_bufs.c"
@@ -28,7 +28,7 @@ struct run {
     int err;
 };
 
-static const struct gy__http_limits limits = { 300, 12, 500 };
+static const struct gy__http_limits limits = {300, 12, 500};
 
 static void require(bool holds)
 {
@@ -174,8 +174,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < 8)
         return 0;
     fake_bufs_reset();
-    whole = (struct run){ .heads = data[0] };
-    pieces = (struct run){ .heads = data[0], .pieces = true };
+    whole = (struct run){.heads = data[0]};
+    pieces = (struct run){.heads = data[0], .pieces = true};
     memcpy(&pieces.seed, data, sizeof(pieces.seed));
     pieces.seed |= 1;
     data += 8;

@@ -1,6 +1,7 @@
 /* gyre-link: -Wl,--wrap=gy_buf_take,--wrap=gy_buf_wrap,--wrap=gy_buf_release */
-/* Answers, whole and split at every byte: the verdict must not depend on it, and each limit is exact. What
- * framing is refused is shown on connections by tests/sim/test_http_fetch.c, and under fuzzing. */
+/* Answers, whole and split at every byte: the verdict must not depend on it, and each limit is
+ * exact. What framing is refused is shown on connections by tests/sim/test_http_fetch.c, and under
+ * fuzzing. */
 #include "http/inbound.h"
 
 #include "tests/http/fake_bufs.h"
@@ -23,7 +24,7 @@ static int setup(void **state)
 {
     (void)state;
     fake_bufs_reset();
-    limits = (struct gy__http_limits){ 1000, 10, 1000 };
+    limits = (struct gy__http_limits){1000, 10, 1000};
     return 0;
 }
 
@@ -79,17 +80,20 @@ static void test_bodies(void **state)
     (void)state;
     becomes("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello");
     becomes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "");
-    becomes("HTTP/1.1 500 \r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n10;x\r\n0123456789abcdef\r\n0\r\n"
-            "Trailer: x\r\n\r\n", 500, "a0123456789abcdef");
+    becomes("HTTP/1.1 500 \r\nTransfer-Encoding: "
+            "chunked\r\n\r\n1\r\na\r\n10;x\r\n0123456789abcdef\r\n0\r\n"
+            "Trailer: x\r\n\r\n",
+            500, "a0123456789abcdef");
     becomes("HTTP/1.0 200 OK\r\n\r\n\r\n\r\n", 200, "\r\n\r\n");
     becomes("HTTP/1.1 102 x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, "x");
-    becomes("HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 1\r\n\r\nx", 200, "x");
+    becomes("HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 1\r\n\r\nx",
+            200, "x");
 }
 
 static void test_lines(void **state)
 {
     static const char head[] = "A: b\r\nc:d\r\nE:\r\nF: \t g h\t \r\n";
-    static const char *const want[][2] = { { "A", "b" }, { "c", "d" }, { "E", "" }, { "F", "g h" } };
+    static const char *const want[][2] = {{"A", "b"}, {"c", "d"}, {"E", ""}, {"F", "g h"}};
     struct gy_http_header header;
     size_t at = 0;
 
@@ -112,7 +116,8 @@ static void test_limits(void **state)
 
     (void)state;
     for (size_t fill = 950; fill < 1000; fill++) {
-        size_t len = (size_t)snprintf(text, sizeof(text), "HTTP/1.1 204 x\r\nA: %0*d\r\n\r\n", (int)fill, 0);
+        size_t len =
+            (size_t)snprintf(text, sizeof(text), "HTTP/1.1 204 x\r\nA: %0*d\r\n\r\n", (int)fill, 0);
         becomes(text, len <= 1000 ? 204 : -EMSGSIZE, "");
     }
     for (unsigned lines = 8; lines < 13; lines++) {
@@ -127,7 +132,10 @@ static void test_limits(void **state)
         snprintf(body, sizeof(body), "%0*d", (int)len, 0);
         snprintf(text, sizeof(text), "HTTP/1.0 200 x\r\n\r\n%s", body);
         becomes(text, len <= 1000 ? 200 : -EMSGSIZE, body);
-        snprintf(text, sizeof(text), "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n0\r\n%x\r\n%s\r\n0\r\n\r\n", len - 1, body + 1);
+        snprintf(
+            text, sizeof(text),
+            "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n0\r\n%x\r\n%s\r\n0\r\n\r\n",
+            len - 1, body + 1);
         becomes(text, len <= 1000 ? 200 : -EMSGSIZE, body);
     }
     /* A head that never ends. */

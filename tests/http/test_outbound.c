@@ -19,7 +19,7 @@ static struct gy__http_outbound out;
 
 static int write_to(const char *method, const char *text, bool proxied, const char *body)
 {
-    static const struct gy_http_field fields[] = { { "Accept", "*/*" }, { "X-Empty", "" } };
+    static const struct gy_http_field fields[] = {{"Accept", "*/*"}, {"X-Empty", ""}};
     struct gy_http_ask ask = GY_HTTP_ASK_INIT(method, text);
     struct gy__http_url url;
 
@@ -39,21 +39,25 @@ static void test_forms(void **state)
         const char *body, *bytes;
     } cases[] = {
 #define FIELDS "Accept: */*\r\nX-Empty: \r\n"
-        { "GET", "http://127.0.0.1", false, NULL, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" FIELDS "\r\n" },
-        { "GET", "http://127.0.0.1:8?x", false, NULL, "GET /?x HTTP/1.1\r\nHost: 127.0.0.1:8\r\n" FIELDS "\r\n" },
-        { "GET", "http://127.0.0.1/a#f", true, NULL,
-          "GET http://127.0.0.1/a HTTP/1.1\r\nHost: 127.0.0.1\r\n" FIELDS "\r\n" },
-        { "OPTIONS", "http://127.0.0.1", false, NULL, "OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\n" FIELDS "\r\n" },
-        { "POST", "http+unix://%2Fx/p", false, NULL,
-          "POST /p HTTP/1.1\r\nHost: localhost\r\n" FIELDS "Content-Length: 0\r\n\r\n" },
-        { "DELETE", "http://127.0.0.1/", false, "body",
-          "DELETE / HTTP/1.1\r\nHost: 127.0.0.1\r\n" FIELDS "Content-Length: 4\r\n\r\nbody" },
+        {"GET", "http://127.0.0.1", false, NULL,
+         "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" FIELDS "\r\n"},
+        {"GET", "http://127.0.0.1:8?x", false, NULL,
+         "GET /?x HTTP/1.1\r\nHost: 127.0.0.1:8\r\n" FIELDS "\r\n"},
+        {"GET", "http://127.0.0.1/a#f", true, NULL,
+         "GET http://127.0.0.1/a HTTP/1.1\r\nHost: 127.0.0.1\r\n" FIELDS "\r\n"},
+        {"OPTIONS", "http://127.0.0.1", false, NULL,
+         "OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\n" FIELDS "\r\n"},
+        {"POST", "http+unix://%2Fx/p", false, NULL,
+         "POST /p HTTP/1.1\r\nHost: localhost\r\n" FIELDS "Content-Length: 0\r\n\r\n"},
+        {"DELETE", "http://127.0.0.1/", false, "body",
+         "DELETE / HTTP/1.1\r\nHost: 127.0.0.1\r\n" FIELDS "Content-Length: 4\r\n\r\nbody"},
     };
 
     (void)state;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         fake_bufs_reset();
-        assert_int_equal(write_to(cases[i].method, cases[i].url, cases[i].proxied, cases[i].body), 0);
+        assert_int_equal(write_to(cases[i].method, cases[i].url, cases[i].proxied, cases[i].body),
+                         0);
         assert_int_equal(out.buf->len, strlen(cases[i].bytes));
         assert_memory_equal(out.buf->data, cases[i].bytes, out.buf->len);
         assert_true(gy_slice_equal(gy__http_outbound_part(&out, out.fields), FIELDS));
@@ -99,8 +103,8 @@ static void test_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_forms), cmocka_unit_test(test_shares),
-                                        cmocka_unit_test(test_memory) };
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_shares),
+                                       cmocka_unit_test(test_memory)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,20 +15,39 @@ static void test_parse(void **state)
     static const struct {
         const char *text, *address, *authority, *host, *path;
     } good[] = {
-        { "http://127.0.0.1", "127.0.0.1:80", "127.0.0.1", "127.0.0.1", "" },
-        { "http://127.0.0.1:8080/a?b#c", "127.0.0.1:8080", "127.0.0.1:8080", "127.0.0.1", "/a?b" },
-        { "HTTP://127.0.0.1:/", "127.0.0.1:80", "127.0.0.1:", "127.0.0.1", "/" },
-        { "http://[::1]:81?x", "[::1]:81", "[::1]:81", "::1", "?x" },
-        { "http://LocalHost:7/", "127.0.0.1:7", "LocalHost:7", "LocalHost", "/" },
-        { "http://Some-Host.example/x", "some-host.example:80", "Some-Host.example", "Some-Host.example", "/x" },
-        { "http+unix://%2Frun%2fx.sock/p", "unix:/run/x.sock", "%2Frun%2fx.sock", "", "/p" },
-        { "http+unix://@name", "unix:@name", "@name", "", "" },
+        {"http://127.0.0.1", "127.0.0.1:80", "127.0.0.1", "127.0.0.1", ""},
+        {"http://127.0.0.1:8080/a?b#c", "127.0.0.1:8080", "127.0.0.1:8080", "127.0.0.1", "/a?b"},
+        {"HTTP://127.0.0.1:/", "127.0.0.1:80", "127.0.0.1:", "127.0.0.1", "/"},
+        {"http://[::1]:81?x", "[::1]:81", "[::1]:81", "::1", "?x"},
+        {"http://LocalHost:7/", "127.0.0.1:7", "LocalHost:7", "LocalHost", "/"},
+        {"http://Some-Host.example/x", "some-host.example:80", "Some-Host.example",
+         "Some-Host.example", "/x"},
+        {"http+unix://%2Frun%2fx.sock/p", "unix:/run/x.sock", "%2Frun%2fx.sock", "", "/p"},
+        {"http+unix://@name", "unix:@name", "@name", "", ""},
     };
-    static const char *const bad[] = {
-        "", "http://", "http:///x", "http://:80/", "http://a b/", "http://u@127.0.0.1/", "http://1.2.3.4:x/",
-        "http://1.2.3.4:65536/", "http://1.2.3.4:0/", "http://1.2.3.4:4294967376/", "http://[::1/", "http://[::1]x/",
-        "http://na!me/", "http://%41/", "http://1.2.3.4/\t", "http://1.2.3.4/\x7f", "/x", "x", "http+unix://", "http+unix:///x",
-        "http+unix://%2", "http+unix://%2G", "http+unix://%00" };
+    static const char *const bad[] = {"",
+                                      "http://",
+                                      "http:///x",
+                                      "http://:80/",
+                                      "http://a b/",
+                                      "http://u@127.0.0.1/",
+                                      "http://1.2.3.4:x/",
+                                      "http://1.2.3.4:65536/",
+                                      "http://1.2.3.4:0/",
+                                      "http://1.2.3.4:4294967376/",
+                                      "http://[::1/",
+                                      "http://[::1]x/",
+                                      "http://na!me/",
+                                      "http://%41/",
+                                      "http://1.2.3.4/\t",
+                                      "http://1.2.3.4/\x7f",
+                                      "/x",
+                                      "x",
+                                      "http+unix://",
+                                      "http+unix:///x",
+                                      "http+unix://%2",
+                                      "http+unix://%2G",
+                                      "http+unix://%00"};
     struct gy__http_url url;
     char longest[400];
 
@@ -55,8 +74,7 @@ static void test_parse(void **state)
                          5 + len < GY__URL_ADDRESS_MAX ? 0 : -EINVAL);
         memset(longest, '1', sizeof(longest));
         memcpy(longest, "http://", 7);
-        assert_int_equal(gy__http_url_parse(&url, longest, 7 + len),
-                         len <= 253 ? 0 : -EINVAL);
+        assert_int_equal(gy__http_url_parse(&url, longest, 7 + len), len <= 253 ? 0 : -EINVAL);
     }
 }
 
@@ -66,24 +84,29 @@ static void test_references(void **state)
     static const struct {
         const char *location, *url;
     } cases[] = {
-        { "g", "/b/c/g" },         { "./g", "/b/c/g" },      { "g/", "/b/c/g/" },
-        { "/g", "/g" },            { "?y", "/b/c/d;p?y" },   { "g?y", "/b/c/g?y" },
-        { "#s", "/b/c/d;p?q#s" },  { "g?y/../x", "/b/c/g?y/../x" }, { ";x", "/b/c/;x" },
-        { ".", "/b/c/" },          { "./", "/b/c/" },        { "..", "/b/" },
-        { "../", "/b/" },          { "../g", "/b/g" },       { "../..", "/" },
-        { "../../g", "/g" },       { "../../../g", "/g" },   { "/./g", "/g" },
-        { "/../g", "/g" },         { "g.", "/b/c/g." },      { ".g", "/b/c/.g" },
-        { "g..", "/b/c/g.." },     { "..g", "/b/c/..g" },    { "./../g", "/b/g" },
-        { "./g/.", "/b/c/g/" },    { "g/./h", "/b/c/g/h" },  { "g/../h", "/b/c/h" },
-        { "g;x=1/../y", "/b/c/y" }, { "/a:b", "/a:b" },
+        {"g", "/b/c/g"},        {"./g", "/b/c/g"},
+        {"g/", "/b/c/g/"},      {"/g", "/g"},
+        {"?y", "/b/c/d;p?y"},   {"g?y", "/b/c/g?y"},
+        {"#s", "/b/c/d;p?q#s"}, {"g?y/../x", "/b/c/g?y/../x"},
+        {";x", "/b/c/;x"},      {".", "/b/c/"},
+        {"./", "/b/c/"},        {"..", "/b/"},
+        {"../", "/b/"},         {"../g", "/b/g"},
+        {"../..", "/"},         {"../../g", "/g"},
+        {"../../../g", "/g"},   {"/./g", "/g"},
+        {"/../g", "/g"},        {"g.", "/b/c/g."},
+        {".g", "/b/c/.g"},      {"g..", "/b/c/g.."},
+        {"..g", "/b/c/..g"},    {"./../g", "/b/g"},
+        {"./g/.", "/b/c/g/"},   {"g/./h", "/b/c/g/h"},
+        {"g/../h", "/b/c/h"},   {"g;x=1/../y", "/b/c/y"},
+        {"/a:b", "/a:b"},
     };
-    static const struct gy_slice authority = { "127.0.0.1:8", 11 }, path = { "/b/c/d;p?q", 10 };
+    static const struct gy_slice authority = {"127.0.0.1:8", 11}, path = {"/b/c/d;p?q", 10};
     char out[128];
     int len;
 
     (void)state;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct gy_slice location = { cases[i].location, strlen(cases[i].location) };
+        struct gy_slice location = {cases[i].location, strlen(cases[i].location)};
 
         len = gy__http_url_resolve(out, sizeof(out) - 1, "http", authority, path, location);
         assert_true(len > 0);
@@ -91,16 +114,23 @@ static void test_references(void **state)
         assert_memory_equal(out, "http://127.0.0.1:8", 18);
         assert_string_equal(out + 18, cases[i].url);
     }
-    len = gy__http_url_resolve(out, sizeof(out), "http", authority, path, (struct gy_slice){ "//h/x", 5 });
-    assert_true(gy_slice_equal((struct gy_slice){ out, (size_t)len }, "http://h/x"));
-    len = gy__http_url_resolve(out, sizeof(out), "http", authority, path, (struct gy_slice){ "x:y", 3 });
-    assert_true(gy_slice_equal((struct gy_slice){ out, (size_t)len }, "x:y"));
-    len = gy__http_url_resolve(out, sizeof(out), "http", authority, (struct gy_slice){ "", 0 },
-                               (struct gy_slice){ "g", 1 });
-    assert_true(gy_slice_equal((struct gy_slice){ out, (size_t)len }, "http://127.0.0.1:8/g"));
-    assert_int_equal(gy__http_url_resolve(out, 20, "http", authority, path, (struct gy_slice){ "g", 1 }), -ENOBUFS);
-    assert_int_equal(gy__http_url_resolve(out, 128, "http", authority, path, (struct gy_slice){ "", 0 }), -EINVAL);
-    assert_int_equal(gy__http_url_resolve(out, 128, "http", authority, path, (struct gy_slice){ "a b", 3 }), -EINVAL);
+    len = gy__http_url_resolve(out, sizeof(out), "http", authority, path,
+                               (struct gy_slice){"//h/x", 5});
+    assert_true(gy_slice_equal((struct gy_slice){out, (size_t)len}, "http://h/x"));
+    len = gy__http_url_resolve(out, sizeof(out), "http", authority, path,
+                               (struct gy_slice){"x:y", 3});
+    assert_true(gy_slice_equal((struct gy_slice){out, (size_t)len}, "x:y"));
+    len = gy__http_url_resolve(out, sizeof(out), "http", authority, (struct gy_slice){"", 0},
+                               (struct gy_slice){"g", 1});
+    assert_true(gy_slice_equal((struct gy_slice){out, (size_t)len}, "http://127.0.0.1:8/g"));
+    assert_int_equal(
+        gy__http_url_resolve(out, 20, "http", authority, path, (struct gy_slice){"g", 1}),
+        -ENOBUFS);
+    assert_int_equal(
+        gy__http_url_resolve(out, 128, "http", authority, path, (struct gy_slice){"", 0}), -EINVAL);
+    assert_int_equal(
+        gy__http_url_resolve(out, 128, "http", authority, path, (struct gy_slice){"a b", 3}),
+        -EINVAL);
 }
 
 static void test_no_proxy(void **state)
@@ -109,16 +139,25 @@ static void test_no_proxy(void **state)
         const char *list, *host;
         int listed;
     } cases[] = {
-        { NULL, "a", 0 },          { "", "a", 0 },                { "*", "a", 1 },
-        { "a", "a", 1 },           { "a", "A", 1 },               { "a", "ba", 0 },
-        { "a.b", "x.a.b", 1 },     { ".a.b", "x.a.b", 1 },        { ".a.b", "a.b", 1 },
-        { "x, y ,127.0.0.1", "127.0.0.1", 1 },                    { "27.0.0.1", "127.0.0.1", 0 },
-        { "::1", "::1", 1 },       { ",,", "a", 0 },              { ".", "a", 0 },
+        {NULL, "a", 0},
+        {"", "a", 0},
+        {"*", "a", 1},
+        {"a", "a", 1},
+        {"a", "A", 1},
+        {"a", "ba", 0},
+        {"a.b", "x.a.b", 1},
+        {".a.b", "x.a.b", 1},
+        {".a.b", "a.b", 1},
+        {"x, y ,127.0.0.1", "127.0.0.1", 1},
+        {"27.0.0.1", "127.0.0.1", 0},
+        {"::1", "::1", 1},
+        {",,", "a", 0},
+        {".", "a", 0},
     };
 
     (void)state;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct gy_slice host = { cases[i].host, strlen(cases[i].host) };
+        struct gy_slice host = {cases[i].host, strlen(cases[i].host)};
 
         assert_int_equal(gy__http_url_listed(cases[i].list, host), cases[i].listed);
     }
@@ -126,8 +165,9 @@ static void test_no_proxy(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_parse), cmocka_unit_test(test_references),
-                                        cmocka_unit_test(test_no_proxy) };
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parse),
+                                       cmocka_unit_test(test_references),
+                                       cmocka_unit_test(test_no_proxy)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,13 +93,14 @@ int asker_boot(unsigned shard, void *arg)
 {
     unsigned number = shard + (arg != NULL ? *(const unsigned *)arg : 0);
 
-    return asker_spawn(&pids[number], &(struct asker_args){ number });
+    return asker_spawn(&pids[number], &(struct asker_args){number});
 }
 
 int asker_ask(unsigned number, const struct gy_http_ask *ask)
 {
-    int err = asker_called < ASKER_CALLS_MAX ?
-                  asker_fetch(pids[number], (struct asker_fetch_msg){ asker_called }) : -EAGAIN;
+    int err = asker_called < ASKER_CALLS_MAX
+                  ? asker_fetch(pids[number], (struct asker_fetch_msg){asker_called})
+                  : -EAGAIN;
 
     if (err < 0)
         return err;

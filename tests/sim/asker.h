@@ -1,5 +1,5 @@
-/* Actors that ask other servers over HTTP, one per shard, and write down how each request ended. Their
- * source knows nothing of simulations. */
+/* Actors that ask other servers over HTTP, one per shard, and write down how each request ended.
+ * Their source knows nothing of simulations. */
 #ifndef GYRE_TESTS_SIM_ASKER_H
 #define GYRE_TESTS_SIM_ASKER_H
 
@@ -12,7 +12,7 @@ struct asker_call {
     gy_fut fut;
     unsigned shard; /* as numbered by asker_boot() */
     bool begun;
-    unsigned ends;  /* how often it was told; more than one is wrong */
+    unsigned ends; /* how often it was told; more than one is wrong */
     int res;
     uint32_t body_len;
     uint64_t body_hash;
@@ -26,7 +26,8 @@ extern unsigned asker_called;
 void asker_reset(void);
 /* Boot. arg: where the numbers of its shards begin (an unsigned), or NULL: 0. */
 int asker_boot(unsigned shard, void *arg);
-/* On a shard (gy_sim_run_on). ask: copied, but for what it points to. A refusal is an end as any other.
+/* On a shard (gy_sim_run_on). ask: copied, but for what it points to. A refusal is an end as any
+ * other.
  * -> the number of the call, in asker_calls; -EAGAIN. */
 int asker_ask(unsigned number, const struct gy_http_ask *ask);
 /* On its shard. */

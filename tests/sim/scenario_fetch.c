@@ -1,7 +1,7 @@
-/* Actors of one host ask the web service of another over HTTP, by clients with small pools: each question is
- * its own, so that an answer that is another's shows, in its body or its length. Some are discarded, some have
- * too little time, some askers end. Each question ends exactly once; then no connection, no
- * request and no buffer is left. */
+/* Actors of one host ask the web service of another over HTTP, by clients with small pools: each
+ * question is its own, so that an answer that is another's shows, in its body or its length. Some
+ * are discarded, some have too little time, some askers end. Each question ends exactly once; then
+ * no connection, no request and no buffer is left. */
 #include "tests/sim/scenario.h"
 #include "tests/sim/asker.h"
 #include "tests/sim/web.h"
@@ -60,18 +60,19 @@ static const char *body_of(const struct question *question, size_t *len)
 static void plan(struct question *question)
 {
     static const char *const paths[] = {
-        [NOW] = "/web/now?id=%u", [LATER] = "/web/later?id=%u&us=%u", [ECHO] = "/web/echo",
-        [BIG] = "/far/big?n=%u",  [NEVER] = "/web/never",             [ABANDON] = "/web/abandon",
+        [NOW] = "/web/now?id=%u", [LATER] = "/web/later?id=%u&us=%u",
+        [ECHO] = "/web/echo",     [BIG] = "/far/big?n=%u",
+        [NEVER] = "/web/never",   [ABANDON] = "/web/abandon",
         [NOWHERE] = "/nowhere",
     };
-    static const char *const hosts[] = { "10.0.1.1", "[fd00::1]", "server.sim" };
+    static const char *const hosts[] = {"10.0.1.1", "[fd00::1]", "server.sim"};
     char path[64];
     unsigned us = (unsigned)pick(30000);
 
     question->kind = pick(4) != 0 ? (enum kind)pick(BIG + 1) : (enum kind)pick(KINDS);
-    question->n = question->kind == ECHO || question->kind == BIG ?
-                      (uint32_t)pick(pick(2) == 0 ? 100 : BODY_MAX) :
-                      (uint32_t)number_of(question) + 1000;
+    question->n = question->kind == ECHO || question->kind == BIG
+                      ? (uint32_t)pick(pick(2) == 0 ? 100 : BODY_MAX)
+                      : (uint32_t)number_of(question) + 1000;
     question->shard = (unsigned)pick(shard_count);
     question->hurried = pick(8) == 0;
     question->discarded = pick(8) == 0;
@@ -103,11 +104,13 @@ static void discard(void *arg)
 static int ask_run(unsigned shard, void *arg)
 {
     struct question *question = arg;
-    struct gy_http_ask ask = GY_HTTP_ASK_INIT(question->kind == ECHO ? "POST" : "GET", question->url);
+    struct gy_http_ask ask =
+        GY_HTTP_ASK_INIT(question->kind == ECHO ? "POST" : "GET", question->url);
 
     if (question->kind == ECHO)
         ask.body = body_of(question, &ask.body_len);
-    ask.timeout_ns = question->hurried ? 1 + (uint64_t)question->n * 997 % (20 * GY_MS) : 100 * GY_S;
+    ask.timeout_ns =
+        question->hurried ? 1 + (uint64_t)question->n * 997 % (20 * GY_MS) : 100 * GY_S;
     ask.first_byte_ns = 50 * GY_S;
     ask.between_ns = 50 * GY_S;
     ask.connect_ns = 50 * GY_S;
@@ -144,8 +147,7 @@ static void kill_one(void *arg)
 
 static bool is_over(const struct question *question)
 {
-    return killed[question->shard] || question->call < 0 ||
-           asker_calls[question->call].ends > 0;
+    return killed[question->shard] || question->call < 0 || asker_calls[question->call].ends > 0;
 }
 
 static bool all_over(void *arg)
@@ -195,9 +197,11 @@ static void check(const struct question *question)
                        "question %ld got another's answer: %u bytes, %.20s", number_of(question),
                        call->body_len, call->body);
     } else if (call->res == -ECANCELED) {
-        scenario_check(question->discarded, "question %ld was discarded by nobody", number_of(question));
+        scenario_check(question->discarded, "question %ld was discarded by nobody",
+                       number_of(question));
     } else if (call->res == -ETIMEDOUT) {
-        scenario_check(question->hurried || harsh, "question %ld ran out of time", number_of(question));
+        scenario_check(question->hurried || harsh, "question %ld ran out of time",
+                       number_of(question));
     } else if (call->res == 404) {
         scenario_check(question->kind == NOWHERE, "question %ld got 404", number_of(question));
     } else if (!harsh) {
@@ -262,7 +266,7 @@ static void sizes(struct gy_sim_config *config, struct gy_http_config *http)
 
 static uint64_t run(struct gy_sim_config *config)
 {
-    static const char *const addrs[] = { "10.0.1.1", "fd00::1" };
+    static const char *const addrs[] = {"10.0.1.1", "fd00::1"};
     static struct gy_http_config http;
 
     memset(questions, 0, sizeof(questions));
@@ -287,7 +291,8 @@ static uint64_t run(struct gy_sim_config *config)
     if (config->seed % 3 == 0)
         gy_sim_at(scenario_sim, pick(200 * GY_MS), kill_one, NULL);
     gy_sim_advance(scenario_sim, 300 * GY_MS);
-    scenario_check(gy_sim_until(scenario_sim, all_over, NULL, 300 * GY_S), "questions wait for ever");
+    scenario_check(gy_sim_until(scenario_sim, all_over, NULL, 300 * GY_S),
+                   "questions wait for ever");
     gy_sim_heal(scenario_sim);
     gy_sim_advance(scenario_sim, 60 * GY_S);
     gy_sim_settle(scenario_sim);
@@ -303,4 +308,4 @@ static uint64_t run(struct gy_sim_config *config)
     return scenario_close();
 }
 
-const struct scenario scenario_fetch = { "fetch", "actors that ask another host over HTTP", run };
+const struct scenario scenario_fetch = {"fetch", "actors that ask another host over HTTP", run};

@@ -40,7 +40,7 @@ static void opened(struct gy_actor *self, struct gy_stream *s)
     while (server->conns[i].stream != NULL)
         if (++i == CONNS_MAX)
             abort();
-    server->conns[i] = (struct conn){ .stream = s };
+    server->conns[i] = (struct conn){.stream = s};
     gy_stream_set_context(s, &server->conns[i]);
     scripted.connections++;
     scripted.open++;
@@ -127,8 +127,9 @@ static void data(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf)
     i = scripted.requests++;
     conn->line = &scripted.lines[i < scripted.line_count ? i : scripted.line_count - 1];
     conn->said = 0;
-    conn->len = conn->line->len > 0 ? conn->line->len :
-                conn->line->answer != NULL ? strlen(conn->line->answer) : 0;
+    conn->len = conn->line->len > 0          ? conn->line->len
+                : conn->line->answer != NULL ? strlen(conn->line->answer)
+                                             : 0;
     if (conn->line->then == SCRIPTED_EATS)
         done(self, conn);
     else
@@ -145,7 +146,7 @@ static void closed(struct gy_actor *self, struct gy_stream *s, int why)
     scripted.open--;
 }
 
-static const struct gy_stream_events events = { .opened = opened, .data = data, .closed = closed };
+static const struct gy_stream_events events = {.opened = opened, .data = data, .closed = closed};
 
 struct args {
     unsigned number;
@@ -165,7 +166,8 @@ static void stop(struct gy_actor *self, int why)
     (void)self, (void)why;
 }
 
-static const struct gy_actor_type type = { "scripted", sizeof(struct server), sizeof(struct args), start, stop };
+static const struct gy_actor_type type = {"scripted", sizeof(struct server), sizeof(struct args),
+                                          start, stop};
 
 void scripted_reset(void)
 {
@@ -174,7 +176,7 @@ void scripted_reset(void)
 
 int scripted_boot(unsigned shard, void *arg)
 {
-    struct args args = { shard, arg != NULL ? arg : "0.0.0.0:81" };
+    struct args args = {shard, arg != NULL ? arg : "0.0.0.0:81"};
     gy_pid pid;
 
     return gy_spawn_raw(&pid, &type, &args);

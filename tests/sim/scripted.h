@@ -1,5 +1,5 @@
-/* A server that says what a test tells it to, at port 81 of its host: the nth request that it gets, whoever
- * sent it, is answered by the nth line of the script, the last one again and again. */
+/* A server that says what a test tells it to, at port 81 of its host: the nth request that it gets,
+ * whoever sent it, is answered by the nth line of the script, the last one again and again. */
 #ifndef GYRE_TESTS_SIM_SCRIPTED_H
 #define GYRE_TESTS_SIM_SCRIPTED_H
 
@@ -19,8 +19,8 @@ enum scripted_then {
 };
 struct scripted_line {
     const char *answer;
-    size_t len; /* 0: all of the text */
-    size_t piece; /* so many bytes at a time, 0: all at once */
+    size_t len;                  /* 0: all of the text */
+    size_t piece;                /* so many bytes at a time, 0: all at once */
     uint64_t every_ns, after_ns; /* a piece; before the first */
     enum scripted_then then;
 };

@@ -1,4 +1,5 @@
-/* The HTTP client against servers that do every wrong thing, and against gyre's own, in simulated time. */
+/* The HTTP client against servers that do every wrong thing, and against gyre's own, in simulated
+ * time. */
 #include "tests/sim/asker.h"
 #include "tests/sim/scripted.h"
 #include "tests/sim/web.h"
@@ -112,7 +113,7 @@ static struct asker_call *ask_get(const char *path)
 
 static void script(const char *answer, enum scripted_then then)
 {
-    scripted.lines[scripted.line_count++] = (struct scripted_line){ .answer = answer, .then = then };
+    scripted.lines[scripted.line_count++] = (struct scripted_line){.answer = answer, .then = then};
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */
@@ -163,57 +164,62 @@ static void answers(void **state)
         const char *body;
         unsigned open; /* connections afterwards */
     } cases[] = {
-        { OK, SCRIPTED_STAYS, 200, "hello", 1 },
-        { "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, 404, "", 1 },
-        { "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", SCRIPTED_STAYS, 200, "ok", 1 },
-        { "HTTP/1.1 204 No Content\r\n\r\n", SCRIPTED_STAYS, 204, "", 1 },
-        { "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", SCRIPTED_STAYS, 304, "", 1 },
-        { "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" OK,
-          SCRIPTED_STAYS, 200, "hello", 1 },
-        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
-          SCRIPTED_STAYS, 200, "abcde", 1 },
-        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
-          SCRIPTED_STAYS, 200, "abc", 1 },
-        { "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", SCRIPTED_STAYS, 200,
-          "hello", 0 },
-        { "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", SCRIPTED_STAYS, 200, "hello", 0 },
-        { "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",
-          SCRIPTED_STAYS, 200, "hello", 1 },
-        { "HTTP/1.1 200 OK\r\n\r\nuntil the end", SCRIPTED_CLOSES, 200, "until the end", 0 },
-        { "HTTP/1.0 200 OK\r\n\r\n", SCRIPTED_CLOSES, 200, "", 0 },
-        { OK "more than was asked for", SCRIPTED_STAYS, 200, "hello", 0 },
+        {OK, SCRIPTED_STAYS, 200, "hello", 1},
+        {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, 404, "", 1},
+        {"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", SCRIPTED_STAYS, 200, "ok", 1},
+        {"HTTP/1.1 204 No Content\r\n\r\n", SCRIPTED_STAYS, 204, "", 1},
+        {"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", SCRIPTED_STAYS, 304, "", 1},
+        {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" OK,
+         SCRIPTED_STAYS, 200, "hello", 1},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
+         SCRIPTED_STAYS, 200, "abcde", 1},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
+         SCRIPTED_STAYS, 200, "abc", 1},
+        {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", SCRIPTED_STAYS,
+         200, "hello", 0},
+        {"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", SCRIPTED_STAYS, 200, "hello", 0},
+        {"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",
+         SCRIPTED_STAYS, 200, "hello", 1},
+        {"HTTP/1.1 200 OK\r\n\r\nuntil the end", SCRIPTED_CLOSES, 200, "until the end", 0},
+        {"HTTP/1.0 200 OK\r\n\r\n", SCRIPTED_CLOSES, 200, "", 0},
+        {OK "more than was asked for", SCRIPTED_STAYS, 200, "hello", 0},
         /* cut short */
-        { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", SCRIPTED_CLOSES, -ECONNRESET, "", 0 },
-        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", SCRIPTED_CLOSES,
-          -ECONNRESET, "", 0 },
-        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", SCRIPTED_CLOSES,
-          -ECONNRESET, "", 0 },
-        { "HTTP/1.1 200 OK\r\nContent-Le", SCRIPTED_CLOSES, -ECONNRESET, "", 0 },
-        { "", SCRIPTED_CLOSES, -ECONNRESET, "", 0 },
-        { "HTTP/1.1 100 Continue\r\n\r\n", SCRIPTED_CLOSES, -ECONNRESET, "", 0 },
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", SCRIPTED_CLOSES, -ECONNRESET, "", 0},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", SCRIPTED_CLOSES,
+         -ECONNRESET, "", 0},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", SCRIPTED_CLOSES,
+         -ECONNRESET, "", 0},
+        {"HTTP/1.1 200 OK\r\nContent-Le", SCRIPTED_CLOSES, -ECONNRESET, "", 0},
+        {"", SCRIPTED_CLOSES, -ECONNRESET, "", 0},
+        {"HTTP/1.1 100 Continue\r\n\r\n", SCRIPTED_CLOSES, -ECONNRESET, "", 0},
         /* none at all */
-        { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-          SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", SCRIPTED_STAYS, -EPROTO,
-          "", 0 },
-        { "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello", SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", SCRIPTED_STAYS,
-          -EPROTO, "", 0 },
-        { "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000005\r\nhello\r\n0\r\n\r\n",
-          SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-          SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "HTTP/2.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "HTTP/1.1 200 OK\r\nA : b\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, -EPROTO, "", 0 },
-        { "SSH-2.0-OpenSSH_9.2\r\n", SCRIPTED_STAYS, -EPROTO, "", 0 },
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+         SCRIPTED_STAYS, -EPROTO, "", 0},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", SCRIPTED_STAYS,
+         -EPROTO, "", 0},
+        {"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello", SCRIPTED_STAYS, -EPROTO, "", 0},
+        {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", SCRIPTED_STAYS, -EPROTO, "", 0},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", SCRIPTED_STAYS,
+         -EPROTO, "", 0},
+        {"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", SCRIPTED_STAYS, -EPROTO,
+         "", 0},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n00000000000000005\r\nhello\r\n0\r\n\r\n",
+         SCRIPTED_STAYS, -EPROTO, "", 0},
+        {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+         SCRIPTED_STAYS, -EPROTO, "", 0},
+        {"HTTP/2.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", SCRIPTED_STAYS, -EPROTO, "", 0},
+        {"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", SCRIPTED_STAYS, -EPROTO, "", 0},
+        {"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, -EPROTO, "",
+         0},
+        {"HTTP/1.1 200 OK\r\nA : b\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, -EPROTO, "", 0},
+        {"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, -EPROTO, "", 0},
+        {"SSH-2.0-OpenSSH_9.2\r\n", SCRIPTED_STAYS, -EPROTO, "", 0},
         /* above a limit */
-        { "HTTP/1.1 200 OK\r\nContent-Length: 65\r\n\r\n", SCRIPTED_STAYS, -EMSGSIZE, "", 0 },
-        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n41\r\n", SCRIPTED_STAYS, -EMSGSIZE, "", 0 },
+        {"HTTP/1.1 200 OK\r\nContent-Length: 65\r\n\r\n", SCRIPTED_STAYS, -EMSGSIZE, "", 0},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n41\r\n", SCRIPTED_STAYS, -EMSGSIZE,
+         "", 0},
     };
 
     (void)state;
@@ -264,13 +270,15 @@ static void head_has_no_body(void **state)
 /* Cut at every byte, by an end and by silence: never an answer, and nothing is left. */
 static void every_offset_of_an_answer(void **state)
 {
-    static const char answer[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Server: a\r\n\r\n"
-                                 "a\r\n0123456789\r\n3\r\nabc\r\n0\r\nT: x\r\n\r\n";
+    static const char answer[] =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Server: a\r\n\r\n"
+        "a\r\n0123456789\r\n3\r\nabc\r\n0\r\nT: x\r\n\r\n";
 
     (void)state;
     for (size_t len = 1; len <= sizeof(answer) - 1; len++)
         for (unsigned how = 0; how < 3; how++) {
-            static const enum scripted_then ways[] = { SCRIPTED_CLOSES, SCRIPTED_ABORTS, SCRIPTED_STAYS };
+            static const enum scripted_then ways[] = {SCRIPTED_CLOSES, SCRIPTED_ABORTS,
+                                                      SCRIPTED_STAYS};
             bool whole = len == sizeof(answer) - 1;
             struct asker_call *call;
 
@@ -368,7 +376,7 @@ static int kill_it(unsigned shard, void *arg)
 
 static void name_it(void)
 {
-    static const char *const addrs[] = { "10.0.1.1", "fd00::1" };
+    static const char *const addrs[] = {"10.0.1.1", "fd00::1"};
 
     gy_sim_name(sim, "server.sim", addrs, 2, 60, 300 * GY_US);
     gy_sim_name_fails(sim, "broken.sim", -EAGAIN, GY_MS);
@@ -537,9 +545,9 @@ static void only_what_is_idempotent_is_sent_again(void **state)
     static const struct {
         const char *method;
         bool no_retry, again;
-    } cases[] = { { "GET", false, true },    { "HEAD", false, true },   { "PUT", false, true },
-                  { "DELETE", false, true }, { "OPTIONS", false, true }, { "POST", false, false },
-                  { "PATCH", false, false }, { "GET", true, false },    { "get", false, false } };
+    } cases[] = {{"GET", false, true},    {"HEAD", false, true},    {"PUT", false, true},
+                 {"DELETE", false, true}, {"OPTIONS", false, true}, {"POST", false, false},
+                 {"PATCH", false, false}, {"GET", true, false},     {"get", false, false}};
 
     (void)state;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -584,23 +592,22 @@ static void redirects(void **state)
         int status;
         const char *method, *then;
         bool body;
-    } cases[] = { { 301, "GET", "GET", false },   { 301, "POST", "GET", false },
-                  { 302, "POST", "GET", false },  { 302, "PUT", "PUT", true },
-                  { 303, "POST", "GET", false },  { 303, "PUT", "GET", false },
-                  { 303, "HEAD", "HEAD", false }, { 307, "POST", "POST", true },
-                  { 308, "PUT", "PUT", true } };
+    } cases[] = {
+        {301, "GET", "GET", false},   {301, "POST", "GET", false}, {302, "POST", "GET", false},
+        {302, "PUT", "PUT", true},    {303, "POST", "GET", false}, {303, "PUT", "GET", false},
+        {303, "HEAD", "HEAD", false}, {307, "POST", "POST", true}, {308, "PUT", "PUT", true}};
 
     (void)state;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        static const struct gy_http_field fields[] = { { "Authorization", "Basic x" },
-                                                       { "Content-Type", "text/plain" },
-                                                       { "X-Mine", "1" } };
+        static const struct gy_http_field fields[] = {
+            {"Authorization", "Basic x"}, {"Content-Type", "text/plain"}, {"X-Mine", "1"}};
         char answer[128], line[64];
         struct gy_http_ask ask = get("/a/b?c");
         struct asker_call *call;
 
         scripted_reset();
-        snprintf(answer, sizeof(answer), "HTTP/1.1 %d Go\r\nLocation: ../d?e\r\n%s", cases[i].status,
+        snprintf(answer, sizeof(answer), "HTTP/1.1 %d Go\r\nLocation: ../d?e\r\n%s",
+                 cases[i].status,
                  strcmp(cases[i].method, "HEAD") == 0 ? "\r\n" : "Content-Length: 3\r\n\r\nabc");
         script(answer, SCRIPTED_STAYS);
         script("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS);
@@ -617,7 +624,9 @@ static void redirects(void **state)
         gy_sim_settle(sim);
         assert_int_equal(call->res, 200);
         assert_int_equal(scripted.connections, 1);
-        snprintf(line, sizeof(line), "%s /d?e HTTP/1.1\r\nHost: 10.0.1.1:81\r\nAuthorization: Basic x\r\n", cases[i].then);
+        snprintf(line, sizeof(line),
+                 "%s /d?e HTTP/1.1\r\nHost: 10.0.1.1:81\r\nAuthorization: Basic x\r\n",
+                 cases[i].then);
         if (strncmp(scripted.asked[1], line, strlen(line)) != 0)
             fail_msg("%d %s: %s", cases[i].status, cases[i].method, scripted.asked[1]);
         assert_int_equal(strstr(scripted.asked[1], "body!") != NULL, cases[i].body);
@@ -630,9 +639,8 @@ static void redirects(void **state)
 
 static void redirects_end(void **state)
 {
-    static const struct gy_http_field secret[] = { { "authorization", "Basic x" },
-                                                   { "Cookie", "a=b" },
-                                                   { "X-Mine", "1" } };
+    static const struct gy_http_field secret[] = {
+        {"authorization", "Basic x"}, {"Cookie", "a=b"}, {"X-Mine", "1"}};
     struct gy_http_ask ask;
     struct asker_call *call;
 
@@ -653,12 +661,13 @@ static void redirects_end(void **state)
     close_world();
     /* Elsewhere, without what is secret; and to where nobody may be sent. */
     for (unsigned i = 0; i < 4; i++) {
-        static const char *const places[] = { "http://[fd00::1]:81/", "http+unix://%2Fx/", "https://10.0.1.1/",
-                                              "http://10.0.1.1:81\\@evil/" };
+        static const char *const places[] = {"http://[fd00::1]:81/", "http+unix://%2Fx/",
+                                             "https://10.0.1.1/", "http://10.0.1.1:81\\@evil/"};
         char answer[128];
 
         scripted_reset();
-        snprintf(answer, sizeof(answer), "HTTP/1.1 302 Go\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", places[i]);
+        snprintf(answer, sizeof(answer),
+                 "HTTP/1.1 302 Go\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", places[i]);
         script(answer, SCRIPTED_STAYS);
         script(OK, SCRIPTED_STAYS);
         open_world(81);
@@ -669,9 +678,11 @@ static void redirects_end(void **state)
         call = ask_with(&ask);
         gy_sim_settle(sim);
         assert_int_equal(call->res, i == 0 ? 200 : -EPROTO);
-        assert_non_null(strstr(scripted.asked[0], "authorization: Basic x\r\nCookie: a=b\r\nX-Mine"));
+        assert_non_null(
+            strstr(scripted.asked[0], "authorization: Basic x\r\nCookie: a=b\r\nX-Mine"));
         assert_string_equal(scripted.asked[1],
-                            i == 0 ? "GET / HTTP/1.1\r\nHost: [fd00::1]:81\r\nX-Mine: 1\r\n\r\n" : "");
+                            i == 0 ? "GET / HTTP/1.1\r\nHost: [fd00::1]:81\r\nX-Mine: 1\r\n\r\n"
+                                   : "");
         close_world();
     }
 }
@@ -741,7 +752,8 @@ static void to_a_socket_at_a_path(void **state)
 
     (void)state;
     script(OK, SCRIPTED_STAYS);
-    script("HTTP/1.1 302 Go\r\nLocation: http://10.0.1.1:81/\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS);
+    script("HTTP/1.1 302 Go\r\nLocation: http://10.0.1.1:81/\r\nContent-Length: 0\r\n\r\n",
+           SCRIPTED_STAYS);
     world_config(&config, 92);
     asker_reset();
     assert_int_equal(gy_sim_open(&sim, &config, scripted_boot, NULL), 0);
@@ -765,21 +777,38 @@ static void to_a_socket_at_a_path(void **state)
 
 static void what_may_not_be_sent_is_refused(void **state)
 {
-    static const struct gy_http_field bad[] = {
-        { "X", "a\r\nY: b" }, { "X", "a\n" },   { "X\r\nY", "a" }, { "X y", "a" },  { "", "a" },
-        { "X:", "a" },        { "X", " a" },    { "X", "a\x7f" },  { "Host", "a" }, { "content-length", "5" },
-        { "Transfer-Encoding", "chunked" },     { "Connection", "close" },          { "Upgrade", "x" },
-        { "TE", "trailers" }, { "Expect", "100-continue" },        { "X", NULL },   { NULL, "a" } };
-    static const char *const methods[] = { "", "GET ", "GE\r\nT", "CONNECT", "TRACE", NULL, "G:T" };
+    static const struct gy_http_field bad[] = {{"X", "a\r\nY: b"},
+                                               {"X", "a\n"},
+                                               {"X\r\nY", "a"},
+                                               {"X y", "a"},
+                                               {"", "a"},
+                                               {"X:", "a"},
+                                               {"X", " a"},
+                                               {"X", "a\x7f"},
+                                               {"Host", "a"},
+                                               {"content-length", "5"},
+                                               {"Transfer-Encoding", "chunked"},
+                                               {"Connection", "close"},
+                                               {"Upgrade", "x"},
+                                               {"TE", "trailers"},
+                                               {"Expect", "100-continue"},
+                                               {"X", NULL},
+                                               {NULL, "a"}};
+    static const char *const methods[] = {"", "GET ", "GE\r\nT", "CONNECT", "TRACE", NULL, "G:T"};
     static const struct {
         const char *url;
         int res;
-    } urls[] = { { "http://10.0.1.1:81/a b", -EINVAL },     { "http://10.0.1.1:81/\r\nX: y", -EINVAL },
-                 { "http://10.0.1.1:81/\x80", -EINVAL },    { "http://user@10.0.1.1:81/", -EINVAL },
-                 { "http://10.0.1.1:0/", -EINVAL },         { "http://10.0.1.1:65536/", -EINVAL },
-                 { "http:///", -EINVAL },                   { "https://10.0.1.1/", -EPROTONOSUPPORT },
-                 { "10.0.1.1", -EINVAL },                   { "", -EINVAL },
-                 { "http+unix://%2Fa%00b/", -EINVAL } };
+    } urls[] = {{"http://10.0.1.1:81/a b", -EINVAL},
+                {"http://10.0.1.1:81/\r\nX: y", -EINVAL},
+                {"http://10.0.1.1:81/\x80", -EINVAL},
+                {"http://user@10.0.1.1:81/", -EINVAL},
+                {"http://10.0.1.1:0/", -EINVAL},
+                {"http://10.0.1.1:65536/", -EINVAL},
+                {"http:///", -EINVAL},
+                {"https://10.0.1.1/", -EPROTONOSUPPORT},
+                {"10.0.1.1", -EINVAL},
+                {"", -EINVAL},
+                {"http+unix://%2Fa%00b/", -EINVAL}};
     struct gy_http_ask ask = get("/");
 
     (void)state;

@@ -1,4 +1,5 @@
-/* Requests and answers of the client in pieces: order, back-pressure both ways, and every way to end. */
+/* Requests and answers of the client in pieces: order, back-pressure both ways, and every way to
+ * end. */
 #include "gyre/client_stream.h"
 #include "gyre/typed.h"
 #include "http/client.h"
@@ -32,7 +33,7 @@ static struct {
     const char *url;
     uint64_t upload, length; /* bytes that are written; what is announced */
     uint32_t piece;
-    uint64_t rest_ns;        /* before each read */
+    uint64_t rest_ns; /* before each read */
     bool no_reads, no_finish;
     uint64_t timeout_ns, between_ns;
 } plan;
@@ -164,7 +165,7 @@ static int boot_none(unsigned shard, void *arg)
 static int begin(unsigned shard, void *arg)
 {
     (void)shard, (void)arg;
-    return mover_spawn(&pid, &(struct mover_args){ 0 });
+    return mover_spawn(&pid, &(struct mover_args){0});
 }
 
 static int setup(void **state)
@@ -217,7 +218,7 @@ static void both_ways(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 24; i++) {
-        static const uint32_t pieces[] = { 1, 100, 4096, 70000 };
+        static const uint32_t pieces[] = {1, 100, 4096, 70000};
 
         setup(NULL);
         plan.url = "http://10.0.1.1/web/echo";
@@ -242,12 +243,14 @@ static char large[4u << 20];
 
 static void script_large(enum scripted_then then)
 {
-    size_t head = (size_t)snprintf(large, sizeof(large), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
-                                   sizeof(large) - 100);
+    size_t head =
+        (size_t)snprintf(large, sizeof(large), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
+                         sizeof(large) - 100);
 
     for (size_t i = 0; i < sizeof(large) - 100; i++)
         large[head + i] = (char)byte_of(i);
-    scripted.lines[0] = (struct scripted_line){ .answer = large, .len = head + sizeof(large) - 100, .then = then };
+    scripted.lines[0] =
+        (struct scripted_line){.answer = large, .len = head + sizeof(large) - 100, .then = then};
     scripted.line_count = 1;
     plan.url = "http://10.0.1.1:81/";
 }
@@ -280,7 +283,8 @@ static void a_reader_that_waits_is_waited_for(void **state)
 static void a_server_that_does_not_read_is_waited_for(void **state)
 {
     (void)state;
-    scripted.lines[0] = (struct scripted_line){ .answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" };
+    scripted.lines[0] =
+        (struct scripted_line){.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"};
     scripted.line_count = 1;
     plan.url = "http://10.0.1.1:81/";
     plan.length = GY_HTTP_UNKNOWN;
@@ -379,7 +383,7 @@ static int kill_it(unsigned shard, void *arg)
 
 static void given_up_at_any_time(void **state)
 {
-    static int (*const ways[])(unsigned shard, void *arg) = { abort_it, discard_head, kill_it };
+    static int (*const ways[])(unsigned shard, void *arg) = {abort_it, discard_head, kill_it};
 
     (void)state;
     for (unsigned way = 0; way < 3; way++)

@@ -14,6 +14,7 @@ struct gateway_args {
 GY_ACTOR(gateway);
 
 /* GET /both: the two answers, one behind the other, asked for at once. 504 if they take longer than
- * GATEWAY_TIME_NS together, 502 if one of them is none or not 200. A client that leaves ends both. */
+ * GATEWAY_TIME_NS together, 502 if one of them is none or not 200. A client that leaves ends both.
+ */
 
 #endif

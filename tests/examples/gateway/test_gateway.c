@@ -1,4 +1,5 @@
-/* test_gateway.c - the gateway on one simulated machine, the two servers that it asks on another. */
+/* test_gateway.c - the gateway on one simulated machine, the two servers that it asks on another.
+ */
 #include "gateway.h"
 
 #include <gyre/client.h>
@@ -47,7 +48,8 @@ static void backend_left(struct backend *self, const struct gy_http_req *req, gy
     (void)self, (void)req;
     gy_http_replyf(reply, 200, "left, ");
 }
-static void backend_right(struct backend *self, const struct gy_http_req *req, gy_http_promise reply)
+static void backend_right(struct backend *self, const struct gy_http_req *req,
+                          gy_http_promise reply)
 {
     (void)req;
     asked++;
@@ -72,8 +74,9 @@ static int boot_gateway(unsigned shard, void *arg)
     int err = gy_http_listen(&http);
 
     (void)shard, (void)arg;
-    return err < 0 ? err : gateway_spawn(&pid, &(struct gateway_args){ "http://10.0.1.2/left",
-                                                                       "http://10.0.1.2/right" });
+    return err < 0 ? err
+                   : gateway_spawn(&pid, &(struct gateway_args){"http://10.0.1.2/left",
+                                                                "http://10.0.1.2/right"});
 }
 
 static int boot_backend(unsigned shard, void *arg)
@@ -83,7 +86,7 @@ static int boot_backend(unsigned shard, void *arg)
     int err = gy_http_listen(&http);
 
     (void)shard, (void)arg;
-    return err < 0 ? err : backend_spawn(&pid, &(struct backend_args){ 0 });
+    return err < 0 ? err : backend_spawn(&pid, &(struct backend_args){0});
 }
 
 static int setup(void **state)
