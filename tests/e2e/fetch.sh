@@ -58,6 +58,22 @@ if timeout 20 "$GYRE_BIN/gyre-fetch" --shards=1 "http://127.0.0.1:1/" >"$out/bod
 fi
 has "a refused connection" "Connection refused" "$(cat "$out/log")"
 
+# The gateway: its answer is made of two of gyre-demo's.
+: >"$out/gateway"
+"$GYRE_BIN/gyre-gateway" --shards=1 --listen=127.0.0.1:0 --left="$url/demo/hello" --right="$url/demo/hello" \
+    2>"$out/gateway" &
+gateway=$!
+others+=($gateway)
+for ((i = 0; i < 100; i++)); do
+    listening=$(sed -n 's/.*listening on \(127[0-9.]*:[0-9]*\).*/\1/p' "$out/gateway")
+    [ -z "$listening" ] || break
+    sleep 0.1
+done
+fetch "http://$listening/both" 200 4
+equal "200 through the gateway" "200 answers, 0 errors, 5200 bytes, 4 connections, status 200" "$account"
+kill -TERM $gateway
+wait $gateway || complain "the gateway ended with status $?"
+
 # ---- nginx
 
 if command -v nginx >/dev/null && listening=$(free_port); then
@@ -147,9 +163,10 @@ const server = require('http').createServer((request, response) => {
 });
 server.keepAliveTimeout = 1500;
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+require('http').createServer(server.listeners('request')[0]).listen(process.argv[2]);
 END
     : >"$out/node"
-    node "$out/server.js" >"$out/node" 2>&1 &
+    node "$out/server.js" "$out/socket" >"$out/node" 2>&1 &
     others+=($!)
     for ((i = 0; i < 100; i++)); do
         listening=$(head -n 1 "$out/node")
@@ -165,6 +182,8 @@ END
     equal "each has its connection" "3 answers, 0 errors, 51 bytes, 3 connections, status 200" "$account"
     fetch "$base/echo" 200 4 PUT "what is put"
     equal "200 echoes from Node" "200 answers, 0 errors, 2200 bytes, 4 connections, status 200" "$account"
+    fetch "http+unix://${out//\//%2F}%2Fsocket/echo" 20 2 POST "by a path"
+    equal "20 echoes by a path" "20 answers, 0 errors, 180 bytes, 2 connections, status 200" "$account"
     if node -e 'process.exit(require("http").ServerResponse.prototype.writeEarlyHints ? 0 : 1)'; then
         fetch "$base/hints"
         equal "an answer behind 103" "after hints" "$(cat "$out/body")"
