@@ -71,6 +71,16 @@ check_tool() # NAME COMMAND
     if have "$2"; then row ok "$1" "$(command -v "$2")"; else row MISSING "$1" ""; fi
 }
 
+check_extra() # NAME PKG-CONFIG-NAME MINIMUM WHAT-FOR : gyre builds without it
+{
+    local version
+    if have pkg-config && version=$(pkg-config --modversion "$2" 2>/dev/null) && at_least "$version" "$3"; then
+        row ok "$1" "$version"
+    else
+        row without "$1" "no $4"
+    fi
+}
+
 check_library() # NAME PKG-CONFIG-NAME MINIMUM
 {
     local version
@@ -111,6 +121,8 @@ report()
     check_library llhttp libllhttp $llhttp_min
     check_library cmocka cmocka $cmocka_min
     check_library google-benchmark benchmark $benchmark_min
+    check_extra zlib zlib 1.2.11 gzip
+    check_extra openssl libcrypto 3.0 "signed tokens"
     check_tool curl curl
     check_optional clang clang
     check_optional spin spin
@@ -297,7 +309,8 @@ enough() # PKG-CONFIG-NAME MINIMUM
 
 install_debian()
 {
-    apt_install build-essential cmake ninja-build pkg-config libcmocka-dev libbenchmark-dev ca-certificates curl
+    apt_install build-essential cmake ninja-build pkg-config libcmocka-dev libbenchmark-dev ca-certificates curl \
+        zlib1g-dev libssl-dev
     if ! enough liburing $liburing_min || ! enough libllhttp $llhttp_min; then
         [ -n "$(apt_candidate liburing-dev)" ] || apt_update
         local uring llhttp
@@ -329,7 +342,7 @@ apt_t64() { if [ -n "$(apt_candidate libssl3t64)" ]; then echo t64; fi; }
 install_fedora()
 {
     local want=(gcc gcc-c++ cmake ninja-build pkgconf-pkg-config liburing-devel llhttp-devel libcmocka-devel
-                google-benchmark-devel curl)
+                google-benchmark-devel curl zlib-devel openssl-devel)
     [ $all = no ] || want+=(clang compiler-rt valgrind nginx debootstrap haproxy nodejs httpd-tools python3)
     if rpm -q --quiet --whatprovides "${want[@]}"; then return 0; fi
     say "dnf install ${want[*]}"
@@ -339,7 +352,7 @@ install_fedora()
 
 install_arch()
 {
-    local want=(gcc make cmake ninja pkgconf liburing llhttp cmocka benchmark curl)
+    local want=(gcc make cmake ninja pkgconf liburing llhttp cmocka benchmark curl zlib openssl)
     [ $all = no ] || want+=(clang compiler-rt valgrind nginx wrk debootstrap haproxy nodejs apache python)
     if pacman -Q "${want[@]}" >/dev/null 2>&1; then return 0; fi
     say "pacman -S --needed ${want[*]}"

@@ -231,6 +231,7 @@ int main(void)
 
 int main(void)
 {
+    fake_bufs_reset();
     return gy_http_has_gzip() ? 1 : 77; /* built without zlib */
 }
 
