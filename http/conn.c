@@ -196,8 +196,9 @@ static void dispatch(struct gy__http_conn *conn)
 
     conn->parser.slot = NULL;
     enter(conn, slot);
-    conn->stopped = conn->last;
     conn->upgrades = slot->flags & GY__SLOT_UPGRADE;
+    /* What comes behind an upgrade may be another protocol's, which ends for itself. */
+    conn->stopped = conn->last && !conn->upgrades;
     conn->env->calls->request(conn, slot);
 }
 
@@ -528,8 +529,10 @@ static void pop(struct gy__http_conn *conn, int why)
 
     if (slot == conn->parser.slot)
         gy__http_pieces_behind(conn, slot);
-    if ((slot->flags & GY__SLOT_UPGRADE) && !conn->tunnel)
+    if ((slot->flags & GY__SLOT_UPGRADE) && !conn->tunnel) {
         conn->upgrades = false;
+        conn->stopped |= conn->last;
+    }
     conn->first = slot->next;
     if (conn->first == NULL)
         conn->last_slot = NULL;

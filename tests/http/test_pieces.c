@@ -595,6 +595,46 @@ static void test_stream_time(void **state)
     assert_int_equal(peer.conn.finish, GY__FINISH_ABORT);
 }
 
+/* Another protocol goes on, and its end is told, although no further request may come: the client asked
+ * for the end of the connection, or it was the last that may come. Refused, it ends the connection. */
+static void test_last_upgrade(void **state)
+{
+    struct gy__http_answer_stream answer = { { 101, GY__ANSWER_UPGRADE, 8 }, UINT64_MAX };
+    struct gy_buf *lines;
+
+    for (unsigned i = 0; i < 4; i++) {
+        peer.env.config.requests_max = i % 2;
+        peer_send(&peer, i % 2 ? "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nfirst" :
+                                 "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nConnection: upgrade, close\r\n\r\nfirst");
+        assert_int_equal(peer.requests, 1);
+        if (i >= 2) {
+            peer_answer(&peer, 0);
+            peer_flush(&peer);
+            assert_non_null(strstr(head(200), "Connection: close\r\n"));
+            assert_int_equal(peer.conn.finish, GY__FINISH_LINGER);
+        } else {
+            lines = gy_buf_take(GY__HTTP_HEADROOM + 8);
+            lines->data = lines->base + GY__HTTP_HEADROOM;
+            memcpy(lines->data, "X: y\r\n\r\n", 8);
+            lines->len = 8;
+            assert_true(gy__http_conn_answer_stream(peer_slot(&peer, 0), &answer, lines));
+            peer_flush(&peer);
+            assert_null(strstr(head(101), "close"));
+            assert_int_equal(gy__http_conn_read(peer_slot(&peer, 0), 1), 0);
+            told(0, 1, 5, "first");
+            assert_int_equal(gy__http_conn_read(peer_slot(&peer, 0), 2), 1);
+            peer_send(&peer, "abc");
+            told(1, 2, 3, "abc");
+            assert_int_equal(gy__http_conn_read(peer_slot(&peer, 0), 3), 1);
+            gy__http_conn_end(&peer.conn);
+            peer_flush(&peer);
+            told(2, 3, 0, NULL);
+        }
+        teardown(state);
+        setup(state);
+    }
+}
+
 /* Answers that wait behind a stream are nobody's to hurry: no time runs for them. */
 static void test_time_behind_a_stream(void **state)
 {
@@ -765,7 +805,7 @@ int main(void)
         T(test_limits),       T(test_broken),              T(test_client_ends),  T(test_client_is_gone),
         T(test_continue),     T(test_answered_early),      T(test_last_request), T(test_times),
         T(test_writes),       T(test_length),              T(test_large_pieces), T(test_slow_reader),
-        T(test_bodiless), T(test_reset_content),    T(test_http10),              T(test_abort),        T(test_stream_time), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
+        T(test_bodiless), T(test_reset_content),    T(test_http10),              T(test_abort),        T(test_stream_time), T(test_last_upgrade), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
         T(test_both_ways),    T(test_breaks_both_ways),    T(test_drain),        T(test_no_memory),
 #undef T
     };
