@@ -278,7 +278,8 @@ static void files_on_written(struct files *self, uint64_t i, int res)
         read_piece(self, i);
         return;
     }
-    if (res >= 0 && gy_http_finish(task->stream) < 0)
+    /* Refused, perhaps because its shard is busy: what comes would not be what is missing. */
+    if (res < 0 || gy_http_finish(task->stream) < 0)
         (void)!gy_http_abort(task->stream);
     task_end(self, i);
 }
