@@ -131,7 +131,8 @@ static bool hs256_right(const struct gy_http_tokens *tokens, const struct token 
     uint8_t expected[EVP_MAX_MD_SIZE];
     unsigned expected_len = 0;
 
-    return tokens->key_len <= INT32_MAX && len == 32 &&
+    /* An empty key is everybody's: one that was forgotten, and no secret. */
+    return tokens->key_len > 0 && tokens->key_len <= INT32_MAX && len == 32 &&
            HMAC(EVP_sha256(), tokens->key, (int)tokens->key_len, (const uint8_t *)token->signed_part.ptr,
                 token->signed_part.len, expected, &expected_len) != NULL &&
            expected_len == 32 && gy_secret_equal(expected, signature, 32);
@@ -166,7 +167,11 @@ static bool seconds_of(struct gy_slice json, const char *name, uint64_t *seconds
     for (; i < value.len && value.ptr[i] >= '0' && value.ptr[i] <= '9' && number < UINT64_MAX / 100; i++)
         number = number * 10 + (uint64_t)(value.ptr[i] - '0');
     *seconds = number;
-    return i > 0 && (i == value.len || value.ptr[i] == '.'); /* parts of a second do not matter */
+    if (i == 0 || i == value.len)
+        return i > 0;
+    /* Parts of a second do not matter; powers of ten would. */
+    return value.ptr[i] == '.' && memchr(value.ptr, 'e', value.len) == NULL &&
+           memchr(value.ptr, 'E', value.len) == NULL;
 }
 
 /* A claim that is that text, or, an array, has it. */

@@ -293,7 +293,11 @@ static void test_tokens(void **state)
     assert_int_equal(claims("{\"exp\":1001,\"nbf\":1000}"), 0);
     assert_int_equal(claims("{\"exp\":1001,\"nbf\":1001}"), -EACCES);
     assert_int_equal(claims("{\"exp\":1001,\"nbf\":null}"), -EACCES);
+    assert_int_equal(claims("{\"exp\":1001,\"nbf\":1.5E3}"), -EACCES); /* is 1500 */
     assert_int_equal(claims("{\"exp\":1001,\"sub\":7}"), -EACCES);
+    tokens.key_len = 0;
+    assert_int_equal(check(token(HEADER, "{\"exp\":1001}", "")), -EACCES);
+    tokens.key_len = strlen(KEY);
     tokens.leeway_s = 5;
     assert_int_equal(claims("{\"exp\":996}"), 0);
     assert_int_equal(claims("{\"exp\":995}"), -EACCES);
