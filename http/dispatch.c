@@ -144,7 +144,7 @@ static int admit(struct gy__http_conn *conn, struct gy__http_slot *slot, const c
     if (slot->req.path.ptr[0] == '*')
         return 0;
     if (server->peers.access != NULL &&
-        (status = gy__http_judge_peer(gy__http_link_of(conn), slot, false, why)) != 0)
+        (status = gy__http_judge_peer(gy__http_link_of(conn), slot, why)) != 0)
         return status;
     find(server, slot, &match);
     if (match.target == NULL)
@@ -274,7 +274,7 @@ static void request(struct gy__http_conn *conn, struct gy__http_slot *slot)
         return;
     }
     if (server->peers.access != NULL &&
-        (status = gy__http_judge_peer(gy__http_link_of(conn), slot, true, &text)) != 0) {
+        (status = gy__http_judge_peer(gy__http_link_of(conn), slot, &text)) != 0) {
         gy__http_conn_refuse(slot, status, text);
         return;
     }

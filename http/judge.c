@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int gy__http_judge_peer(struct gy__http_link *link, struct gy__http_slot *slot, bool first,
-                        const char **why)
+int gy__http_judge_peer(struct gy__http_link *link, struct gy__http_slot *slot, const char **why)
 {
     struct gy__http_server *server = link->server;
     const struct gy_http_access *access = server->peers.access;
@@ -20,12 +19,14 @@ int gy__http_judge_peer(struct gy__http_link *link, struct gy__http_slot *slot, 
     const char *text = path->ptr;
     size_t len = path->len;
 
-    if (first && !gy__http_peers_request(&server->peers, link->peer, server->env.now_ns)) {
+    if (!(slot->flags & GY__SLOT_COUNTED) &&
+        !gy__http_peers_request(&server->peers, link->peer, server->env.now_ns)) {
         gy__http_count(&server->env.stats, GY__HTTP_REFUSED_PEER_RATE, 1);
         slot->line = "Retry-After: 1\r\n";
         *why = "Too many requests";
         return 429;
     }
+    slot->flags |= GY__SLOT_COUNTED;
     if (access->disabled == NULL)
         return 0;
     if (slot->flags & GY__SLOT_DOTS) {

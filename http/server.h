@@ -64,10 +64,9 @@ static inline struct gy__http_link *gy__http_link_of(struct gy__http_conn *conn)
 extern const struct gy__http_calls gy__http_dispatch_calls;
 
 /* ---- judge.c ---- */
-/* Before a request is taken: is its path closed, has its peer had too many? first: it is asked for the
- * first time. -> 0, or the status; *why: the text. */
-int gy__http_judge_peer(struct gy__http_link *link, struct gy__http_slot *slot, bool first,
-                        const char **why);
+/* Before a request is taken: is its path closed, has its peer had too many, of which it is one from now
+ * on? -> 0, or the status; *why: the text. */
+int gy__http_judge_peer(struct gy__http_link *link, struct gy__http_slot *slot, const char **why);
 /* Then, for a route with options: who is it, and may it? Once for each request. -> as above. */
 int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_options *options,
                    const char **why);

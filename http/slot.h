@@ -36,6 +36,7 @@ enum gy__http_slot_flags {
     GY__SLOT_BORROWED_BODY = 128, /* only the body does */
     GY__SLOT_STREAM = 256,        /* its handler reads the body */
     GY__SLOT_UPGRADE = 1024,      /* it asks for another protocol */
+    GY__SLOT_COUNTED = 2048,      /* among the requests of its peer */
     GY__SLOT_KNOWN = 512,         /* whom it comes from was found out, and it may come */
 };
 

@@ -253,6 +253,31 @@ static void test_rate(void **state)
     fake_leave();
 }
 
+/* Who guesses passwords with a body, and on a new connection each time, is not spared. */
+static void test_rate_of_refused(void **state)
+{
+    static struct gy_http_access access = GY_HTTP_ACCESS_INIT;
+
+    (void)state;
+    access.peer_requests_per_s = 10;
+    access.peer_burst = 3;
+    world.http.access = &access;
+    world_open(&world, 2, boot);
+    for (unsigned i = 0; i < 5; i++) {
+        struct peer_conn *c = world_connect(&world, 1);
+        const char *head = ask(c, "POST", "/near/realm", "Content-Length: 9\r\n", i < 3 ? 401 : 429, NULL);
+
+        assert_int_equal(strstr(head, "\r\nRetry-After: 1\r\n") != NULL, i >= 3);
+    }
+    world_advance(&world, 100 * GY_MS);
+    /* One that is let in counts once. */
+    world_text(&world, world_connect(&world, 1),
+               "POST /near/realm HTTP/1.1\r\nHost: h\r\n" ANN "Content-Length: 2\r\n\r\nab");
+    fake_enter(&world.fake, 1);
+    assert_int_equal(gy__http_here()->env.stats.value[GY__HTTP_REFUSED_PEER_RATE], 2);
+    fake_leave();
+}
+
 static void test_networks(void **state)
 {
     static const char *const none[] = { "203.0.113.0/24", NULL };
@@ -302,7 +327,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_realms), T(test_order_and_bodies), T(test_firewall),
-        T(test_rate),   T(test_networks),         T(test_cors),
+        T(test_rate), T(test_rate_of_refused), T(test_networks),         T(test_cors),
 #undef T
     };
 
