@@ -197,12 +197,14 @@ static void add(struct text *text, const char *bytes, size_t len)
     text->at += len;
 }
 
-/* Take "." and ".." out of the path at start, up to its query (RFC 3986 5.2.4). -> its new end. */
+/* Take "." and ".." out of the path at start, up to its query or fragment (RFC 3986 5.2.4). -> its new
+ * end. */
 static char *without_dots(char *start, char *end)
 {
-    char *query = memchr(start, '?', (size_t)(end - start));
-    char *stop = query != NULL ? query : end, *to = start;
+    char *stop = start, *to = start;
 
+    while (stop < end && *stop != '?' && *stop != '#')
+        stop++;
     for (const char *at = start; at < stop;) {
         const char *next = memchr(at + 1, '/', (size_t)(stop - at - 1));
         size_t len = (size_t)((next != NULL ? next : stop) - at);

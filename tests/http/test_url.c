@@ -98,7 +98,8 @@ static void test_references(void **state)
         {"..g", "/b/c/..g"},    {"./../g", "/b/g"},
         {"./g/.", "/b/c/g/"},   {"g/./h", "/b/c/g/h"},
         {"g/../h", "/b/c/h"},   {"g;x=1/../y", "/b/c/y"},
-        {"/a:b", "/a:b"},
+        {"/a:b", "/a:b"},       {"g#s/../x", "/b/c/g#s/../x"},
+        {"../g#/./?", "/b/g#/./?"},
     };
     static const struct gy_slice authority = {"127.0.0.1:8", 11}, path = {"/b/c/d;p?q", 10};
     char out[128];
