@@ -1,7 +1,7 @@
 /* http/websocket.c - WebSocket connections at their actors: the handshake, and frames over the stream of
  * an upgraded request.
  *
- * At most three futures are under way for one: a read, a write, a timer; each continuation has the
+ * At most four futures are under way for one: a read, a write, a timer, the watch of its end; each continuation has the
  * struct's address as its context, so that closed() may only be told when none is. Once something
  * has gone wrong nothing more is read; what must still be sent is, and then the stream ends. */
 #include "http/base64.h"
@@ -36,6 +36,8 @@ static void over(struct gy_ws *ws)
     if (ws->gy__pending > 0) {
         if (ws->gy__timer.bits != 0)
             gy_discard(ws->gy__timer); /* its continuation comes here again */
+        if (ws->gy__watch.bits != 0)
+            gy_discard(ws->gy__watch);
         return;
     }
     gy_buf_release(ws->gy__message);
@@ -224,6 +226,36 @@ void gy_ws_close(struct gy_ws *ws, unsigned code, const char *reason)
     write_on(ws);
     if (ws->gy__open)
         expect_close(ws);
+}
+
+/* A drain is told long before the end. */
+static void on_watch(struct gy_actor *self, const struct gy_done *done)
+{
+    struct gy_ws *ws = ws_of(done->ctx);
+
+    (void)self;
+    ws->gy__watch = (gy_fut){ 0 };
+    if (ws->gy__open && done->res == -ESHUTDOWN)
+        gy_ws_close(ws, 1001, NULL);
+    leave(ws);
+}
+
+static void watch(struct gy_ws *ws)
+{
+    gy_fut fut = gy_http_watch(ws->gy__stream);
+
+    if (gy_then_raw(ws->gy__actor, fut, on_watch, (uint64_t)(uintptr_t)ws) < 0)
+        return; /* then a drain is not told */
+    ws->gy__watch = fut;
+    ws->gy__pending++;
+}
+
+void gy_ws_drop(struct gy_ws *ws)
+{
+    gy_buf_release(ws->gy__message);
+    gy_buf_release(ws->gy__out);
+    ws->gy__message = ws->gy__out = NULL;
+    ws->gy__open = 0;
 }
 
 /* ---- reading ----------------------------------------------------------------------------- */
@@ -439,5 +471,6 @@ int gy_ws_open(struct gy_ws *ws, struct gy_actor *self, const struct gy_http_req
     if (!ws->gy__open)
         return -EAGAIN;
     arm(ws, options->ping_ns);
+    watch(ws);
     return 0;
 }

@@ -7,7 +7,7 @@
  * Messages come whole, put together and unmasked, text checked to be UTF-8. Pings are answered, and
  * peers that are silent are pinged; the closing handshake is done. While a client does not read,
  * gy_ws_send() fills its queue and then refuses; while messages are handled no more are read than a
- * window's worth. What breaks the protocol closes with the code that the RFC has for it (1002, 1007,
+ * window's worth. When the runtime drains, each is closed with 1001. What breaks the protocol closes with the code that the RFC has for it (1002, 1007,
  * 1009). No extensions are spoken. */
 #ifndef GYRE_WEBSOCKET_H
 #define GYRE_WEBSOCKET_H
@@ -60,7 +60,7 @@ struct gy_ws {
     struct gy_actor *gy__actor;
     struct gy_ws_options gy__options;
     gy_http_stream gy__stream;
-    gy_fut gy__timer;
+    gy_fut gy__timer, gy__watch;
     struct gy_buf *gy__message, *gy__out; /* being put together; waiting to be sent */
     uint64_t gy__payload, gy__done;       /* of the frame being read: its length, and how much was */
     uint32_t gy__code;
@@ -82,6 +82,9 @@ GY_API int gy_ws_send(struct gy_ws *ws, enum gy_ws_type type, const void *data, 
 /* Begin to close: what is queued is sent, then the close. code: 1000, 1001, 1003, 1008, 1011, 3000 to
  * 4999; reason: up to 123 bytes, or NULL. closed() follows. Fine if it closes already. */
 GY_API void gy_ws_close(struct gy_ws *ws, unsigned code, const char *reason);
+/* For an actor that stops while *ws is open, in its stop function: releases what it holds. Its
+ * connection ends with the actor, and closed() is not called. */
+GY_API void gy_ws_drop(struct gy_ws *ws);
 /* Bytes that wait to be sent. */
 GY_API size_t gy_ws_queued(const struct gy_ws *ws);
 

@@ -161,7 +161,10 @@ static int room_start(struct room *self, const struct room_args *args)
 
 static void room_stop(struct room *self, int why)
 {
-    (void)self, (void)why;
+    (void)why;
+    for (unsigned i = 0; i < GUESTS_MAX; i++)
+        if (self->guests[i].here)
+            gy_ws_drop(&self->guests[i].ws);
 }
 
 static int boot(unsigned shard, void *arg)

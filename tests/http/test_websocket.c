@@ -55,7 +55,10 @@ static int talker_start(struct talker *self, const struct talker_args *args)
 
 static void talker_stop(struct talker *self, int why)
 {
-    (void)self, (void)why;
+    (void)why;
+    for (unsigned i = 0; i < 8; i++)
+        if (self->used[i])
+            gy_ws_drop(&self->ws[i]);
 }
 
 static void talker_open(struct talker *self, const struct gy_http_req *req, gy_http_promise reply)
@@ -320,6 +323,7 @@ static void test_peer_leaves(void **state)
         /* The actor leaves. */
         c = world_connect(&world, 1);
         shake(c, shard, HANDSHAKE, 101);
+        say(c, 0x01, "half a message"); /* which holds a buffer */
         tell(shard, 2);
         assert_true(c->closed);
     }
@@ -416,9 +420,6 @@ static void test_drain(void **state)
     shake(c, 1, HANDSHAKE, 101);
     gy__runtime_drain(world.fake.runtime, 1);
     world_settle(&world);
-    say(c, 0x81, "still here");
-    HEARS(c, "\x81\x0astill here");
-    tell(1, 1);
     HEARS(c, "\x88\x02\x03\xe9");
     say(c, 0x88, "\x03\xe9");
     world_fin(&world, c);
