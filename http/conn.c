@@ -821,6 +821,7 @@ void gy__http_conn_drain(struct gy__http_conn *conn)
             uint64_t watcher = slot->flow->watcher;
 
             slot->flow->watcher = 0;
+            slot->flow->drain_told = true;
             conn->env->calls->tell(watcher, -ESHUTDOWN, NULL);
         }
 }

@@ -36,6 +36,7 @@ struct gy__http_flow {
     uint64_t writer;
     bool out_open, out_ended;
     uint64_t watcher;
+    bool drain_told; /* that the runtime drains */
 };
 
 /* Zeroed, or NULL: no memory. */

@@ -294,9 +294,15 @@ int gy__http_conn_write(struct gy__http_slot *slot, uint64_t promise, struct gy_
 
 int gy__http_conn_watch(struct gy__http_slot *slot, uint64_t promise)
 {
-    if (slot->flow->watcher != 0)
+    struct gy__http_flow *flow = slot->flow;
+
+    if (flow->watcher != 0)
         return -EBUSY;
-    slot->flow->watcher = promise;
+    if (slot->conn->env->draining && !flow->drain_told) {
+        flow->drain_told = true; /* it began to look when that had begun */
+        return -ESHUTDOWN;
+    }
+    flow->watcher = promise;
     return 1;
 }
 

@@ -73,8 +73,8 @@ GY_API GY_MUST_CHECK int gy_http_finish(gy_http_stream stream);
 GY_API GY_MUST_CHECK int gy_http_abort(gy_http_stream stream);
 
 /* How the stream ends. Ready (0): the answer is written. Failed: -EPIPE the client left, or the
- * answer was aborted; -ESHUTDOWN the runtime drains: it is not over, but should soon be. One at a
- * time, as a read. */
+ * answer was aborted; -ESHUTDOWN the runtime drains: it is not over, but should soon be; told once,
+ * also to who asks when that has begun. One at a time, as a read. */
 GY_API GY_MUST_CHECK gy_fut gy_http_watch(gy_http_stream stream);
 
 /* ---- server-sent events ------------------------------------------------------------------ */

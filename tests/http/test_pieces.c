@@ -761,6 +761,22 @@ static void test_drain(void **state)
     assert_int_equal(peer.conn.finish, GY__FINISH_LINGER);
 }
 
+/* Who begins to look when the drain has begun is told too, and once. */
+static void test_late_watch(void **state)
+{
+    (void)state;
+    peer.env.draining = true;
+    peer_send(&peer, GET("/a"));
+    stream(0, 200, UINT64_MAX);
+    peer_flush(&peer);
+    assert_int_equal(gy__http_conn_watch(peer_slot(&peer, 0), 3), -ESHUTDOWN);
+    assert_int_equal(gy__http_conn_watch(peer_slot(&peer, 0), 4), 1);
+    assert_int_equal(gy__http_conn_watch(peer_slot(&peer, 0), 5), -EBUSY);
+    gy__http_conn_finish(peer_slot(&peer, 0));
+    peer_flush(&peer);
+    told(0, 4, 0, NULL);
+}
+
 /* Memory that ends anywhere leaves nothing behind, and nobody waiting. */
 static void test_no_memory(void **state)
 {
@@ -805,7 +821,7 @@ int main(void)
         T(test_limits),       T(test_broken),              T(test_client_ends),  T(test_client_is_gone),
         T(test_continue),     T(test_answered_early),      T(test_last_request), T(test_times),
         T(test_writes),       T(test_length),              T(test_large_pieces), T(test_slow_reader),
-        T(test_bodiless), T(test_reset_content),    T(test_http10),              T(test_abort),        T(test_stream_time), T(test_last_upgrade), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
+        T(test_bodiless), T(test_reset_content),    T(test_http10),              T(test_abort),        T(test_stream_time), T(test_late_watch), T(test_last_upgrade), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
         T(test_both_ways),    T(test_breaks_both_ways),    T(test_drain),        T(test_no_memory),
 #undef T
     };

@@ -427,12 +427,30 @@ static void test_drain(void **state)
     assert_int_equal(seen[1]->closes, 1);
 }
 
+/* One that is opened while the runtime drains is closed at once. */
+static void test_opened_in_drain(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    gy__runtime_drain(world.fake.runtime, 1);
+    world_settle(&world);
+    shake(c, 1, HANDSHAKE, 101);
+    HEARS(c, "\x88\x02\x03\xe9");
+    say(c, 0x88, "\x03\xe9");
+    world_fin(&world, c);
+    assert_true(c->closed);
+    assert_int_equal(seen[1]->closes, 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_talk),       T(test_early_bytes), T(test_we_close),    T(test_mistakes), T(test_peer_leaves),
-        T(test_silence),    T(test_slow_reader), T(test_no_handshake), T(test_drain),
+        T(test_silence),    T(test_slow_reader), T(test_no_handshake), T(test_drain), T(test_opened_in_drain),
 #undef T
     };
 
