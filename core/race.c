@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define STAGGER_NS (250 * (uint64_t)GY_MS) /* RFC 8305, section 5 */
+#define NOTHING INT32_MIN /* no outcome: neither a handle nor what a connect can fail with */
 
 static struct gy_stream *at(struct gy_shard *shard, uint32_t index)
 {
@@ -78,8 +79,7 @@ void gy__race_cancel(struct gy_shard *shard, struct gy_stream *leader, bool leav
     }
 }
 
-/* An attempt has ended. -> what the leader hears of it: a handle, an error, or -EAGAIN: nothing
- * yet. */
+/* An attempt has ended. -> what the leader hears of it: a handle, an error, or NOTHING yet. */
 static int32_t outcome(struct gy_shard *shard, struct gy_stream *leader, struct gy_stream *s,
                        int32_t res)
 {
@@ -104,7 +104,10 @@ static int32_t outcome(struct gy_shard *shard, struct gy_stream *leader, struct 
         begin_next(shard, leader);
     else
         gy__race_cancel(shard, leader, false);
-    return leader->u.wait.racing > 0 ? -EAGAIN : leader->u.wait.error;
+    if (leader->u.wait.racing > 0)
+        return NOTHING;
+    /* Of a leader that has given up none need have failed. */
+    return leader->u.wait.error != 0 ? leader->u.wait.error : -ECANCELED;
 }
 
 void gy__race_done(struct gy_shard *shard, struct gy_stream *s, int32_t res)
@@ -112,7 +115,7 @@ void gy__race_done(struct gy_shard *shard, struct gy_stream *s, int32_t res)
     struct gy_stream *leader = at(shard, s->u.wait.leader);
 
     res = outcome(shard, leader, s, res);
-    if (res != -EAGAIN)
+    if (res != NOTHING)
         gy__stream_connected(shard, leader, res);
 }
 

@@ -200,6 +200,44 @@ static void given_up(void **state)
             }
 }
 
+/* All that were in flight answer all the same, so that none has failed: their handles are closed, and no
+ * other is. */
+static void given_up_too_late(void **state)
+{
+    (void)state;
+    for (unsigned count = 1; count <= 2; count++) {
+        assert_int_equal(begin(three, 3), 0);
+        if (count == 2)
+            fake_advance(&fx.fake, 300 * GY_MS);
+        fake_enter(&fx.fake, 0);
+        gy_stream_abort(leader);
+        fx_turn(&fx);
+        assert_int_equal(flying(), count);
+        for (int32_t handle = 20; flying() > 0; handle++)
+            done(fly(0), handle);
+        fx_told(&fx, " closed:0");
+        fx_turn(&fx);
+        assert_int_equal(fake_count(&fx.fake, 0, GY_OP_CLOSE), count);
+        for (unsigned i = 0; i < count; i++) {
+            struct gy_op *closing = fake_op(&fx.fake, 0, GY_OP_CLOSE, 0);
+            assert_int_equal(closing->handle, 20 + i);
+            fake_complete(&fx.fake, 0, closing, 0, false);
+        }
+        fx_turn(&fx);
+        fx_check_clean(&fx);
+    }
+}
+
+/* Every error is an outcome. */
+static void all_fail_for_now(void **state)
+{
+    (void)state;
+    assert_int_equal(begin(three, 3), 0);
+    while (flying() > 0)
+        done(fly(0), -EAGAIN);
+    fx_told(&fx, " closed:-11");
+}
+
 static void its_owner_dies(void **state)
 {
     (void)state;
@@ -277,6 +315,8 @@ int main(void)
         TEST(two_answer),
         TEST(all_fail),
         TEST(given_up),
+        TEST(given_up_too_late),
+        TEST(all_fail_for_now),
         TEST(its_owner_dies),
         TEST(last_words_go_to_the_winner),
         TEST(too_few_streams),
