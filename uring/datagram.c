@@ -6,7 +6,8 @@
  * has completed: header, address, control message. user_data of such an entry is its slot.
  * gy__driver[1] counts: low half the messages that have their entry, high half those in flight. The
  * operation is KERNEL while some are in flight, else UNSENT, waiting for an entry or a slot; it ends
- * when all have been tried, or it was cancelled, and none is in flight. */
+ * when all have been tried, or it was cancelled, and none is in flight. Who waits for a slot may wait long,
+ * for receivers that do not read: on a list of its own (slotless), so that nobody waits behind it. */
 #include "uring/datagram.h"
 #include "gyre/datagram.h"
 #include "uring/unix.h"
@@ -351,11 +352,14 @@ static struct gy__to_slot *slot_take(struct gy__uring *u)
     return slot;
 }
 
+/* All who lack one try again: the first may not want it any more. */
 static void slot_give(struct gy__uring *u, struct gy__to_slot *slot)
 {
     slot->op = NULL;
     slot->next = u->to_free;
     u->to_free = (uint32_t)(slot - u->to_slots) + 1;
+    for (struct gy_op *op; (op = gy__uring_take(&u->slotless)) != NULL;)
+        gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
 }
 
 static uint32_t begun_of(const struct gy_op *op)
@@ -406,21 +410,25 @@ static void give_up(struct gy_op *op)
 
 bool gy__send_to_start(struct gy__uring *u, struct gy_op *op)
 {
-    while (begun_of(op) < op->u.send_to.n) {
-        struct gy__to_slot *slot = gy__uring_room(u, 1) ? slot_take(u) : NULL;
-        if (slot == NULL)
+    bool lacks_slot = false;
+    while (begun_of(op) < op->u.send_to.n && gy__uring_room(u, 1)) {
+        struct gy__to_slot *slot = slot_take(u);
+        lacks_slot = slot == NULL;
+        if (lacks_slot)
             break;
         slot_fill(slot, op, begun_of(op));
         io_uring_prep_sendmsg(gy__uring_entry(u, (uint64_t)(uintptr_t)slot | GY__TAG_TO), op->handle,
                               &slot->msg, MSG_NOSIGNAL);
         set_counts(op, begun_of(op) + 1, flying_of(op) + 1);
     }
-    if (flying_of(op) == 0 && op->u.send_to.n > 0)
-        return false;
     if (op->u.send_to.n == 0)
         gy__uring_done(u, op, 0);
-    else
+    else if (flying_of(op) > 0)
         gy__op_set_state(op, GY__OP_KERNEL);
+    else if (lacks_slot)
+        gy__uring_put(&u->slotless, op, GY__OP_UNSENT);
+    else
+        return false;
     return true;
 }
 

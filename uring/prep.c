@@ -238,6 +238,7 @@ void gy__uring_sweep(struct gy__uring *u)
 {
     u->lists_dirty = false;
     sweep_list(u, &u->unsent);
+    sweep_list(u, &u->slotless);
     sweep_list(u, &u->starved);
     sweep_list(u, &u->retry);
 }

@@ -91,7 +91,7 @@ static void cancel_list(struct gy__uring *u, const struct gy__op_list *list)
 
 static bool is_empty(const struct gy__uring *u)
 {
-    return u->in_kernel == 0 && !u->done.first && !u->unsent.first && !u->starved.first &&
+    return u->in_kernel == 0 && !u->done.first && !u->unsent.first && !u->slotless.first && !u->starved.first &&
            !u->retry.first && !u->unlistens.first;
 }
 
@@ -101,6 +101,7 @@ int gy__uring_close(struct gy__uring *u, uint64_t patience_ns)
     u->is_closing = true;
     while (!is_empty(u) && gy__uring_now() < until_ns) {
         cancel_list(u, &u->unsent);
+        cancel_list(u, &u->slotless);
         cancel_list(u, &u->starved);
         cancel_list(u, &u->retry);
         struct io_uring_sync_cancel_reg all = {

@@ -144,6 +144,7 @@ struct gy__uring {
     uint32_t file_queued; /* reads and writes of files queued since the ring was entered last */
     bool asks_in_vain;   /* the ring's flags asked for a call, and it brought nothing */
     struct gy__op_list unsent, starved, retry, done, unlistens;
+    struct gy__op_list slotless; /* in state UNSENT, too: SEND_TOs that wait for a slot */
     uint64_t retry_at_ns; /* when the retry list is tried again; UINT64_MAX: it is empty */
     uint32_t retry_delay_ns; /* the next pause of accept, doubled while it goes on failing */
     uint64_t complained_ns;  /* when accept last wrote to the log */

@@ -341,6 +341,64 @@ static void waiting_sends_are_cancelled(void **state)
     free(sending);
 }
 
+/* Receivers that do not read have all slots: who needs one waits, nobody waits behind him, and the shard
+ * is at rest. */
+static void slots_run_out(void **state)
+{
+    enum { BLOCKED = GY__TO_SLOTS / 64 };
+    struct fixture *f = fixture_open(&small);
+    struct sending *sending = calloc(BLOCKED + 1, sizeof(*sending));
+    struct socket deaf = {0}, udp = {0}, b[BLOCKED];
+    struct sending *waits = &sending[BLOCKED];
+    memset(b, 0, sizeof(b));
+    (void)state;
+    open_socket(f, &deaf, "unix:@gyre-test-datagram-deaf", NULL);
+    open_socket(f, &udp, "127.0.0.1:0", NULL);
+    for (unsigned i = 0; i < BLOCKED; i++)
+        open_socket(f, &b[i], NULL, "unix:@gyre-test-datagram-deaf");
+    /* The first fills the receiver's queue; after it none of the others' is sent. */
+    sending_init(&sending[0], &b[0], NULL, 64, 8);
+    fixture_submit(f, &sending[0].op);
+    fixture_settle(f);
+    for (unsigned i = 1; i < BLOCKED; i++) {
+        sending_init(&sending[i], &b[i], NULL, 64, 8);
+        fixture_submit(f, &sending[i].op);
+    }
+    fixture_settle(f);
+    /* What the first has sent gave slots back: take away what is left. */
+    f->u->to_free = 0;
+    f->u->to_used = GY__TO_SLOTS;
+    for (unsigned round = 0; round < 2; round++) {
+        sending_init(waits, &udp, &udp.want.bind, 64, 8);
+        fixture_submit(f, &waits->op);
+        listen_on(f, &udp);
+        for (unsigned i = 0; i < 20; i++)
+            (void)gy__uring_poll(f->u);
+        assert_true(waits->op.in_flight);
+        assert_false(gy__uring_poll(f->u));
+        assert_true(f->u->unsent.first == NULL);
+        if (round == 0) {
+            fixture_cancel(f, &waits->op);
+            assert_int_equal(fixture_finish(f, &waits->op), 64);
+            assert_int_equal(waits->msgs[0].res, -ECANCELED);
+            listen_off(f, &udp);
+        }
+    }
+    for (unsigned i = 0; i < BLOCKED; i++) {
+        fixture_cancel(f, &sending[i].op);
+        assert_int_equal(fixture_finish(f, &sending[i].op), 64);
+    }
+    assert_int_equal(fixture_finish(f, &waits->op), 64);
+    await(f, &udp, 64);
+    listen_off(f, &udp);
+    for (unsigned i = 0; i < BLOCKED; i++)
+        close_socket(f, &b[i]);
+    close_socket(f, &deaf);
+    close_socket(f, &udp);
+    fixture_close(f);
+    free(sending);
+}
+
 static void paths_are_made_and_removed(void **state)
 {
     char text[64], path[48];
@@ -531,7 +589,7 @@ int main(void)
         cmocka_unit_test(all_that_is_sent_arrives), cmocka_unit_test(empty_and_long_ones),
         cmocka_unit_test(errors_name_their_cause), cmocka_unit_test(buffers_run_out_and_come_back),
         cmocka_unit_test(a_full_queue_delays_nothing_for_good),
-        cmocka_unit_test(waiting_sends_are_cancelled), cmocka_unit_test(paths_are_made_and_removed),
+        cmocka_unit_test(slots_run_out), cmocka_unit_test(waiting_sends_are_cancelled), cmocka_unit_test(paths_are_made_and_removed),
         cmocka_unit_test(segments_are_cut_and_joined),
         cmocka_unit_test(groups_reach_their_members), cmocka_unit_test(drops_are_counted),
         cmocka_unit_test(cancelling_receives_loses_nothing),
