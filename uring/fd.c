@@ -62,8 +62,6 @@ bool gy__fd_start(struct gy__uring *u, struct gy_op *op)
     unsigned events = op->u.fd.way & GY_FD_WRITES ? POLLOUT : 0;
     if (op->kind == GY_OP_PEEK || op->u.fd.way & GY_FD_READS)
         events |= POLLIN;
-    if (!gy__uring_room(u, 1))
-        return false;
     if (own_of(op) < 0) {
         int own = fcntl(gy__handle_fd(op->handle), F_DUPFD_CLOEXEC, 0);
         if (own < 0) {
@@ -72,6 +70,8 @@ bool gy__fd_start(struct gy__uring *u, struct gy_op *op)
         }
         op->gy__driver[1] = (uint64_t)own + 1;
     }
+    if (!gy__uring_room(u, 1))
+        return false;
     io_uring_prep_poll_add(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP), own_of(op),
                            events);
     gy__op_set_state(op, GY__OP_KERNEL);

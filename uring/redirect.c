@@ -3,7 +3,9 @@
  * A splice has a pipe at one of its ends. If neither is one, the bytes go through a pipe of our own:
  * `held` of them are in it. A splice that would wait does not: it says so, and a poll of the end that
  * it waits for comes first, for the kernel runs splices on threads, of which a thousand redirects at
- * rest would hold a thousand. Both descriptors are duplicates of the program's.
+ * rest would hold a thousand. From a socket it would wait whatever it was told, so there the poll always
+ * comes first (`asks`); into one it may, if that takes less than there is. Both descriptors are
+ * duplicates of the program's, made when the operation is submitted.
  *
  * `ready`: the first has been found to be readable since it was last read from; a splice that would
  * wait all the same waits for the second. */
@@ -39,10 +41,10 @@ static void close_own(struct gy_redirect *r)
     }
 }
 
-static bool is_pipe(int fd)
+static mode_t kind_of(int fd)
 {
     struct stat status;
-    return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+    return fstat(fd, &status) == 0 ? status.st_mode & S_IFMT : 0;
 }
 
 static int begin(const struct gy_op *op, struct gy_redirect *r)
@@ -53,9 +55,12 @@ static int begin(const struct gy_op *op, struct gy_redirect *r)
     r->own[TO] = fcntl(gy__handle_fd(op->u.fd.to), F_DUPFD_CLOEXEC, 0);
     if (r->own[FROM] < 0 || r->own[TO] < 0)
         return -errno;
-    if (!is_pipe(r->own[FROM]) && !is_pipe(r->own[TO]) &&
+    mode_t from = kind_of(r->own[FROM]);
+    if (from != S_IFIFO && kind_of(r->own[TO]) != S_IFIFO &&
         pipe2(&r->own[INNER_READS], O_CLOEXEC) < 0)
         return -errno;
+    r->asks = from != S_IFIFO && from != S_IFREG;
+    r->stage = r->asks ? WAIT_FROM : MOVE;
     return 0;
 }
 
@@ -82,14 +87,14 @@ static void prepare(struct io_uring_sqe *entry, const struct gy_redirect *r)
 bool gy__redirect_start(struct gy__uring *u, struct gy_op *op)
 {
     struct gy_redirect *r = redirect_of(op);
-    if (!gy__uring_room(u, 1))
-        return false;
     int rc = r->stage == BEGIN ? begin(op, r) : 0;
     if (rc < 0) {
         close_own(r);
         gy__uring_done(u, op, rc);
         return true;
     }
+    if (!gy__uring_room(u, 1))
+        return false;
     prepare(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP), r);
     gy__op_set_state(op, GY__OP_KERNEL);
     return true;
@@ -118,6 +123,8 @@ static int32_t moved(struct gy_redirect *r, int32_t res)
     else
         r->ready = false;
     r->moved += (uint64_t)res;
+    if (r->asks && r->held == 0)
+        r->stage = WAIT_FROM;
     return r->moved == r->limit && r->held == 0 ? 0 : 1;
 }
 

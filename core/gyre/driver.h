@@ -124,7 +124,7 @@ struct gy_redirect {
     uint64_t moved; /* out */
     int32_t own[4]; /* the driver's, and the rest */
     uint32_t held;
-    uint8_t stage, ready;
+    uint8_t stage, ready, asks;
 };
 
 /* What a driver tells of a process. */

@@ -2,14 +2,18 @@
 #include "fixture.h"
 #include "gyre/pipe.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -287,11 +291,128 @@ static void redirects_end(void **state)
     fixture_close(f);
 }
 
+/* The program closes its own, and the number is another's, while the operation waits for an entry, or
+ * behind one that does. */
+static void held_from_the_beginning(void **state)
+{
+    (void)state;
+    int before = open_descriptors();
+    for (int behind = 0; behind < 2; behind++) {
+        struct fixture *f = fixture_open(&fixture_tiny);
+        int a[2], b[2], other[2], first[2];
+        make_pipe(first);
+        make_pipe(a);
+        make_pipe(b);
+        struct gy_redirect r = {.limit = 1};
+        struct gy_op ahead = {.kind = GY_OP_CLOSE, .handle = first[0] | GY__HANDLE_PIPE};
+        struct gy_op poll = op_of(GY_OP_POLL, a[0]), redirect = op_of(GY_OP_REDIRECT, a[0]);
+        poll.u.fd.way = GY_FD_READS;
+        redirect.u.fd.at = &r;
+        redirect.u.fd.to = gy__fd_handle_of(NULL, b[1], false);
+        f->u->refuse_entries = behind ? 1 : 3;
+        fixture_submit(f, &ahead);
+        fixture_submit(f, &poll);
+        fixture_submit(f, &redirect);
+        assert_true(f->u->unsent.first == &ahead);
+        close(a[0]);
+        close(b[1]);
+        make_pipe(other);
+        assert_true(other[0] == a[0] || other[1] == a[0]);
+        fixture_settle(f);
+        assert_int_equal(write(a[1], "x", 1), 1);
+        assert_int_equal(fixture_finish(f, &poll), GY_FD_READS);
+        assert_int_equal(fixture_finish(f, &redirect), 0);
+        char got_byte = 0;
+        assert_int_equal(read(b[0], &got_byte, 1), 1);
+        assert_int_equal(got_byte, 'x');
+        assert_int_equal(fixture_finish(f, &ahead), 0);
+        close(a[1]);
+        close(b[0]);
+        close_both(other);
+        close(first[1]);
+        fixture_close(f);
+    }
+    assert_int_equal(open_descriptors(), before);
+}
+
+/* The kernel's threads of this process. */
+static int workers(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    int n = 0;
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        char path[300], name[32] = "";
+        snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "r");
+        if (file && fgets(name, sizeof(name), file))
+            n += strncmp(name, "iou-wrk", 7) == 0;
+        if (file)
+            fclose(file);
+    }
+    closedir(dir);
+    return n;
+}
+
+static void tcp_pair(int fds[2])
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listening, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(listening, 1), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(connect(fds[0], (struct sockaddr *)&at, len), 0);
+    fds[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(fds[1] >= 0);
+    close(listening);
+}
+
+static void redirects_at_rest_hold_no_thread(void **state)
+{
+    enum { REST = 16 };
+    (void)state;
+    struct fixture *f = fixture_open(&fixture_tiny);
+    int a[REST][2], b[2], before = workers();
+    struct gy_redirect r[REST];
+    struct gy_op op[REST];
+    make_pipe(b);
+    for (int i = 0; i < REST; i++) {
+        tcp_pair(a[i]);
+        r[i] = (struct gy_redirect){.limit = 2};
+        op[i] = op_of(GY_OP_REDIRECT, a[i][0]);
+        op[i].u.fd.at = &r[i];
+        op[i].u.fd.to = gy__fd_handle_of(NULL, b[1], false);
+        fixture_submit(f, &op[i]);
+        fixture_settle(f);
+    }
+    assert_true(workers() <= before);
+    /* In the middle, too, they wait for what is to come, and then go on. */
+    for (int i = 0; i < REST; i++)
+        assert_int_equal(write(a[i][1], "1", 1), 1);
+    for (int i = 0; i < REST; i++)
+        while (r[i].moved == 0)
+            if (!gy__uring_poll(f->u))
+                gy__uring_wait(f->u, gy__uring_now() + 1000000);
+    /* Each has a page of the pipe, which has sixteen. */
+    assert_int_equal(read(b[0], got, BYTES), REST);
+    for (int i = 0; i < REST; i++) {
+        assert_true(op[i].in_flight);
+        assert_int_equal(write(a[i][1], "2", 1), 1);
+        assert_int_equal(fixture_finish(f, &op[i]), 0);
+        close_both(a[i]);
+    }
+    close_both(b);
+    fixture_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds_are_told_apart),    cmocka_unit_test(polls),
         cmocka_unit_test(peeks_leave_it),          cmocka_unit_test(redirects_between_all_kinds),
+        cmocka_unit_test(redirects_at_rest_hold_no_thread), cmocka_unit_test(held_from_the_beginning),
         cmocka_unit_test(redirects_into_a_file),   cmocka_unit_test(redirects_end),
     };
     fixture_need_io_uring();
