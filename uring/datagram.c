@@ -6,8 +6,9 @@
  * has completed: header, address, control message. user_data of such an entry is its slot.
  * gy__driver[1] counts: low half the messages that have their entry, high half those in flight. The
  * operation is KERNEL while some are in flight, else UNSENT, waiting for an entry or a slot; it ends
- * when all have been tried, or it was cancelled, and none is in flight. Who waits for a slot may wait long,
- * for receivers that do not read: on a list of its own (slotless), so that nobody waits behind it. */
+ * when all have been tried, or it was cancelled, and none is in flight. Who waits for a slot may wait
+ * long, for receivers that do not read: on a list of its own (slotless), so that nobody waits behind
+ * it. */
 #include "uring/datagram.h"
 #include "gyre/datagram.h"
 #include "uring/unix.h"

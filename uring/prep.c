@@ -158,8 +158,8 @@ void gy__uring_submit(void *ctx, struct gy_op *op)
     GY__URING_ASSERT(u, op->kind < GY_OP_KINDS);
     GY__URING_ASSERT(u, op->gy__driver8 == GY__OP_IDLE);
     op->gy__driver[0] = op->gy__driver[1] = 0;
-    /* Who came first gets the first entry. Those that take hold of the program's own descriptors do that
-     * now, before it can close them. */
+    /* Who came first gets the first entry. Those that take hold of the program's own descriptors
+     * do that now, before it can close them. */
     if (u->unsent.first && !(op->kind >= GY_OP_POLL && op->kind <= GY_OP_REDIRECT))
         gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
     else

@@ -3,9 +3,9 @@
  * A splice has a pipe at one of its ends. If neither is one, the bytes go through a pipe of our own:
  * `held` of them are in it. A splice that would wait does not: it says so, and a poll of the end that
  * it waits for comes first, for the kernel runs splices on threads, of which a thousand redirects at
- * rest would hold a thousand. From a socket it would wait whatever it was told, so there the poll always
- * comes first (`asks`); into one it may, if that takes less than there is. Both descriptors are
- * duplicates of the program's, made when the operation is submitted.
+ * rest would hold a thousand. From a socket it would wait whatever it was told, so there the poll
+ * always comes first (`asks`); into one it may, if that takes less than there is. Both descriptors
+ * are duplicates of the program's, made when the operation is submitted.
  *
  * `ready`: the first has been found to be readable since it was last read from; a splice that would
  * wait all the same waits for the second. */

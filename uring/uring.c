@@ -91,8 +91,8 @@ static void cancel_list(struct gy__uring *u, const struct gy__op_list *list)
 
 static bool is_empty(const struct gy__uring *u)
 {
-    return u->in_kernel == 0 && !u->done.first && !u->unsent.first && !u->slotless.first && !u->starved.first &&
-           !u->retry.first && !u->unlistens.first;
+    return u->in_kernel == 0 && !u->done.first && !u->unsent.first && !u->slotless.first &&
+           !u->starved.first && !u->retry.first && !u->unlistens.first;
 }
 
 int gy__uring_close(struct gy__uring *u, uint64_t patience_ns)

@@ -200,8 +200,8 @@ static void given_up(void **state)
             }
 }
 
-/* All that were in flight answer all the same, so that none has failed: their handles are closed, and no
- * other is. */
+/* All that were in flight answer all the same, so that none has failed: their handles are closed,
+ * and no other is. */
 static void given_up_too_late(void **state)
 {
     (void)state;

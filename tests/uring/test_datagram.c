@@ -341,8 +341,8 @@ static void waiting_sends_are_cancelled(void **state)
     free(sending);
 }
 
-/* Receivers that do not read have all slots: who needs one waits, nobody waits behind him, and the shard
- * is at rest. */
+/* Receivers that do not read have all slots: who needs one waits, nobody waits behind him, and the
+ * shard is at rest. */
 static void slots_run_out(void **state)
 {
     enum { BLOCKED = GY__TO_SLOTS / 64 };
@@ -589,7 +589,8 @@ int main(void)
         cmocka_unit_test(all_that_is_sent_arrives), cmocka_unit_test(empty_and_long_ones),
         cmocka_unit_test(errors_name_their_cause), cmocka_unit_test(buffers_run_out_and_come_back),
         cmocka_unit_test(a_full_queue_delays_nothing_for_good),
-        cmocka_unit_test(slots_run_out), cmocka_unit_test(waiting_sends_are_cancelled), cmocka_unit_test(paths_are_made_and_removed),
+        cmocka_unit_test(waiting_sends_are_cancelled), cmocka_unit_test(slots_run_out),
+        cmocka_unit_test(paths_are_made_and_removed),
         cmocka_unit_test(segments_are_cut_and_joined),
         cmocka_unit_test(groups_reach_their_members), cmocka_unit_test(drops_are_counted),
         cmocka_unit_test(cancelling_receives_loses_nothing),

@@ -291,8 +291,8 @@ static void redirects_end(void **state)
     fixture_close(f);
 }
 
-/* The program closes its own, and the number is another's, while the operation waits for an entry, or
- * behind one that does. */
+/* The program closes its own, and the number is another's, while the operation waits for an entry,
+ * or behind one that does. */
 static void held_from_the_beginning(void **state)
 {
     (void)state;
@@ -412,7 +412,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds_are_told_apart),    cmocka_unit_test(polls),
         cmocka_unit_test(peeks_leave_it),          cmocka_unit_test(redirects_between_all_kinds),
-        cmocka_unit_test(redirects_at_rest_hold_no_thread), cmocka_unit_test(held_from_the_beginning),
+        cmocka_unit_test(redirects_at_rest_hold_no_thread),
+        cmocka_unit_test(held_from_the_beginning),
         cmocka_unit_test(redirects_into_a_file),   cmocka_unit_test(redirects_end),
     };
     fixture_need_io_uring();
