@@ -261,8 +261,12 @@ static void wait_for_more(struct gy__http_conn *conn)
     int status;
 
     if (gy__http_in_pieces(conn)) {
-        if (parser->slot != NULL)
-            gy__http_pieces_came(conn, parser->slot);
+        if (parser->slot == NULL)
+            return;
+        gy__http_pieces_came(conn, parser->slot);
+        if (parser->slot->flow->reader != 0 && conn->message_deadline_ns == UINT64_MAX &&
+            !gy__http_parser_expects(parser)) /* it did not wait for the 100 */
+            gy__http_pieces_continued(conn);
         return;
     }
     if (conn->phase != parser->phase) {
@@ -673,8 +677,10 @@ static void say_continue(struct gy__http_conn *conn)
     else
         memcpy(to, text, sizeof(text) - 1);
     conn->parser.slot->flags &= (uint16_t)~GY__SLOT_EXPECTS;
-    if (conn->parser.flow != NULL)
-        return; /* its time runs already */
+    if (conn->parser.flow != NULL) {
+        gy__http_pieces_continued(conn);
+        return;
+    }
     conn->message_deadline_ns = conn->env->now_ns + conn->env->config.body_timeout_ns;
 }
 

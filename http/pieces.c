@@ -49,8 +49,17 @@ static void client_is_due(struct gy__http_conn *conn, struct gy__http_slot *slot
 
     flow->waits_since_ns = conn->env->now_ns;
     slot->deadline_ns = UINT64_MAX;
+    if (conn->first != slot && gy__http_parser_expects(&conn->parser)) {
+        conn->message_deadline_ns = UINT64_MAX; /* it waits itself, for 100, until it is its turn */
+        return;
+    }
     conn->message_deadline_ns =
         conn->env->now_ns + (has_ns > flow->waited_ns ? has_ns - flow->waited_ns : 0);
+}
+
+void gy__http_pieces_continued(struct gy__http_conn *conn)
+{
+    client_is_due(conn, conn->parser.slot);
 }
 
 /* Does the handler read the body of the request that comes in pieces, and is it that one's turn? */

@@ -761,6 +761,54 @@ static void test_drain(void **state)
     assert_int_equal(peer.conn.finish, GY__FINISH_LINGER);
 }
 
+/* A client that waits for 100 Continue has its time from then on, not from when an answer before it is
+ * still being made. */
+static void test_continue_behind_another(void **state)
+{
+    (void)state;
+    peer.env.config.answer_timeout_ns = 60 * GY_S;
+    peer.env.config.body_timeout_ns = 10 * GY_S;
+    peer_send(&peer, GET("/a") POST("/b", "Content-Length: 3\r\nExpect: 100-continue\r\n", ""));
+    assert_int_equal(peer.requests, 2);
+    assert_int_equal(gy__http_conn_read(peer_slot(&peer, 1), 1), 1);
+    advance(20 * GY_S);
+    assert_int_equal(peer.tells, 0);
+    peer_answer(&peer, 0);
+    peer_flush(&peer);
+    assert_int_equal(peer_read(&peer, false).status, 200);
+    (void)head(100);
+    advance(9 * GY_S);
+    assert_int_equal(peer.tells, 0);
+    peer_send(&peer, "abc");
+    told(0, 1, 3, "abc");
+    /* And no longer. */
+    peer_answer(&peer, 1);
+    peer_flush(&peer);
+    assert_int_equal(peer_read(&peer, false).status, 200);
+    peer_send(&peer, POST("/c", "Content-Length: 3\r\nExpect: 100-continue\r\n", ""));
+    assert_int_equal(gy__http_conn_read(peer_slot(&peer, 2), 2), 1);
+    peer_flush(&peer);
+    (void)head(100);
+    advance(10 * GY_S);
+    told(1, 2, -ETIMEDOUT, NULL);
+}
+
+/* Nor has it all the time there is when it begins without waiting, and goes no further. */
+static void test_does_not_wait_for_continue(void **state)
+{
+    (void)state;
+    peer.env.config.answer_timeout_ns = 60 * GY_S;
+    peer.env.config.body_timeout_ns = 10 * GY_S;
+    peer_send(&peer, GET("/a") POST("/b", CHUNKED "Expect: 100-continue\r\n", ""));
+    assert_int_equal(gy__http_conn_read(peer_slot(&peer, 1), 1), 1);
+    peer_send(&peer, "5\r\n");
+    peer_answer(&peer, 0);
+    peer_flush(&peer);
+    assert_int_equal(peer_read(&peer, false).status, 200);
+    advance(10 * GY_S);
+    told(0, 1, -ETIMEDOUT, NULL);
+}
+
 /* Who begins to look when the drain has begun is told too, and once. */
 static void test_late_watch(void **state)
 {
@@ -821,7 +869,7 @@ int main(void)
         T(test_limits),       T(test_broken),              T(test_client_ends),  T(test_client_is_gone),
         T(test_continue),     T(test_answered_early),      T(test_last_request), T(test_times),
         T(test_writes),       T(test_length),              T(test_large_pieces), T(test_slow_reader),
-        T(test_bodiless), T(test_reset_content),    T(test_http10),              T(test_abort),        T(test_stream_time), T(test_late_watch), T(test_last_upgrade), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
+        T(test_bodiless), T(test_reset_content),    T(test_http10),              T(test_abort),        T(test_stream_time), T(test_does_not_wait_for_continue), T(test_continue_behind_another), T(test_late_watch), T(test_last_upgrade), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
         T(test_both_ways),    T(test_breaks_both_ways),    T(test_drain),        T(test_no_memory),
 #undef T
     };
