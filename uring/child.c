@@ -57,24 +57,30 @@ static CHILD void enter(struct gy__child *child)
         fails(child, "chdir", -1);
 }
 
+/* To a number from free_from on; one that may miss: -1. */
+static CHILD void move(struct gy__child *child, struct gy__child_fd *fd, int free_from)
+{
+    int from = fd->from;
+    if (fd->path != NULL) {
+        from = (int)syscall(SYS_openat, AT_FDCWD, fd->path, fd->open_flags | O_CLOEXEC, 0666);
+        if (from < 0)
+            fails(child, "open", fd->number);
+    }
+    fd->moved = (int)syscall(SYS_fcntl, from, F_DUPFD_CLOEXEC, free_from);
+    if (fd->moved < 0 && !(fd->may_miss && errno == EBADF))
+        fails(child, "dup", fd->number);
+}
+
 /* First each to a number that none of them is to have, then to its own: so none overwrites another
- * that is still needed. */
+ * that is still needed. Files are opened when what is to be copied has been: they may get the number
+ * of one that is missing. */
 static CHILD void arrange(struct gy__child *child)
 {
     int free_from = child->fds_n > 0 ? child->fds[child->fds_n - 1].number + 1 : 0;
-    for (unsigned i = 0; i < child->fds_n; i++) {
-        struct gy__child_fd *fd = &child->fds[i];
-        int from = fd->from;
-        fd->moved = -1;
-        if (fd->path != NULL) {
-            from = (int)syscall(SYS_openat, AT_FDCWD, fd->path, fd->open_flags | O_CLOEXEC, 0666);
-            if (from < 0)
-                fails(child, "open", fd->number);
-        }
-        fd->moved = (int)syscall(SYS_fcntl, from, F_DUPFD_CLOEXEC, free_from);
-        if (fd->moved < 0 && !(fd->may_miss && errno == EBADF))
-            fails(child, "dup", fd->number);
-    }
+    for (unsigned opened = 0; opened < 2; opened++)
+        for (unsigned i = 0; i < child->fds_n; i++)
+            if ((child->fds[i].path != NULL) == (opened == 1))
+                move(child, &child->fds[i], free_from);
     int next = 0;
     for (unsigned i = 0; i < child->fds_n; i++) {
         const struct gy__child_fd *fd = &child->fds[i];

@@ -243,6 +243,28 @@ static void only_what_was_given_is_open(void **state)
     fixture_close(f);
 }
 
+/* What is to be inherited and is not open here is not open there: no file of another descriptor's is
+ * taken for it. */
+static void what_is_missing_stays_so(void **state)
+{
+    (void)state;
+    struct fixture *f = open_pool();
+    struct process p;
+    char script[64];
+    int lowest = dup(0);
+    assert_true(lowest > 2);
+    close(lowest);
+    struct gy_process_io more = {.kind = GY_IO_INHERIT, .number = lowest};
+    snprintf(script, sizeof(script), "[ ! -e /proc/self/fd/%d ]", lowest);
+    shell(&p, script);
+    p.spec.more = &more;
+    p.spec.more_count = 1;
+    submit(f, &p);
+    assert_int_equal(fixture_finish(f, &p.op), 0);
+    assert_int_equal(p.out.code, 0);
+    fixture_close(f);
+}
+
 static void descriptors_may_change_places(void **state)
 {
     (void)state;
@@ -678,6 +700,7 @@ int main(void)
         cmocka_unit_test(each_step_that_fails_is_named),
         cmocka_unit_test(a_full_pool_is_eagain),
         cmocka_unit_test(only_what_was_given_is_open),
+        cmocka_unit_test(what_is_missing_stays_so),
         cmocka_unit_test(descriptors_may_change_places),
         cmocka_unit_test(files_are_opened),
         cmocka_unit_test(the_environment),
