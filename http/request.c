@@ -10,7 +10,8 @@ int gy_slice_equal(struct gy_slice slice, const char *text)
 {
     size_t len = strlen(text);
 
-    return slice.len == len && memcmp(slice.ptr, text, len) == 0;
+    /* An empty slice may point nowhere, which memcmp() must not be given. */
+    return slice.len == len && (len == 0 || memcmp(slice.ptr, text, len) == 0);
 }
 
 static char lower(char c)

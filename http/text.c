@@ -16,7 +16,8 @@ static bool reserve(struct gy__http_text *text, size_t n)
         return false;
     if (buf != NULL && gy_buf_room(buf) >= n)
         return true;
-    larger = gy_buf_take(size > n + (buf != NULL ? buf->len : 0) ? size : n + buf->len);
+    size_t least = n + (buf != NULL ? buf->len : 0);
+    larger = gy_buf_take(size > least ? size : least);
     if (larger == NULL) {
         text->failed = true;
         return false;

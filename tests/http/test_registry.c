@@ -41,7 +41,7 @@ static int teardown(void **state)
 /* The shard of the actor that a shard would send GET path to, -1: none. */
 static int target_of(unsigned shard, const char *path)
 {
-    struct gy__http_match match;
+    struct gy__http_match match = { .cut = false };
 
     fake_enter(&world.fake, shard);
     gy__http_route_find(&gy__http_here()->routes, path, strlen(path), HTTP_GET, shard, &match);
@@ -112,7 +112,7 @@ static void test_dead_rival(void **state)
     fake_leave();
     world_settle(&world);
     for (unsigned shard = 0; shard < 2; shard++) {
-        struct gy__http_match match;
+        struct gy__http_match match = { .cut = false };
         fake_enter(&world.fake, shard);
         gy__http_route_find(&gy__http_here()->routes, "/a/hello", 8, HTTP_GET, shard, &match);
         fake_leave();

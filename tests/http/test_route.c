@@ -350,7 +350,7 @@ static void test_random(void **state)
     for (unsigned round = 0; round < 20000; round++) {
         unsigned n = rnd(NAMES);
         char path[64];
-        struct gy__http_match match;
+        struct gy__http_match match = { .cut = false };
         int best;
         if (rnd(3) == 0) {
             if (known[n])
@@ -434,7 +434,7 @@ static void test_random_patterns(void **state)
     for (unsigned round = 0; round < 20000; round++) {
         unsigned n = rnd(COUNT);
         char path[64], best[16] = "", ranks[16];
-        struct gy__http_match match;
+        struct gy__http_match match = { .cut = false };
         if (rnd(3) == 0) {
             if (known[n]) {
                 assert_int_equal(gy__http_route_remove(&routes, pid_of(0, n + 1)), 1);

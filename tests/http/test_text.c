@@ -52,6 +52,10 @@ static void test_growth(void **state)
         assert_int_equal(text.buf->data[10 * i + 9], '\n');
     assert_memory_equal(text.buf->data + 10 * 9999, "000009999\n", 10);
     gy__http_text_drop(&text);
+    /* The first piece is larger than what is taken at first. */
+    gy__http_text_add(&text, large, sizeof(large));
+    assert_int_equal(text.buf->len, sizeof(large));
+    gy__http_text_drop(&text);
 }
 
 static void test_failure(void **state)

@@ -306,6 +306,20 @@ static void check_byte(const struct client *client, char byte)
                    client->got);
 }
 
+/* What was received ends with no NUL. */
+static unsigned long number(const char *at, const char *end, unsigned base)
+{
+    unsigned long n = 0;
+
+    for (; at < end; at++) {
+        unsigned digit = *at >= 'a' ? (unsigned)(*at - 'a') + 10 : (unsigned)(*at - '0');
+        if (digit >= base)
+            break;
+        n = n * base + digit;
+    }
+    return n;
+}
+
 /* One chunk, or the head. -> false: it is not there yet. */
 static bool take_one(struct client *client)
 {
@@ -321,17 +335,17 @@ static bool take_one(struct client *client)
         return false;
     if (!client->head) {
         client->head = true;
-        client->status = atoi(at + 9);
+        client->status = (int)number(at + 9, end, 10);
         client->whole = client->status != 200 || client->kind == COUNT;
         if (client->kind == COUNT && client->status == 200) {
             const char *body = end + 4;
-            if ((size_t)(at + len - body) < 1 || strtoul(body, NULL, 10) != client->n)
+            if ((size_t)(at + len - body) < 1 || number(body, at + len, 10) != client->n)
                 client->status = -1; /* cut, or wrong: judged by client_check */
         }
         gy_sim_take(client->conn, client->whole ? len : (size_t)(end + 4 - at));
         return !client->whole;
     }
-    n = strtoul(at, NULL, 16);
+    n = number(at, end, 16);
     if ((size_t)(at + len - end) < n + 4)
         return false;
     for (size_t i = 0; i < n; i++, client->got++)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -94,20 +95,41 @@ static void no_more_addresses_than_fit(void **state)
     fixture_close(f);
 }
 
-/* More than the pool takes; half of them given up at once. */
+static int wait_for_gate(void *arg)
+{
+    sem_t *gate = arg;
+    while (sem_wait(gate) < 0 && errno == EINTR)
+        ;
+    return 0;
+}
+
+/* More than the pool takes, whose threads are busy meanwhile; half of them given up at once. */
 static void many_end_once(void **state)
 {
-    enum { N = 64 };
+    enum { N = 64, THREADS = 2 };
     static struct question q[N];
+    struct gy_op busy[THREADS];
     unsigned refused = 0;
+    sem_t gate;
     (void)state;
-    struct fixture *f = open_pool(2, 16);
+    sem_init(&gate, 0, 0);
+    struct fixture *f = open_pool(THREADS, 16);
+    for (unsigned i = 0; i < THREADS; i++) {
+        busy[i] = (struct gy_op){ .kind = GY_OP_WORK };
+        busy[i].u.work.run = wait_for_gate;
+        busy[i].u.work.arg = &gate;
+        fixture_submit(f, &busy[i]);
+    }
     for (unsigned i = 0; i < N; i++) {
         question_init(&q[i], "localhost", GY_ADDR_NONE);
         fixture_submit(f, &q[i].op);
         if (i % 2 == 1)
             fixture_cancel(f, &q[i].op);
     }
+    for (unsigned i = 0; i < THREADS; i++)
+        sem_post(&gate);
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(fixture_finish(f, &busy[i]), 0);
     for (unsigned i = 0; i < N; i++) {
         int32_t res = fixture_finish(f, &q[i].op);
         assert_true(res > 0 || res == -ECANCELED || res == -EAGAIN || res == -ENOENT);
@@ -116,6 +138,7 @@ static void many_end_once(void **state)
     }
     assert_true(refused > 0);
     fixture_close(f);
+    sem_destroy(&gate);
 }
 
 int main(void)
