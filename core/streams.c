@@ -216,7 +216,12 @@ void gy__streams_shut(struct gy_shard *shard, int32_t handle)
 {
     struct gy__streams *streams = shard->streams;
 
-    GY_ASSERT(streams->refused_count < GY__REFUSED_MAX);
+    /* They close one after the other. When peers bring more than that can keep up with, closing one here
+     * and now costs less than any other end. */
+    if (streams->refused_count == GY__REFUSED_MAX) {
+        shard->driver->drop_handle(shard->ctx, handle);
+        return;
+    }
     streams->refused[(streams->refused_first + streams->refused_count++) % GY__REFUSED_MAX] =
         handle;
     refuse_next(shard);

@@ -87,7 +87,7 @@ static void driver_local_name(void *ctx, int32_t handle, char *out, size_t len)
 static void driver_drop_handle(void *ctx, int32_t handle)
 {
     (void)ctx;
-    (void)close(handle);
+    (void)close(gy__handle_fd(handle));
 }
 
 static uint64_t driver_datagrams_dropped(void *ctx, int32_t handle)

@@ -293,7 +293,7 @@ struct gy_driver {
     /* Send a signal to the process, or its group, of an operation that has told that it runs and not
      * yet that it ended. -> 0, -EINVAL, -EPERM, -ESRCH. */
     int (*process_signal)(void *ctx, const struct gy_op *op, int number);
-    /* Close a handle that no operation can close any more, because the runtime has stopped. */
+    /* Close a handle here and now: the runtime has stopped, or too many wait for operations that would. */
     void (*drop_handle)(void *ctx, int32_t handle);
     /* Datagrams that a socket has dropped because its buffer was full. */
     uint64_t (*datagrams_dropped)(void *ctx, int32_t handle);

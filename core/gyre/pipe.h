@@ -16,7 +16,7 @@ GY_BEGIN_DECLS
 /* Make a pipe: fds[0] reads what fds[1] writes (given; pipe(7), close-on-exec). Cost: a system call.
  * -> 0; -EMFILE, -ENFILE. */
 GY_API GY_MUST_CHECK int gy_pipe(int32_t fds[2]);
-/* Close a descriptor that no stream has; at most 16,384 in one turn. */
+/* Close a descriptor that no stream has. */
 GY_API void gy_fd_close(int32_t fd);
 
 enum gy_fd_way {

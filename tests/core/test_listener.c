@@ -322,6 +322,24 @@ static void refuses_beyond_the_pool(void **state)
     end(s);
 }
 
+/* More than can wait to be closed one after the other are closed at once: a flood ends nothing. */
+static void refuses_a_flood(void **state)
+{
+    enum { MORE = 5 };
+    (void)state;
+    fx_open(&fx);
+    unsigned before = fx.fake.dropped;
+    fake_enter(&fx.fake, 0);
+    for (int32_t i = 0; i < 1 + GY__REFUSED_MAX + MORE; i++) /* one is being closed, and does not wait */
+        gy__streams_shut(fx.shard, 1000 + i);
+    assert_int_equal(fx.fake.dropped, before + MORE);
+    for (int32_t i = 0; i < 1 + GY__REFUSED_MAX; i++) {
+        assert_int_equal(op(GY_OP_CLOSE)->handle, 1000 + i);
+        complete(GY_OP_CLOSE, 0, false);
+    }
+    assert_null(op(GY_OP_CLOSE));
+}
+
 /* ---- closing ---- */
 
 static void unlisten_accepts_what_is_queued(void **state)
@@ -634,6 +652,7 @@ int main(void)
         TEST(stops_at_streams_max),
         TEST(stops_at_the_shard_s_limit),
         TEST(refuses_beyond_the_pool),
+        TEST(refuses_a_flood),
         TEST(unlisten_accepts_what_is_queued),
         TEST(unlisten_from_every_state_of_accepting),
         TEST(listen_fails_while_it_shall_close),
