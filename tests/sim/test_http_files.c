@@ -245,6 +245,7 @@ static void failing_disks(void **state)
             assert_memory_equal(answer.body, big, BIG);
         close_world(sim);
     }
+    assert_int_equal(right + failed + cut, 60);
     assert_true(right > 0 && cut > 0);
 }
 
