@@ -82,15 +82,17 @@ static bool group(struct reader *in, uint8_t *bytes)
     return digits > 0;
 }
 
-/* Groups between single colons, the last two perhaps as IPv4, which ends them.
+/* Groups between single colons, the last two perhaps as IPv4, which ends the address: without "::"
+ * before it (behind: false) six groups must be there.
  * -> how many groups; -1: none that is right. */
-static int groups(struct reader *in, uint8_t *bytes)
+static int groups(struct reader *in, uint8_t *bytes, bool behind)
 {
     int count = 0;
 
     for (;;) {
         struct reader dotted = *in;
-        if (count <= GROUPS - 2 && ipv4(&dotted, bytes + 2 * count)) {
+        bool may_end = behind ? count <= GROUPS - 2 : count == GROUPS - 2;
+        if (may_end && ipv4(&dotted, bytes + 2 * count)) {
             *in = dotted;
             return count + 2;
         }
@@ -110,14 +112,14 @@ static bool ipv6(struct reader *in, uint8_t *bytes)
     int before = 0, behind = 0;
 
     if (in->end - in->at < 2 || in->at[0] != ':' || in->at[1] != ':')
-        before = groups(in, bytes);
+        before = groups(in, bytes, false);
     if (before < 0)
         return false;
     if (in->end - in->at < 2 || in->at[0] != ':' || in->at[1] != ':')
         return before == GROUPS;
     in->at += 2;
     if (in->at < in->end && hex_of(*in->at) >= 0)
-        behind = groups(in, tail);
+        behind = groups(in, tail, true);
     if (behind < 0 || before + behind >= GROUPS)
         return false;
     memset(bytes + 2 * before, 0, (size_t)(2 * (GROUPS - before - behind)));

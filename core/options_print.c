@@ -50,7 +50,8 @@ static void print_set(const struct gy_option_set *set, bool all, struct gy__text
             gy__text_printf(t, "%s:\n", group);
         }
         print_synopsis(option, t);
-        gy__text_string(t, option->help);
+        if (option->help != NULL)
+            gy__text_string(t, option->help);
         print_default(option, set->fields, t);
         gy__text_char(t, '\n');
     }

@@ -103,7 +103,7 @@ GY_MUST_CHECK GY_INLINE int gy_process_exit_value(gy_process_exit_fut f,
 /* Start a process. spec and all it points to: copied, but for events, contexts and descriptors. The
  * future is ready when the process has ended and was reaped, whatever its status; it fails with the
  * errno of the step that failed when it could not be started, and a line in the log then says
- * which ("exec /x/y: No such file or directory"). Its pipes, being streams, may still have bytes to
+ * which ("exec /x/y: No such file or directory"), and none of its streams is opened. Its pipes, being streams, may still have bytes to
  * give then: closed() of each tells.
  *
  * A discard, a deadline and the actor's end: see GY_PROCESS_LEAVE; one to be killed that was not born

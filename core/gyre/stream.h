@@ -176,7 +176,7 @@ GY_API void gy_stream_local(const struct gy_stream *s, char *out, size_t len);
 
 GY_END_DECLS
 
-/* In the actor's .c: GY_STREAM(echo, echo_stream, echo_opened, echo_data, echo_closed) declares
+/* In the actor's .c: GY_STREAM(echo, echo_stream, echo_opened, echo_data, echo_closed); declares
  * the three functions with their real types and defines echo_stream, for gy_listen(self, addr,
  * &echo_stream, NULL). */
 #define GY_STREAM(A, NAME, OPENED, DATA, CLOSED)                                                    \
@@ -196,7 +196,7 @@ GY_END_DECLS
         CLOSED((struct A *)(void *)a, s, why);                                                      \
     }                                                                                               \
     static const struct gy_stream_events NAME = { NAME##_opened_run, NAME##_data_run, NULL, NULL,   \
-                                                  NULL, NAME##_closed_run, NULL };
+                                                  NULL, NAME##_closed_run, NULL }
 #define gy_listen(self, addr, events, options) gy_listen_raw(&(self)->actor, addr, events, options)
 #define gy_connect(self, addr, events, options, out)                                                \
     gy_connect_raw(&(self)->actor, addr, events, options, out)

@@ -12,7 +12,7 @@
  *         if (gy_then(self, gy_http_fetch(&ask), page_on_user, 0) < 0) ...
  *     }
  *     static void page_on_user(struct page *self, uint64_t ctx, int res,
- *                              const struct gy_http_response *response)
+ *                              struct gy_http_response *response)
  *     {
  *         res >= 0: the status, also if that is 404 or 500, and response; res < 0: there is none
  *     }

@@ -186,9 +186,12 @@ GY_API int gy_http_reply(gy_http_promise reply, int status, const char *type, co
 GY_API int gy_http_replyf(gy_http_promise reply, int status, const char *format, ...)
     GY_PRINTF(3, 4);
 
-/* Answer later: gy_keep() for a request's promise. -> 0; -EAGAIN no record left: answer now. */
+/* Answer later: gy_keep() for a request's promise. A client that resets its connection discards the
+ * promise; one that closes it in order may only have ended its side and still wait for the answer, so
+ * that work for it goes on: give what you await a deadline. -> 0; -EAGAIN no record left: answer now. */
 GY_API GY_MUST_CHECK int gy_http_keep(gy_http_promise reply);
-/* The status for a negative errno: -EINVAL 400, -EACCES and -EPERM 403, -ENOENT 404, -EEXIST 409,
+/* The status for a negative errno that the request itself has caused; what a program or another server
+ * answered with is for the handler to judge, whose client has no part in it. -EINVAL 400, -EACCES and -EPERM 403, -ENOENT 404, -EEXIST 409,
  * -EMSGSIZE 413, -ERANGE 416, -ENOTSUP 501, -EAGAIN, -EBUSY, -ENOBUFS, -ENOMEM, -ENOSPC and -ECANCELED
  * 503, -ETIMEDOUT 504, and 500 for all others, -EOWNERDEAD among them. */
 GY_API int gy_http_status(int err);

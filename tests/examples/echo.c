@@ -25,7 +25,7 @@ struct echo {
     uint64_t bytes;
 };
 GY_ACTOR_TYPE(echo, echo_start, echo_stop);
-GY_STREAM(echo, echo_stream, echo_opened, echo_data, echo_closed)
+GY_STREAM(echo, echo_stream, echo_opened, echo_data, echo_closed);
 
 static int echo_start(struct echo *self, const struct echo_args *args)
 {

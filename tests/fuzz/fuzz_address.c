@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     text[len] = 0;
     check_address(text);
     check_numbers(text, strlen(text));
-    require(gy__name_split(text, &port) < strlen(text) + (len == 0));
+    require(gy__name_split(text, &port) < strlen(text) + (*text == 0));
     require(gy__address_wrong(text) != NULL || gy_addr_parse(&(struct gy_addr){0}, text) == 0);
     free(text);
     return 0;

@@ -23,7 +23,7 @@ struct backend {
     struct gy_actor actor;
 };
 GY_ACTOR_TYPE(backend, backend_start, backend_stop);
-GY_STREAM(backend, backend_stream, backend_opened, backend_data, backend_closed)
+GY_STREAM(backend, backend_stream, backend_opened, backend_data, backend_closed);
 
 static unsigned served;
 
