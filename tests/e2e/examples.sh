@@ -39,6 +39,7 @@ done
 
 run 0 'shard 0 counted 100000' gyre-sharded --shards=1
 run 0 'shard 0 counted 50000|shard 1 counted 50000' gyre-sharded $two
+run 0 'shard 0 counted 50000|shard 1 counted 50000' gyre-sharded $two --mailbox=64 --ring-cells=64
 run 0 'mean 499' gyre-embed --shards=1
 run 0 'mean 499' gyre-embed $two
 

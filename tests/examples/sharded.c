@@ -76,11 +76,13 @@ struct user {
     int64_t *sum;
     unsigned waiting; /* answers that have not come */
     unsigned added;
+    bool refused[GY_SHARDS_MAX]; /* the question to this one found a full queue */
     counter_pid counters[GY_SHARDS_MAX]; /* one per shard */
 };
 GY_ACTOR_TYPE(user, user_start, user_stop);
 GY_THEN(user, user_on_counter, counter, spawn);
 GY_ROOM(user, user_on_room);
+GY_ROOM(user, user_on_room_to_ask);
 GY_THEN(user, user_on_value, counter, get);
 
 static int user_start(struct user *self, const struct user_args *args)
@@ -106,14 +108,28 @@ static void user_check(struct user *self, int err)
         gy_fail(&self->actor, err);
 }
 
+/* Sent after the adds to the same counter, and so handled after them. */
+static void user_ask(struct user *self, uint64_t shard)
+{
+    counter_get_fut f = counter_get(self->counters[shard], (struct counter_get_msg){0});
+    user_check(self, gy_then(self, f, user_on_value, shard));
+}
+
 static void user_ask_all(struct user *self)
 {
     self->waiting = gy_shards();
-    for (unsigned i = 0; i < gy_shards(); i++) {
-        /* Sent after the adds to the same counter, and so handled after them. */
-        counter_get_fut f = counter_get(self->counters[i], (struct counter_get_msg){0});
-        user_check(self, gy_then(self, f, user_on_value, i));
-    }
+    for (unsigned i = 0; i < gy_shards(); i++)
+        user_ask(self, i);
+}
+
+static void user_on_room_to_ask(struct user *self, uint64_t ctx)
+{
+    (void)ctx;
+    for (unsigned i = 0; i < gy_shards(); i++)
+        if (self->refused[i]) {
+            self->refused[i] = false;
+            user_ask(self, i);
+        }
 }
 
 /* Nothing blocks: a full queue says -EAGAIN, and the actor goes on when told that there is room. */
@@ -151,7 +167,12 @@ static void user_on_counter(struct user *self, uint64_t shard, int res,
 static void user_on_value(struct user *self, uint64_t shard, int res,
                           const struct counter_get_reply *value)
 {
-    (void)shard;
+    if (res == -EAGAIN) { /* the last adds still fill the way there */
+        self->refused[shard] = true;
+        int err = gy_room_again(self, self->counters[shard].pid, user_on_room_to_ask, 0);
+        user_check(self, err == -EBUSY ? 0 : err); /* one wait at a time: it is for all of them */
+        return;
+    }
     user_check(self, res);
     if (res >= 0)
         *self->sum += value->value;
