@@ -6,10 +6,12 @@
  * A turn's cells become visible together: the word of the first cell since the last flush is held back
  * and stored last, with release; the receiver, which goes in order, cannot see the others before.
  *
- * The sender writes a turn's cells, but for the first, into a small stage of its own and copies them into
- * their slots in one go. The lines of the slots come from the other core; stores retire in order, so with the
+ * The sender writes a turn's cells into a small stage of its own and copies them into their slots in
+ * one go. The lines of the slots come from the other core; stores retire in order, so with the
  * sender's other work between them the store buffer would hold two or three lines on their way, in one go it
- * holds all that it can. That halves the cost of a message in one direction.
+ * holds all that it can. That halves the cost of a message in one direction. A lone answer takes the same
+ * way: written straight into its slot, word by word, its line is taken away in between by the receiver, which
+ * looks there all the time (a round trip at a near core: 1.85 times the bare ring instead of 1.6).
  *
  * The receiver publishes how far it has run in `head`, on a line of its own, some cells at a time; the sender
  * looks at it only when its copy shows no room. Wait-free on both sides; a full ring is the sender's
@@ -107,7 +109,7 @@ static inline void gy__ring_want_room(struct gy__out *out)
 }
 
 /* Copy what is staged into its slots. Nothing becomes visible: the word of the first cell since the
- * last flush, which was never staged, stays back. */
+ * last flush stays back. */
 static inline void gy__ring_copy(struct gy__out *out)
 {
     uint64_t index = out->tail - out->staged;
@@ -118,9 +120,10 @@ static inline void gy__ring_copy(struct gy__out *out)
         slot->from = cell->from;
         slot->fut = cell->fut;
         slot->payload = cell->payload;
-        /* relaxed: ordered for the receiver by the release store of the held word, which it must
-         * pass before it can come to this slot. */
-        atomic_store_explicit(gy__ring_word(slot), cell->target, memory_order_relaxed);
+        if (index != out->flushed)
+            /* relaxed: ordered for the receiver by the release store of the held word, which it
+             * must pass before it can come to this slot. */
+            atomic_store_explicit(gy__ring_word(slot), cell->target, memory_order_relaxed);
     }
     out->staged = 0;
 }
@@ -128,9 +131,6 @@ static inline void gy__ring_copy(struct gy__out *out)
 /* A cell to write; fill all of it but target, then gy__ring_commit. The caller has asked for room. */
 static inline struct gy_cell *gy__ring_reserve(struct gy__out *out)
 {
-    /* A message that goes alone, there and back, is not copied. */
-    if (out->tail == out->flushed)
-        return &out->ring->cells[out->tail & (out->count - 1)];
     if (__builtin_expect(out->staged == GY__STAGE, 0))
         gy__ring_copy(out);
     return &out->stage[out->staged];
@@ -156,23 +156,18 @@ static inline void gy__ring_commit(struct gy__out *out, struct gy_cell *cell, ui
     if (gy__bug(GY__BUG_RING_WRAP))
         gy__ring_swap(out, cell, target);
 #endif
-    uint64_t word =
-        (target & GY__REST_MASK) | gy__ring_lap(out->tail, out->count) << GY__SHARD_SHIFT;
-    if (out->tail == out->flushed) {
-        out->held_word = word;
-    } else {
-        cell->target = word;
-        out->staged++;
-    }
+    cell->target = (target & GY__REST_MASK) | gy__ring_lap(out->tail, out->count) << GY__SHARD_SHIFT;
+    if (out->tail == out->flushed)
+        out->held_word = cell->target;
     out->tail++;
+    out->staged++;
 }
 
 /* Make everything written so far visible. */
 static inline void gy__ring_flush(struct gy__out *out)
 {
     struct gy_cell *first = &out->ring->cells[out->flushed & (out->count - 1)];
-    if (out->staged > 0)
-        gy__ring_copy(out);
+    gy__ring_copy(out);
     /* release: pairs with the acquire in gy__ring_peek(); publishes this cell and all behind it. */
     atomic_store_explicit(gy__ring_word(first), out->held_word, memory_order_release);
     out->flushed = out->tail;
