@@ -1,4 +1,4 @@
-/* http/pieces.h - what http/conn.c leaves to http/pieces.c: bodies that are read or written in pieces. */
+/* http/pieces.h - what http/conn*.c leave to http/pieces.c: bodies that are read or written in pieces. */
 #ifndef GYRE_HTTP_PIECES_H
 #define GYRE_HTTP_PIECES_H
 
