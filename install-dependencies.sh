@@ -24,8 +24,8 @@ Usage: ./install-dependencies.sh [--check] [--all]
 
   (no option)  install what building, running and testing gyre needs, where it is missing
   --check      only report what is there and what is missing; exit status 1 if something is missing
-  --all        also the tools of the longer checks: clang, spin, valgrind, debootstrap, and other
-               servers and clients: wrk, ab, nginx, haproxy, node, python3
+  --all        also the tools of the longer checks: clang, spin, valgrind, strace, debootstrap, other
+               servers and clients: wrk, ab, nginx, haproxy, node, python3, and libuv to measure beside
 
 Root is needed for the distribution's packages only; sudo is used if it is there.
 
@@ -127,6 +127,8 @@ report()
     check_optional clang clang
     check_optional spin spin
     check_optional valgrind valgrind
+    check_optional strace strace
+    if [ "$all" = yes ]; then check_extra libuv libuv 1.38 "peer on libuv in perf/http/run"; fi
     check_optional wrk wrk
     check_optional ab ab
     check_optional nginx nginx
@@ -326,7 +328,7 @@ install_debian()
         fi
     fi
     if [ $all = yes ]; then
-        apt_install clang libclang-rt-dev spin valgrind wrk debootstrap libpcre2-8-0 libssl3"$(apt_t64)" \
+        apt_install clang libclang-rt-dev spin valgrind strace wrk libuv1-dev debootstrap libpcre2-8-0 libssl3"$(apt_t64)" \
             apache2-utils python3 liblua5.3-0
         have node || apt_install nodejs
         program_debian nginx
@@ -343,7 +345,8 @@ install_fedora()
 {
     local want=(gcc gcc-c++ cmake ninja-build pkgconf-pkg-config liburing-devel llhttp-devel libcmocka-devel
                 google-benchmark-devel curl zlib-devel openssl-devel)
-    [ $all = no ] || want+=(clang compiler-rt valgrind nginx debootstrap haproxy nodejs httpd-tools python3)
+    [ $all = no ] || want+=(clang compiler-rt valgrind strace nginx debootstrap haproxy nodejs httpd-tools python3
+                           libuv-devel)
     if rpm -q --quiet --whatprovides "${want[@]}"; then return 0; fi
     say "dnf install ${want[*]}"
     as_root dnf install -y "${want[@]}" </dev/null
@@ -353,7 +356,7 @@ install_fedora()
 install_arch()
 {
     local want=(gcc make cmake ninja pkgconf liburing llhttp cmocka benchmark curl zlib openssl)
-    [ $all = no ] || want+=(clang compiler-rt valgrind nginx wrk debootstrap haproxy nodejs apache python)
+    [ $all = no ] || want+=(clang compiler-rt valgrind strace nginx wrk debootstrap haproxy nodejs apache python libuv)
     if pacman -Q "${want[@]}" >/dev/null 2>&1; then return 0; fi
     say "pacman -S --needed ${want[*]}"
     as_root pacman -S --needed --noconfirm "${want[@]}" </dev/null
