@@ -13,6 +13,7 @@
 
 #include "gyre/client_stream.h"
 #include "gyre/future.h"
+#include "http/gunzip.h"
 #include "http/head.h"
 #include "http/shard.h"
 
@@ -66,7 +67,7 @@ static struct gy__client_exchange *exchange_take(struct gy__client *client)
                                              .overall_ns = UINT64_MAX,
                                              .phase_ns = UINT64_MAX,
                                              .armed_ns = UINT64_MAX};
-    client->stats.busy++;
+    gy__client_count(&client->stats, GY__CLIENT_BUSY, 1);
     return exchange;
 }
 
@@ -77,6 +78,7 @@ static void exchange_give(struct gy__client_exchange *exchange)
     gy__http_timer_cancel(&exchange->timer);
     gy__http_outbound_drop(&exchange->out);
     gy_buf_release(exchange->held);
+    gy__gunzip_free(exchange->gunzip);
     while (exchange->pieces != NULL) {
         struct gy_buf *buf = exchange->pieces;
 
@@ -86,7 +88,7 @@ static void exchange_give(struct gy__client_exchange *exchange)
     exchange->used = false;
     exchange->next = client->free_exchanges;
     client->free_exchanges = exchange;
-    client->stats.busy--;
+    gy__client_count(&client->stats, GY__CLIENT_BUSY, -1);
 }
 
 uint64_t gy__client_exchange_ticket(const struct gy__client_exchange *exchange)
@@ -122,7 +124,7 @@ static void left(struct gy_waits *waits, gy_fut fut, enum gy_left how, uint64_t 
         exchange->writer.bits = 0;
     } else {
         exchange->fut.bits = 0;
-        gy__client_exchange_end(exchange, -ECANCELED);
+        gy__client_exchange_leave(exchange, -ECANCELED);
     }
 }
 
@@ -143,9 +145,38 @@ void gy__client_exchange_end(struct gy__client_exchange *exchange, int err)
     tell(writer, err);
 }
 
+void gy__client_exchange_leave(struct gy__client_exchange *exchange, int err)
+{
+    if (!exchange->over && exchange->failed == 0)
+        gy__client_count(&exchange->client->stats, GY__CLIENT_GIVEN_UP, 1);
+    gy__client_exchange_end(exchange, err);
+}
+
+static enum gy__client_counter cause_of(int err)
+{
+    switch (err) {
+    case -ETIMEDOUT:
+        return GY__CLIENT_FAILED_TIMEOUT;
+    case -ECONNRESET:
+    case -EPIPE:
+        return GY__CLIENT_FAILED_RESET;
+    case -EPROTO:
+        return GY__CLIENT_FAILED_PROTOCOL;
+    case -EMSGSIZE:
+        return GY__CLIENT_FAILED_LIMIT;
+    case -ELOOP:
+        return GY__CLIENT_FAILED_REDIRECTS;
+    case -ENOMEM:
+    case -EAGAIN:
+        return GY__CLIENT_FAILED_MEMORY;
+    default:
+        return GY__CLIENT_FAILED_CONNECT;
+    }
+}
+
 void gy__client_exchange_fail(struct gy__client_exchange *exchange, int err)
 {
-    exchange->client->stats.failed++;
+    gy__client_count(&exchange->client->stats, cause_of(err), 1);
     gy__client_pool_leave(exchange);
     if (exchange->head_given)
         gy__client_transfer_fail(exchange, err);
@@ -214,6 +245,7 @@ void gy__client_exchange_send(struct gy__client_exchange *exchange)
         return;
     }
     gy__client_exchange_phase(exchange, exchange->first_byte_ns);
+    gy__client_count(&exchange->client->stats, GY__CLIENT_SENT_BYTES, buf->len);
     (void)gy_stream_send(exchange->link->stream, buf); /* refused: closed() follows */
     if (exchange->piecewise)
         gy__client_transfer_opened(exchange);
@@ -240,7 +272,7 @@ void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, boo
     }
     exchange->fresh = true;
     exchange->phase_ns = UINT64_MAX;
-    client->stats.retried++;
+    gy__client_count(&client->stats, GY__CLIENT_RETRIED, 1);
     memcpy(address, exchange->site->address, sizeof(address));
     err = gy__client_pool_start(client, exchange, address);
     if (err < 0)
@@ -337,7 +369,7 @@ static int redirect(struct gy__client_exchange *exchange, const struct gy__http_
     exchange->may_retry = next.idempotent && !exchange->no_retry;
     exchange->fresh = exchange->one_shot;
     exchange->phase_ns = UINT64_MAX;
-    exchange->client->stats.redirected++;
+    gy__client_count(&exchange->client->stats, GY__CLIENT_REDIRECTED, 1);
     return gy__client_pool_start(exchange->client, exchange, address);
 }
 
@@ -358,6 +390,9 @@ void gy__client_exchange_give_head(struct gy__client_exchange *exchange,
 void gy__client_exchange_answer(struct gy__client_exchange *exchange,
                                 struct gy__http_inbound *inbound)
 {
+    gy__client_count(&exchange->client->stats,
+                     GY__CLIENT_ANSWERS_2XX + (enum gy__client_counter)(inbound->status / 100 - 2),
+                     1);
     if (exchange->piecewise) {
         gy__client_transfer_answer(exchange, inbound);
     } else if (gy__client_exchange_redirects(exchange, inbound)) {
@@ -436,6 +471,7 @@ static void exchange_fill(struct gy__client_exchange *exchange, const struct gy_
     exchange->may_retry = exchange->out.idempotent && !ask->no_retry;
     exchange->one_shot = ask->one_shot;
     exchange->fresh = ask->one_shot;
+    exchange->decodes = ask->gzip;
 }
 
 /* Its future is there: from here on it ends by it. */
@@ -449,7 +485,7 @@ static gy_fut begin(struct gy__client *client, struct gy__client_exchange *excha
         (void)gy_waits_call(&client->waits, &exchange->fut, NULL, NULL);
         err = gy__client_pool_start(client, exchange, address);
         if (err == 0) {
-            client->stats.requests++;
+            gy__client_count(&client->stats, GY__CLIENT_REQUESTS, 1);
             arm(exchange);
             return fut;
         }
@@ -487,21 +523,19 @@ static void owner_gone(struct gy_actor *self, gy_pid pid, int why, uint64_t ctx)
             &client->blocks[i / GY__CLIENT_BLOCK][i % GY__CLIENT_BLOCK];
 
         if (exchange->used && exchange->piecewise && gy_pid_equal(exchange->owner, pid))
-            gy__client_exchange_end(exchange, -EOWNERDEAD);
+            gy__client_exchange_leave(exchange, -EOWNERDEAD);
     }
 }
 
-static gy_fut ask_for(const struct gy_http_ask *ask, uint64_t length, gy_http_transfer *transfer)
+static gy_fut try_ask(struct gy__client *client, const struct gy_http_ask *ask, uint64_t length,
+                      gy_http_transfer *transfer)
 {
-    struct gy__client *client = gy__client();
     struct gy__client_exchange *exchange;
     struct gy__http_url url;
     const char *address;
     bool proxied;
     int err;
 
-    if (client == NULL)
-        return gy__http_refused(-ECANCELED);
     if (ask->size != sizeof(*ask) || ask->url == NULL ||
         (transfer == NULL && ask->body_max > 1u << 30))
         return gy__http_refused(-EINVAL);
@@ -525,6 +559,25 @@ static gy_fut ask_for(const struct gy_http_ask *ask, uint64_t length, gy_http_tr
         transfer->gy__ticket = gy__client_exchange_ticket(exchange);
     }
     return begin(client, exchange, address);
+}
+
+static gy_fut ask_for(const struct gy_http_ask *ask, uint64_t length, gy_http_transfer *transfer)
+{
+    struct gy__client *client = gy__client();
+    gy_fut fut;
+    int err;
+
+    if (client == NULL)
+        return gy__http_refused(-ECANCELED);
+    fut = try_ask(client, ask, length, transfer);
+    err = gy_refused(fut);
+    if (err < 0)
+        gy__client_count(&client->stats,
+                         err == -EAGAIN                              ? GY__CLIENT_REFUSED_QUEUE
+                         : err == -EINVAL || err == -EPROTONOSUPPORT ? GY__CLIENT_REFUSED_ASK
+                                                                     : GY__CLIENT_REFUSED_OTHER,
+                         1);
+    return fut;
 }
 
 gy_fut gy_http_fetch(const struct gy_http_ask *ask)
@@ -652,8 +705,20 @@ void gy_http_client_stats(struct gy_http_client_stats *out)
 {
     const struct gy__client *client = gy__http_client_here();
 
-    if (client != NULL)
-        *out = client->stats;
-    else
-        memset(out, 0, sizeof(*out));
+    memset(out, 0, sizeof(*out));
+    if (client == NULL)
+        return;
+#define GET(which) gy__client_counted(&client->stats, GY__CLIENT_##which)
+    out->requests = GET(REQUESTS);
+    out->connections = GET(CONNECTIONS);
+    out->reused = GET(REUSED);
+    out->retried = GET(RETRIED);
+    out->redirected = GET(REDIRECTED);
+    for (unsigned i = GY__CLIENT_FAILED_CONNECT; i < GY__CLIENT_GIVEN_UP; i++)
+        out->failed += gy__client_counted(&client->stats, (enum gy__client_counter)i);
+    out->open = (uint32_t)GET(OPEN);
+    out->idle = (uint32_t)GET(IDLE);
+    out->busy = (uint32_t)GET(BUSY);
+    out->waiting = (uint32_t)GET(WAITING);
+#undef GET
 }

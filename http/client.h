@@ -15,6 +15,7 @@
 #include "gyre/client.h"
 #include "gyre/stream.h"
 #include "gyre/wait.h"
+#include "http/client_stats.h"
 #include "http/inbound.h"
 #include "http/outbound.h"
 
@@ -64,7 +65,7 @@ struct gy__client_exchange {
     uint32_t index, generation;
     int err; /* what it ends with when its timer fires; 0: -ETIMEDOUT */
     uint8_t redirects_left;
-    bool used, queued, may_retry, no_retry, fresh, one_shot, follows;
+    bool used, queued, may_retry, no_retry, fresh, one_shot, follows, decodes;
     /* A transfer: its head and body come in pieces, and the request's body may. */
     bool piecewise, head_given, over, paused, finishing;
     uint8_t upload; /* enum gy__client_upload */
@@ -74,6 +75,8 @@ struct gy__client_exchange {
     uint64_t upload_left;
     struct gy_buf *held;   /* owned: written before there was a connection */
     struct gy_buf *pieces; /* owned: of an answer whose link was let go */
+    struct gy__gunzip *gunzip; /* owned: pieces are coded */
+    uint64_t decoded;
 };
 
 enum gy__client_upload {
@@ -91,7 +94,7 @@ struct gy__client {
     struct gy_actor actor;
     struct gy_waits waits; /* futures of all exchanges, called */
     struct gy_http_client_config config;
-    struct gy_http_client_stats stats;
+    struct gy__client_stats stats;
     struct gy__client_site **buckets, *free_sites;
     struct gy__client_link *links, *free_links, *oldest, *newest;
     struct gy__client_exchange **blocks, *free_exchanges;
@@ -109,7 +112,9 @@ uint64_t gy__client_exchange_ticket(const struct gy__client_exchange *exchange);
 struct gy__client_exchange *gy__client_exchange_find(struct gy__client *client, uint64_t ticket);
 /* All that waits for it ends with err, and it is given back. */
 void gy__client_exchange_end(struct gy__client_exchange *exchange, int err);
-/* The same as soon as nobody is in the middle of it. */
+/* The same, because nobody wants it any more. */
+void gy__client_exchange_leave(struct gy__client_exchange *exchange, int err);
+/* As end, as soon as nobody is in the middle of it. */
 void gy__client_exchange_soon(struct gy__client_exchange *exchange, int err);
 /* It must go on within after_ns. */
 void gy__client_exchange_phase(struct gy__client_exchange *exchange, uint64_t after_ns);

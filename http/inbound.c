@@ -10,6 +10,7 @@
  * recipients might end at different bytes is none. */
 #include "http/inbound.h"
 
+#include "http/gunzip.h"
 #include "http/head.h"
 
 #include <errno.h>
@@ -71,8 +72,8 @@ bool gy__http_line_next(const char *head, size_t len, size_t *at, struct gy_http
 }
 
 struct seen {
-    struct gy_slice length, coding;
-    unsigned lengths, codings, lines;
+    struct gy_slice length, coding, content;
+    unsigned lengths, codings, contents, lines;
     bool close, keep_alive;
 };
 
@@ -123,6 +124,9 @@ static void look_at(struct gy__http_inbound *inbound, struct seen *seen,
     } else if (gy__http_name_is(header->name, "transfer-encoding", 17)) {
         seen->coding = header->value;
         seen->codings++;
+    } else if (gy__http_name_is(header->name, "content-encoding", 16)) {
+        seen->content = header->value;
+        seen->contents++;
     } else if (gy__http_name_is(header->name, "connection", 10)) {
         look_at_connection(seen, header->value);
     } else if (gy__http_name_is(header->name, "keep-alive", 10)) {
@@ -145,6 +149,16 @@ static bool parse_length(struct gy_slice text, uint64_t *out)
     return true;
 }
 
+/* A part of a coded body cannot be decoded by itself, and what is empty need not be. */
+static bool is_coded(const struct gy__http_inbound *inbound, const struct seen *seen,
+                     uint64_t length)
+{
+    return inbound->decodes && seen->contents == 1 && !inbound->to_head && inbound->status != 204 &&
+           inbound->status != 206 && inbound->status != 304 && (seen->lengths == 0 || length > 0) &&
+           (gy__http_name_is(seen->content, "gzip", 4) ||
+            gy__http_name_is(seen->content, "x-gzip", 6));
+}
+
 /* RFC 9112 6.3, in its order. */
 static int decide_body(struct gy__http_inbound *inbound, const struct seen *seen)
 {
@@ -158,6 +172,7 @@ static int decide_body(struct gy__http_inbound *inbound, const struct seen *seen
         (seen->codings == 1 &&
          (inbound->minor == 0 || !gy__http_name_is(seen->coding, "chunked", 7))))
         return stop(inbound, -EPROTO, "The answer has a transfer coding besides chunked");
+    inbound->coded = is_coded(inbound, seen, length);
     if (inbound->to_head || inbound->status == 204 || inbound->status == 304) {
         inbound->body = GY__BODY_NONE;
         /* A server that adds what must not be there may also send it. */
@@ -168,7 +183,7 @@ static int decide_body(struct gy__http_inbound *inbound, const struct seen *seen
     } else if (seen->lengths == 1) {
         inbound->body = length > 0 ? GY__BODY_LENGTH : GY__BODY_NONE;
         inbound->left = length;
-        if (length > inbound->limits.body_max)
+        if (!inbound->coded && length > inbound->limits.body_max)
             return stop(inbound, -EMSGSIZE, "The answer's body is too long");
     } else {
         inbound->body = GY__BODY_UNTIL_CLOSE;
@@ -230,7 +245,7 @@ static bool grow(struct gy__http_inbound *inbound, size_t more)
     struct gy_buf *old = inbound->buf, *buf;
     size_t need = old->len + more, size = 2 * need;
 
-    if (inbound->body == GY__BODY_LENGTH &&
+    if (inbound->body == GY__BODY_LENGTH && !inbound->coded &&
         size > inbound->head_len + inbound->body_len + inbound->left)
         size = (size_t)(inbound->head_len + inbound->body_len + inbound->left);
     buf = gy_buf_take(size > need ? size : need);
@@ -268,15 +283,53 @@ static bool add_piece(struct gy__http_inbound *inbound, const char *at, size_t l
     return true;
 }
 
+static int too_long(struct gy__http_inbound *inbound)
+{
+    return stop(inbound, -EMSGSIZE, "The answer's body is too long");
+}
+
+/* It is undone as it comes, and no further than the limit. */
+static int add_coded(struct gy__http_inbound *inbound, const char *at, size_t len)
+{
+    const char *end = at + len;
+
+    for (;;) {
+        uint64_t left = inbound->limits.body_max - inbound->decoded_len;
+        size_t room;
+        int n;
+
+        if (gy_buf_room(inbound->buf) == 0 && !grow(inbound, BODY_BUF_MIN))
+            return stop(inbound, -ENOMEM, "No memory is left");
+        room = gy_buf_room(inbound->buf);
+        if (room > left)
+            room = (size_t)left + 1;
+        n = gy__gunzip_feed(inbound->gunzip, &at, end, inbound->buf->data + inbound->buf->len,
+                            room);
+        if (n == -ENOMEM)
+            return stop(inbound, -ENOMEM, "No memory is left");
+        if (n < 0)
+            return stop(inbound, -EPROTO, "The answer's body is not gzip, as it says");
+        if (n == 0)
+            return 0;
+        if ((uint64_t)n > left)
+            return too_long(inbound);
+        inbound->buf->len += (uint32_t)n;
+        inbound->decoded_len += (uint64_t)n;
+    }
+}
+
 /* -> 0, or the error that it ends with. */
 static int add(struct gy__http_inbound *inbound, const char *at, size_t len)
 {
     bool fits = true;
 
-    if (len > inbound->limits.body_max - inbound->body_len)
-        return stop(inbound, -EMSGSIZE, "The answer's body is too long");
+    if (!inbound->coded && len > inbound->limits.body_max - inbound->body_len)
+        return too_long(inbound);
+    inbound->body_len += len;
     if (inbound->in_pieces) {
         fits = add_piece(inbound, at, len);
+    } else if (inbound->coded && !inbound->drops) {
+        return add_coded(inbound, at, len);
     } else if (!inbound->drops) {
         fits = gy_buf_room(inbound->buf) >= len || grow(inbound, len);
         if (fits) {
@@ -284,7 +337,6 @@ static int add(struct gy__http_inbound *inbound, const char *at, size_t len)
             inbound->buf->len += (uint32_t)len;
         }
     }
-    inbound->body_len += len;
     return fits ? 0 : stop(inbound, -ENOMEM, "No memory is left");
 }
 
@@ -297,8 +349,8 @@ static int on_chunk_header(llhttp_t *ll)
 {
     struct gy__http_inbound *inbound = inbound_of(ll);
 
-    if (ll->content_length > inbound->limits.body_max - inbound->body_len)
-        return stop(inbound, -EMSGSIZE, "The answer's body is too long"), -1;
+    if (!inbound->coded && ll->content_length > inbound->limits.body_max - inbound->body_len)
+        return too_long(inbound), -1;
     return 0;
 }
 
@@ -351,6 +403,8 @@ void gy__http_inbound_fini(struct gy__http_inbound *inbound)
     }
     inbound->pieces_last = NULL;
     inbound->waiting = 0;
+    gy__gunzip_free(inbound->gunzip);
+    inbound->gunzip = NULL;
 }
 
 bool gy__http_inbound_begun(const struct gy__http_inbound *inbound)
@@ -368,6 +422,29 @@ static enum gy__http_read informed(struct gy__http_inbound *inbound)
     inbound->buf->len = 0;
     inbound->server_idle_s = 0;
     return GY__READ_MORE;
+}
+
+/* The body that is given is not what these lines are about. */
+static int decode(struct gy__http_inbound *inbound)
+{
+    char *head = (char *)inbound->buf->data + inbound->head_at, *to = head;
+    size_t len = inbound->head_len - 2 - inbound->head_at, at = 0, before = 0;
+    struct gy_http_header header;
+
+    inbound->gunzip = gy__gunzip_new();
+    if (inbound->gunzip == NULL)
+        return stop(inbound, -ENOMEM, "No memory is left");
+    for (; gy__http_line_next(head, len, &at, &header); before = at) {
+        if (gy__http_name_is(header.name, "content-encoding", 16) ||
+            gy__http_name_is(header.name, "content-length", 14))
+            continue;
+        memmove(to, head + before, at - before);
+        to += at - before;
+    }
+    memcpy(to, "\r\n", 2);
+    inbound->head_len = (uint32_t)(to + 2 - (char *)inbound->buf->data);
+    inbound->buf->len = inbound->head_len;
+    return 0;
 }
 
 /* Make room for bytes of the head. -> how many, 0: not one. */
@@ -419,6 +496,8 @@ static enum gy__http_read read_head(struct gy__http_inbound *inbound, const char
     buf->len = inbound->head_len;
     if (inbound->status < 200)
         return informed(inbound);
+    if (inbound->coded && decode(inbound) != 0)
+        return GY__READ_BROKEN;
     inbound->phase = inbound->body == GY__BODY_NONE ? OVER : BODY;
     if (inbound->body == GY__BODY_CHUNKED) {
         inbound->ll.upgrade = 0;
@@ -443,6 +522,15 @@ static bool size_fits(struct gy__http_inbound *inbound, const char *at, const ch
     return true;
 }
 
+/* The last of the body has come. */
+static enum gy__http_read complete(struct gy__http_inbound *inbound)
+{
+    if (inbound->gunzip != NULL && !inbound->drops && gy__gunzip_end(inbound->gunzip) < 0)
+        return broken(inbound, -EPROTO, "The answer's gzip is cut short");
+    inbound->phase = OVER;
+    return GY__READ_ANSWER;
+}
+
 static enum gy__http_read read_chunks(struct gy__http_inbound *inbound, const char **at,
                                       const char *end)
 {
@@ -461,10 +549,8 @@ static enum gy__http_read read_chunks(struct gy__http_inbound *inbound, const ch
         *at = read;
         if (inbound->framing > FRAMING_MAX + 16 * inbound->body_len)
             return broken(inbound, -EPROTO, "The chunks have too much around them");
-        if (err == HPE_PAUSED && !inbound->in_size) {
-            inbound->phase = OVER;
-            return GY__READ_ANSWER;
-        }
+        if (err == HPE_PAUSED && !inbound->in_size)
+            return complete(inbound);
         if (err == HPE_PAUSED)
             llhttp_resume(&inbound->ll);
     }
@@ -486,10 +572,7 @@ static enum gy__http_read read_body(struct gy__http_inbound *inbound, const char
     if (inbound->body == GY__BODY_UNTIL_CLOSE)
         return GY__READ_MORE;
     inbound->left -= len;
-    if (inbound->left > 0)
-        return GY__READ_MORE;
-    inbound->phase = OVER;
-    return GY__READ_ANSWER;
+    return inbound->left > 0 ? GY__READ_MORE : complete(inbound);
 }
 
 enum gy__http_read gy__http_inbound_feed(struct gy__http_inbound *inbound, const char **at,
@@ -511,7 +594,7 @@ enum gy__http_read gy__http_inbound_feed(struct gy__http_inbound *inbound, const
 enum gy__http_read gy__http_inbound_end(struct gy__http_inbound *inbound)
 {
     if (inbound->err == 0 && inbound->phase == BODY && inbound->body == GY__BODY_UNTIL_CLOSE)
-        inbound->phase = OVER;
+        return complete(inbound);
     if (inbound->err == 0 && inbound->phase == OVER)
         return GY__READ_ANSWER;
     return broken(inbound, -ECONNRESET, "The connection ended inside the answer");

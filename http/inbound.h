@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct gy__gunzip;
+
 struct gy__http_limits {
     uint32_t head_max, headers_max;
     uint64_t body_max;
@@ -37,9 +39,11 @@ struct gy__http_inbound {
     struct gy__http_limits limits;
     struct gy_buf *buf;                  /* owned; the head, then the body */
     struct gy_buf *pieces, *pieces_last; /* owned; the body, if it is to be had in pieces */
+    struct gy__gunzip *gunzip;           /* owned; of a coded body */
     const char *why;
     uint64_t left;          /* of a body by length */
-    uint64_t body_len;      /* so far */
+    uint64_t body_len;      /* so far, as it is sent */
+    uint64_t decoded_len;   /* of a coded body */
     uint64_t framing;       /* bytes of a chunked body that are no data */
     uint64_t waiting;       /* bytes in pieces */
     uint32_t head_at;       /* behind the status line */
@@ -55,6 +59,10 @@ struct gy__http_inbound {
     bool to_head;                 /* it answers HEAD */
     bool keep_alive;              /* the connection may be used again after it */
     bool in_pieces, drops; /* set by the user between HEAD and the body: where the body goes */
+    bool decodes; /* set by the user behind begin: gzip is undone */
+    /* It is, and its lines are no longer in the head. Who takes a body in pieces takes gunzip too, and
+     * undoes it: the pieces are as they were sent, and body_max does not hold for them. */
+    bool coded;
 };
 
 /* Wait for the answer to a request; to_head: it was HEAD. limits: copied. */

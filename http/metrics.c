@@ -6,6 +6,7 @@
  * all of them can be walked side by side. */
 #include "http/metrics.h"
 
+#include "http/client.h"
 #include "http/server.h"
 #include "http/shard.h"
 
@@ -108,35 +109,76 @@ static void write_core(struct gy__http_text *text, const struct gy__http_figures
         }
 }
 
-/* ---- the server's counters --------------------------------------------------------------- */
+/* ---- counters of server and client ------------------------------------------------------- */
 
-static const struct {
+struct row {
     const char *family, *label, *help;
-} rows[GY__HTTP_COUNTER_COUNT] = {
+};
 #define ROW(name, family, label, help) { family, label, help },
-    GY__HTTP_COUNTERS(ROW)
+static const struct row server_rows[GY__HTTP_COUNTER_COUNT] = { GY__HTTP_COUNTERS(ROW) };
+static const struct row client_rows[GY__CLIENT_COUNTER_COUNT] = { GY__CLIENT_GAUGES(ROW)
+                                                                      GY__CLIENT_TOTALS(ROW) };
 #undef ROW
+
+static bool server_gauge(unsigned i)
+{
+    return i == GY__HTTP_OPEN;
+}
+
+static bool client_gauge(unsigned i)
+{
+    return i < GY__CLIENT_GAUGE_COUNT;
+}
+
+static uint64_t server_value(const struct gy__http_figures *figures, unsigned shard, unsigned i)
+{
+    return atomic_load_explicit(&figures->http(shard)->value[i], memory_order_relaxed);
+}
+
+static uint64_t client_value(const struct gy__http_figures *figures, unsigned shard, unsigned i)
+{
+    return gy__client_counted(figures->client(shard), (enum gy__client_counter)i);
+}
+
+struct table {
+    const struct row *rows;
+    unsigned count;
+    bool (*is_gauge)(unsigned i);
+    uint64_t (*value)(const struct gy__http_figures *figures, unsigned shard, unsigned i);
 };
 
-static void write_http(struct gy__http_text *text, const struct gy__http_figures *figures)
+static void write_table(struct gy__http_text *text, const struct gy__http_figures *figures,
+                        const struct table *table)
 {
-    for (unsigned i = 0, next; i < GY__HTTP_COUNTER_COUNT; i = next) {
-        bool gauge = i == GY__HTTP_OPEN;
+    const struct row *rows = table->rows;
+
+    for (unsigned i = 0, next; i < table->count; i = next) {
+        bool gauge = table->is_gauge(i);
         char name[64] = "gyre_";
 
         strcat(strcat(name, rows[i].family), gauge ? "" : "_total");
         write_family(text, name, rows[i].help, gauge);
-        for (next = i + 1; next < GY__HTTP_COUNTER_COUNT &&
-                           strcmp(rows[next].family, rows[i].family) == 0;)
+        for (next = i + 1;
+             next < table->count && strcmp(rows[next].family, rows[i].family) == 0;)
             next++;
         for (unsigned shard = 0; shard < figures->shards; shard++)
             for (unsigned k = i; k < next; k++)
                 gy__http_text_f(text, "%s{shard=\"%u\"%s%s} %llu\n", name, shard,
                                 rows[k].label != NULL ? "," : "",
                                 rows[k].label != NULL ? rows[k].label : "",
-                                (unsigned long long)atomic_load_explicit(
-                                    &figures->http(shard)->value[k], memory_order_relaxed));
+                                (unsigned long long)table->value(figures, shard, k));
     }
+}
+
+static void write_http(struct gy__http_text *text, const struct gy__http_figures *figures)
+{
+    static const struct table tables[] = {
+        { server_rows, GY__HTTP_COUNTER_COUNT, server_gauge, server_value },
+        { client_rows, GY__CLIENT_COUNTER_COUNT, client_gauge, client_value },
+    };
+
+    write_table(text, figures, &tables[0]);
+    write_table(text, figures, &tables[1]);
 }
 
 void gy__http_metrics_write(struct gy__http_text *text, const struct gy__http_figures *figures)
@@ -164,9 +206,15 @@ static const struct gy__http_stats *http_stats(unsigned shard)
     return &gy__http_there(shard)->env.stats;
 }
 
+static const struct gy__client_stats *client_stats(unsigned shard)
+{
+    return &gy__http_client_there(shard)->stats;
+}
+
 static void handle(struct gy_actor *self, const struct gy_http_req *req, gy_http_promise reply)
 {
-    struct gy__http_figures figures = { gy_shards(), gy__http_core_stats, http_stats };
+    struct gy__http_figures figures = { gy_shards(), gy__http_core_stats, http_stats,
+                                        client_stats };
     struct gy__http_text text = { NULL, false };
     struct gy_http_res res;
 

@@ -3,12 +3,13 @@
  * 9110 5.5). */
 #include "http/outbound.h"
 
+#include "gyre/http_content.h"
 #include "http/head.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define OVERHEAD 160 /* of what is written besides what was given */
+#define OVERHEAD 192 /* of what is written besides what was given */
 
 static bool is_token(const char *text)
 {
@@ -193,7 +194,9 @@ static int check(const struct gy_http_ask *ask)
         const struct gy_http_field *field = &ask->fields[i];
 
         if (!is_token(field->name) || !is_value(field->value) ||
-            IS_ONE_OF(((struct gy_slice){field->name, strlen(field->name)}), ours))
+            IS_ONE_OF(((struct gy_slice){field->name, strlen(field->name)}), ours) ||
+            (ask->gzip && gy__http_name_is((struct gy_slice){field->name, strlen(field->name)},
+                                           "accept-encoding", 15)))
             return -EINVAL;
     }
     return 0;
@@ -225,6 +228,8 @@ int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_
         put_text(out->buf, ask->fields[i].value);
         put_text(out->buf, "\r\n");
     }
+    if (ask->gzip && gy_http_has_gzip())
+        put_text(out->buf, "Accept-Encoding: gzip\r\n");
     end(out, method, (struct gy_slice){ask->body, ask->body_len}, later);
     return 0;
 }

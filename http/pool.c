@@ -83,7 +83,7 @@ static void line_join(struct gy__client_site *site, struct gy__client_exchange *
     *(site->last != NULL ? &site->last->next : &site->first) = exchange;
     site->last = exchange;
     site->waiting++;
-    exchange->client->stats.waiting++;
+    gy__client_count(&exchange->client->stats, GY__CLIENT_WAITING, 1);
 }
 
 static void line_leave(struct gy__client_exchange *exchange)
@@ -94,7 +94,7 @@ static void line_leave(struct gy__client_exchange *exchange)
     *(exchange->next != NULL ? &exchange->next->prev : &site->last) = exchange->prev;
     exchange->queued = false;
     site->waiting--;
-    exchange->client->stats.waiting--;
+    gy__client_count(&exchange->client->stats, GY__CLIENT_WAITING, -1);
 }
 
 /* ---- links ------------------------------------------------------------------------------- */
@@ -122,7 +122,7 @@ static struct gy__client_link *link_take(struct gy__client *client)
     if (link->all_next != NULL)
         link->all_next->all_prev = link;
     client->links = link;
-    client->stats.open++;
+    gy__client_count(&client->stats, GY__CLIENT_OPEN, 1);
     return link;
 }
 
@@ -135,7 +135,7 @@ static void link_give(struct gy__client_link *link)
     *(link->all_prev != NULL ? &link->all_prev->all_next : &client->links) = link->all_next;
     if (link->all_next != NULL)
         link->all_next->all_prev = link->all_prev;
-    client->stats.open--;
+    gy__client_count(&client->stats, GY__CLIENT_OPEN, -1);
     link->next = client->free_links;
     client->free_links = link;
 }
@@ -152,7 +152,7 @@ static void idle_leave(struct gy__client_link *link)
         link->next->prev = link->prev;
     *(link->older != NULL ? &link->older->newer : &client->oldest) = link->newer;
     *(link->newer != NULL ? &link->newer->older : &client->newest) = link->older;
-    client->stats.idle--;
+    gy__client_count(&client->stats, GY__CLIENT_IDLE, -1);
 }
 
 /* Close it; it is nobody's until closed() tells that it is gone. */
@@ -203,7 +203,7 @@ static void idle_join(struct gy__client_link *link, uint64_t idle_ns)
     link->older = client->newest;
     *(link->older != NULL ? &link->older->newer : &client->oldest) = link;
     client->newest = link;
-    client->stats.idle++;
+    gy__client_count(&client->stats, GY__CLIENT_IDLE, 1);
     link->idle_until_ns = gy_now() + idle_ns;
     if (link->idle_until_ns < link->armed_ns) {
         link->timer.fire = idle_fire;
@@ -219,10 +219,11 @@ static void assign(struct gy__client_link *link, struct gy__client_exchange *exc
 
     idle_leave(link);
     gy__http_inbound_begin(&link->inbound, &limits, exchange->out.is_head);
+    link->inbound.decodes = exchange->decodes;
     link->exchange = exchange;
     exchange->link = link;
     if (link->served > 0)
-        link->client->stats.reused++;
+        gy__client_count(&link->client->stats, GY__CLIENT_REUSED, 1);
     if (link->opened)
         gy__client_exchange_send(exchange);
 }
@@ -265,6 +266,7 @@ static void answered(struct gy__client_link *link, bool more)
 
     link->inbound.buf = NULL; /* it is the copy's */
     link->inbound.pieces = link->inbound.pieces_last = NULL;
+    link->inbound.gunzip = NULL;
     link->exchange = NULL;
     exchange->link = NULL;
     link->served++;
@@ -285,6 +287,8 @@ static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *
     struct gy__client_exchange *exchange = link != NULL ? link->exchange : NULL;
 
     (void)self;
+    if (link != NULL)
+        gy__client_count(&link->client->stats, GY__CLIENT_RECEIVED_BYTES, buf->len);
     if (exchange == NULL) {
         gy_buf_release(buf);
         if (link != NULL)
@@ -435,7 +439,7 @@ static int dial(struct gy__client *client, struct gy__client_exchange *exchange,
         return err;
     }
     site->links++;
-    client->stats.connections++;
+    gy__client_count(&client->stats, GY__CLIENT_CONNECTIONS, 1);
     assign(link, exchange);
     return 0;
 }
@@ -453,7 +457,8 @@ static int try_start(struct gy__client *client, struct gy__client_exchange *exch
             return 1;
         link_end(
             site->idle); /* it wants one of its own; there may be one too many while this ends */
-    } else if (client->stats.open >= client->config.connections_max) {
+    } else if (gy__client_counted(&client->stats, GY__CLIENT_OPEN) >=
+               client->config.connections_max) {
         if (client->oldest != NULL)
             link_end(client->oldest);
         client->starved = true;
@@ -474,7 +479,7 @@ int gy__client_pool_start(struct gy__client *client, struct gy__client_exchange 
     err = site->first != NULL ? 1 : try_start(client, exchange, site);
     if (err == 1) {
         err = 0;
-        if (client->stats.waiting >= client->config.queue_max)
+        if (gy__client_counted(&client->stats, GY__CLIENT_WAITING) >= client->config.queue_max)
             err = -EAGAIN;
         else
             line_join(site, exchange);
@@ -509,7 +514,9 @@ static void serve(struct gy__client *client, struct gy__client_site *site)
     if (!client->starved)
         return;
     client->starved = false;
-    for (unsigned i = 0; client->stats.waiting > 0 && i < GY__CLIENT_BUCKETS; i++) {
+    for (unsigned i = 0; i < GY__CLIENT_BUCKETS; i++) {
+        if (gy__client_counted(&client->stats, GY__CLIENT_WAITING) == 0)
+            return;
         for (site = client->buckets[i]; site != NULL;) {
             struct gy__client_site *next = site->next;
 

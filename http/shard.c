@@ -42,6 +42,14 @@ struct gy__client *gy__http_client_here(void)
     return (struct gy__client *)(void *)gy__actor_find(shard, pid.bits);
 }
 
+const struct gy__client *gy__http_client_there(unsigned shard)
+{
+    const struct gy_shard *there = gy__self()->runtime->shards[shard];
+    gy_pid pid = gy__service_pid(shard, GY__SERVICE_HTTP_CLIENT);
+
+    return (const struct gy__client *)(const void *)gy__actor_at(there, gy__pid_slot(pid.bits));
+}
+
 int gy__http_client_spawn(const struct gy_actor_type *type)
 {
     return gy__service_spawn(GY__SERVICE_HTTP_CLIENT, type, NULL);

@@ -26,6 +26,8 @@ GY_MUST_CHECK int gy__http_spawn(const struct gy_actor_type *type, const void *a
 
 /* The client actor of this shard, NULL if it was not spawned, or has ended. */
 struct gy__client *gy__http_client_here(void);
+/* Its memory on another shard of this runtime, as gy__http_there(). */
+const struct gy__client *gy__http_client_there(unsigned shard);
 /* Spawn it on this shard, once. -> 0 or start's error. */
 GY_MUST_CHECK int gy__http_client_spawn(const struct gy_actor_type *type);
 

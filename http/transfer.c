@@ -8,6 +8,7 @@
 #include "http/client.h"
 
 #include "gyre/client_stream.h"
+#include "http/gunzip.h"
 #include "http/shard.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #define WINDOW (64u << 10)
+#define DECODED (32u << 10) /* at a time: what is not read stays small */
 
 static const gy_fut none;
 
@@ -45,6 +47,65 @@ static gy_fut wait_for(struct gy__client_exchange *exchange, gy_fut *out)
 }
 
 /* ---- reading ----------------------------------------------------------------------------- */
+
+static struct gy_buf **pieces_of(struct gy__client_exchange *exchange)
+{
+    return exchange->link != NULL ? &exchange->link->inbound.pieces : &exchange->pieces;
+}
+
+/* The first piece is read up to at. */
+static void eat(struct gy__client_exchange *exchange, const char *at)
+{
+    struct gy_buf **first = pieces_of(exchange), *buf = *first;
+    uint32_t n = (uint32_t)(at - (const char *)buf->data);
+
+    if (exchange->link != NULL)
+        exchange->link->inbound.waiting -= n;
+    buf->data += n;
+    buf->len -= n;
+    /* It is not the last that grows: that one has bytes, or there is none. */
+    if (buf->len > 0)
+        return;
+    *first = buf->next;
+    if (exchange->link != NULL && *first == NULL)
+        exchange->link->inbound.pieces_last = NULL;
+    gy_buf_release(buf);
+}
+
+/* -> more than 0 bytes; NULL with 0: there is nothing (yet), or with an error. */
+static struct gy_buf *next_decoded(struct gy__client_exchange *exchange, int *err)
+{
+    struct gy_buf *out = gy_buf_take(DECODED);
+    int n;
+
+    *err = out != NULL ? 0 : -ENOMEM;
+    while (*err == 0 && out->len == 0) {
+        struct gy_buf *in = *pieces_of(exchange);
+        const char *at = in != NULL ? (const char *)in->data : NULL;
+
+        n = gy__gunzip_feed(exchange->gunzip, &at, in != NULL ? at + in->len : NULL, out->data,
+                            gy_buf_room(out));
+        if (n < 0) {
+            *err = n;
+            break;
+        }
+        out->len = (uint32_t)n;
+        if (in != NULL)
+            eat(exchange, at);
+        else if (n == 0)
+            break;
+    }
+    if (*err == 0)
+        exchange->decoded += out->len;
+    if (*err == 0 && exchange->decoded > exchange->body_max)
+        *err = -EMSGSIZE;
+    if (*err == 0 && out->len == 0 && exchange->over)
+        *err = gy__gunzip_end(exchange->gunzip);
+    if (*err == 0 && out->len > 0)
+        return out;
+    gy_buf_release(out);
+    return NULL;
+}
 
 static struct gy_buf *next_piece(struct gy__client_exchange *exchange)
 {
@@ -97,14 +158,33 @@ static void set_phase(struct gy__client_exchange *exchange)
     gy__client_exchange_phase(exchange, after_ns);
 }
 
+/* What is left cannot be read. The reader is told, and it is over. */
+static void give_up(struct gy__client_exchange *exchange, int err)
+{
+    while (exchange->pieces != NULL) {
+        struct gy_buf *buf = exchange->pieces;
+
+        exchange->pieces = buf->next;
+        gy_buf_release(buf);
+    }
+    gy__gunzip_free(exchange->gunzip);
+    exchange->gunzip = NULL;
+    gy__client_exchange_fail(exchange, err);
+}
+
 /* -> false: the exchange is over. */
 static bool read_on(struct gy__client_exchange *exchange)
 {
     struct gy_buf *buf;
+    int err = 0;
 
     if (is_none(exchange->reader))
         return true;
-    buf = next_piece(exchange);
+    buf = exchange->gunzip != NULL ? next_decoded(exchange, &err) : next_piece(exchange);
+    if (err < 0) {
+        give_up(exchange, err);
+        return false;
+    }
     if (buf != NULL) {
         tell(&exchange->reader, (int)buf->len, buf);
         pause_or_resume(exchange);
@@ -120,6 +200,8 @@ static bool read_on(struct gy__client_exchange *exchange)
 void gy__client_transfer_head(struct gy__client_exchange *exchange)
 {
     exchange->link->inbound.in_pieces = true;
+    exchange->gunzip = exchange->link->inbound.gunzip;
+    exchange->link->inbound.gunzip = NULL;
     gy__client_exchange_give_head(exchange, &exchange->link->inbound);
 }
 
@@ -169,10 +251,15 @@ static struct gy_buf *text(const char *bytes, size_t len)
     return buf;
 }
 
+static void send(struct gy__client_exchange *exchange, struct gy_buf *buf)
+{
+    gy__client_count(&exchange->client->stats, GY__CLIENT_SENT_BYTES, buf->len);
+    (void)gy_stream_send(exchange->link->stream, buf); /* refused: closed() follows */
+}
+
 /* buf: taken. -> 0; -ENOMEM and nothing was sent. */
 static int send_piece(struct gy__client_exchange *exchange, struct gy_buf *buf)
 {
-    struct gy_stream *stream = exchange->link->stream;
     char size[16];
 
     if (exchange->upload == GY__UPLOAD_CHUNKED) {
@@ -186,11 +273,11 @@ static int send_piece(struct gy__client_exchange *exchange, struct gy_buf *buf)
             gy_buf_release(buf);
             return -ENOMEM;
         }
-        (void)gy_stream_send(stream, before);
-        (void)gy_stream_send(stream, buf);
-        (void)gy_stream_send(stream, behind);
+        send(exchange, before);
+        send(exchange, buf);
+        send(exchange, behind);
     } else {
-        (void)gy_stream_send(stream, buf); /* refused: closed() follows */
+        send(exchange, buf);
     }
     return 0;
 }
@@ -204,7 +291,7 @@ static int finish(struct gy__client_exchange *exchange)
         last = text("0\r\n\r\n", 5);
         if (last == NULL)
             return -ENOMEM;
-        (void)gy_stream_send(exchange->link->stream, last);
+        send(exchange, last);
     }
     exchange->upload = GY__UPLOAD_DONE;
     return 0;
@@ -335,5 +422,5 @@ void gy_http_transfer_abort(gy_http_transfer transfer)
     struct gy__client_exchange *exchange = transfer_find(transfer);
 
     if (exchange != NULL)
-        gy__client_exchange_end(exchange, -ECANCELED);
+        gy__client_exchange_leave(exchange, -ECANCELED);
 }

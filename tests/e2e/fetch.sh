@@ -42,6 +42,7 @@ listens() # PORT
 
 # ---- ours
 
+need curl
 start_server --shards=1
 fetch "$url/demo/hello"
 equal "hello" "Hello, World!" "$(cat "$out/body")"
@@ -71,6 +72,10 @@ for ((i = 0; i < 100; i++)); do
 done
 fetch "http://$listening/both" 200 4
 equal "200 through the gateway" "200 answers, 0 errors, 5200 bytes, 4 connections, status 200" "$account"
+counts=$(curl -sS --max-time 20 "http://$listening/metrics")
+has "the gateway's requests are counted" 'gyre_http_client_requests_total{shard="0"} 400' "$counts"
+has "and their answers" 'gyre_http_client_answers_total{shard="0",class="2xx"} 400' "$counts"
+has "and that nothing failed" 'gyre_http_client_errors_total{shard="0",cause="reset"} 0' "$counts"
 kill -TERM $gateway
 wait $gateway || complain "the gateway ended with status $?"
 
@@ -97,6 +102,7 @@ http {
         location /text { return 200 "from nginx"; }
         location /moved { return 302 /text; }
         location /none { return 204; }
+        location /gzip { gzip on; gzip_types *; gzip_min_length 1; alias $out/nginx/files/; }
         location /chunked { proxy_http_version 1.1; proxy_pass $url/demo/hello; ssi on; ssi_types *; }
     }
 }
@@ -111,6 +117,12 @@ END
         check "a file from nginx" cmp "$out/body" "$out/nginx/files/big"
         fetch "$base/moved"
         equal "a redirect of nginx" "from nginx" "$(cat "$out/body")"
+        # Sent in the gzip coding, which it does for who asks: and it comes as the file is.
+        seq 100000 >"$out/nginx/files/numbers"
+        fetch "$base/gzip/numbers"
+        check "a file from nginx, coded" cmp "$out/body" "$out/nginx/files/numbers"
+        fetch "$base/gzip/numbers" 20 2
+        equal "20 coded" "20 answers, 0 errors, $((20 * $(wc -c <"$out/nginx/files/numbers"))) bytes, 2 connections, status 200" "$account"
         fetch "$base/none" 10 1
         equal "204 from nginx" "10 answers, 0 errors, 0 bytes, 1 connections, status 204" "$account"
         fetch "$base/chunked" 10 1
@@ -146,6 +158,19 @@ const server = require('http').createServer((request, response) => {
         response.write('all that ');
         setTimeout(() => response.end('there is'), 50);
         break;
+    case '/gzip':
+        response.setHeader('Content-Encoding', 'gzip');
+        response.end(require('zlib').gzipSync('asked for ' + request.headers['accept-encoding']));
+        break;
+    case '/codings':
+        response.end(request.headers['accept-encoding']);
+        break;
+    case '/cut': {
+        const coded = require('zlib').gzipSync('x'.repeat(1000));
+        response.setHeader('Content-Encoding', 'gzip');
+        response.end(coded.subarray(0, coded.length - 5));
+        break;
+    }
     case '/hints':
         response.writeEarlyHints({ link: '</x>; rel=preload' });
         response.end('after hints');
@@ -182,6 +207,16 @@ END
     equal "each has its connection" "3 answers, 0 errors, 51 bytes, 3 connections, status 200" "$account"
     fetch "$base/echo" 200 4 PUT "what is put"
     equal "200 echoes from Node" "200 answers, 0 errors, 2200 bytes, 4 connections, status 200" "$account"
+    fetch "$base/codings"
+    if [ "$(cat "$out/body")" != gzip ]; then
+        echo "not tried: gzip, this build has no zlib"
+    elif fetch "$base/gzip" 10 1 &&
+        equal "coded by Node" "10 answers, 0 errors, 140 bytes, 1 connections, status 200" "$account" &&
+        timeout 20 "$GYRE_BIN/gyre-fetch" --shards=1 "$base/cut" >"$out/body" 2>"$out/log"; then
+        complain "gzip that is cut short is an answer"
+    else
+        has "gzip that is cut short" "Protocol error" "$(cat "$out/log")"
+    fi
     fetch "http+unix://${out//\//%2F}%2Fsocket/echo" 20 2 POST "by a path"
     equal "20 echoes by a path" "20 answers, 0 errors, 180 bytes, 2 connections, status 200" "$account"
     if node -e 'process.exit(require("http").ServerResponse.prototype.writeEarlyHints ? 0 : 1)'; then

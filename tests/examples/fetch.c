@@ -45,6 +45,7 @@ static void ask(struct fetch *self)
     ask.body_len = self->args.body != NULL ? strlen(self->args.body) : 0;
     ask.body_max = 64u << 20;
     ask.redirects_max = 3;
+    ask.gzip = 1;
     self->begun++;
     /* A refused request ends like any other: its error goes to the function. */
     if (gy_then(self, gy_http_fetch(&ask), fetch_on_answer, self->begun) < 0)

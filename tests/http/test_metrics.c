@@ -117,9 +117,16 @@ static const struct gy__http_stats *some_http(unsigned shard)
     return &invented[shard];
 }
 
+static struct gy__client_stats invented_client[3];
+
+static const struct gy__client_stats *some_client(unsigned shard)
+{
+    return &invented_client[shard];
+}
+
 static void test_format(void **state)
 {
-    struct gy__http_figures figures = { 3, some, some_http };
+    struct gy__http_figures figures = { 3, some, some_http, some_client };
     struct gy__http_text text = { NULL, false };
     static const char core[] = "# HELP gyre_a_total Things\n"
                                "# TYPE gyre_a_total counter\n"
@@ -141,17 +148,25 @@ static void test_format(void **state)
                                "gyre_d_total{shard=\"1\"} 0\n"
                                "gyre_d_total{shard=\"2\"} 0\n";
 
+    static const char idle[] = "\n# TYPE gyre_http_client_connections_idle gauge\n"
+                               "gyre_http_client_connections_idle{shard=\"0\"} 0\n";
+    static const char late[] =
+        "\ngyre_http_client_errors_total{shard=\"2\",cause=\"timeout\"} 7\n";
+
     (void)state;
     world_init(&world);
     world_open(&world, 1, NULL);
     fake_enter(&world.fake, 0);
     invented[1].value[GY__HTTP_ANSWERS_4XX] = 42;
+    gy__client_count(&invented_client[2], GY__CLIENT_FAILED_TIMEOUT, 7);
     gy__http_metrics_write(&text, &figures);
     assert_false(text.failed);
     assert_true(check((const char *)text.buf->data, text.buf->len) > 10);
     assert_memory_equal(text.buf->data, core, sizeof(core) - 1);
     assert_non_null(memmem(text.buf->data, text.buf->len,
                            "\ngyre_http_answers_total{shard=\"1\",class=\"4xx\"} 42\n", 50));
+    assert_non_null(memmem(text.buf->data, text.buf->len, idle, sizeof(idle) - 1));
+    assert_non_null(memmem(text.buf->data, text.buf->len, late, sizeof(late) - 1));
     gy__http_text_drop(&text);
     fake_leave();
     world_close(&world);

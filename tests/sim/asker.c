@@ -69,6 +69,7 @@ static void asker_answered(struct asker *self, uint64_t ctx, int res,
     if (response == NULL)
         return;
     call->body_len = (uint32_t)response->body.len;
+    call->head_len = (uint32_t)response->head.len;
     call->body_hash = asker_hash(response->body.ptr, response->body.len);
     copy(call->body, sizeof(call->body), response->body);
     copy(call->server, sizeof(call->server), gy_http_response_header(response, "x-server"));

@@ -14,7 +14,7 @@ struct asker_call {
     bool begun;
     unsigned ends; /* how often it was told; more than one is wrong */
     int res;
-    uint32_t body_len;
+    uint32_t body_len, head_len;
     uint64_t body_hash;
     uint64_t ended_ns;
     char body[ASKER_BODY_MAX]; /* its beginning, ended by 0 */

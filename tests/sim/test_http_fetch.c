@@ -1,5 +1,6 @@
 /* The HTTP client against servers that do every wrong thing, and against gyre's own, in simulated
  * time. */
+#include "http/client.h"
 #include "tests/sim/asker.h"
 #include "tests/sim/scripted.h"
 #include "tests/sim/web.h"
@@ -839,6 +840,93 @@ static void what_may_not_be_sent_is_refused(void **state)
     close_world();
 }
 
+/* ---- what is counted --------------------------------------------------------------------- */
+
+static uint64_t counted[GY__CLIENT_COUNTER_COUNT];
+
+static int count_run(unsigned shard, void *arg)
+{
+    (void)shard, (void)arg;
+    for (unsigned i = 0; i < GY__CLIENT_COUNTER_COUNT; i++)
+        counted[i] = gy__client_counted(&gy__client()->stats, (enum gy__client_counter)i);
+    return 0;
+}
+
+static void each_end_has_its_counter(void **state)
+{
+    static const struct {
+        const char *answer;
+        enum scripted_then then;
+        enum gy__client_counter counter;
+    } cases[] = {
+        {OK, SCRIPTED_STAYS, GY__CLIENT_ANSWERS_2XX},
+        {"HTTP/1.1 304 Not Modified\r\n\r\n", SCRIPTED_STAYS, GY__CLIENT_ANSWERS_3XX},
+        {"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, GY__CLIENT_ANSWERS_4XX},
+        {"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, GY__CLIENT_ANSWERS_5XX},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", SCRIPTED_CLOSES,
+         GY__CLIENT_FAILED_RESET},
+        {"rubbish\r\n", SCRIPTED_STAYS, GY__CLIENT_FAILED_PROTOCOL},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", SCRIPTED_STAYS,
+         GY__CLIENT_FAILED_LIMIT},
+        {"", SCRIPTED_STAYS, GY__CLIENT_FAILED_TIMEOUT},
+        {"HTTP/1.1 302 Go\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS,
+         GY__CLIENT_FAILED_REDIRECTS},
+    };
+    struct gy_http_ask ask;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t received = 0;
+
+        scripted_reset();
+        script(cases[i].answer, cases[i].then);
+        open_world(200 + i);
+        ask = get("/");
+        ask.redirects_max = 2;
+        ask_with(&ask);
+        gy_sim_advance(sim, 40 * GY_S);
+        gy_sim_settle(sim);
+        gy_sim_run_on(sim, 1, count_run, NULL);
+        assert_int_equal(counted[cases[i].counter], 1);
+        received = strlen(cases[i].answer) * scripted.requests;
+        assert_int_equal(counted[GY__CLIENT_RECEIVED_BYTES], received);
+        assert_int_equal(counted[GY__CLIENT_SENT_BYTES],
+                         strlen(scripted.asked[0]) * scripted.requests);
+        for (unsigned k = GY__CLIENT_FAILED_CONNECT; k <= GY__CLIENT_GIVEN_UP; k++)
+            assert_int_equal(counted[k], k == (unsigned)cases[i].counter);
+        assert_int_equal(counted[GY__CLIENT_REDIRECTED],
+                         cases[i].counter == GY__CLIENT_FAILED_REDIRECTS ? 2 : 0);
+        close_world();
+    }
+    scripted_reset();
+    script("", SCRIPTED_STAYS);
+    limits.host_max = limits.queue_max = 1;
+    open_world(220);
+    ask = get("/");
+    ask.url = "http://10.0.1.1:99/";
+    ask_with(&ask);
+    gy_sim_settle(sim);
+    for (unsigned i = 0; i < 3; i++)
+        ask_get("/");
+    ask.url = "nowhere";
+    ask_with(&ask);
+    gy_sim_settle(sim);
+    gy_sim_run_on(sim, 1, count_run, NULL);
+    assert_int_equal(counted[GY__CLIENT_FAILED_CONNECT], 1);
+    assert_int_equal(counted[GY__CLIENT_REFUSED_QUEUE], 1);
+    assert_int_equal(counted[GY__CLIENT_REFUSED_ASK], 1);
+    assert_int_equal(counted[GY__CLIENT_WAITING], 1);
+    assert_int_equal(counted[GY__CLIENT_BUSY], 2);
+    assert_int_equal(counted[GY__CLIENT_OPEN], 1);
+    victim = 1;
+    gy_sim_run_on(sim, 1, discard_it, NULL);
+    gy_sim_settle(sim);
+    gy_sim_run_on(sim, 1, count_run, NULL);
+    assert_int_equal(counted[GY__CLIENT_GIVEN_UP], 1);
+    gy_sim_advance(sim, 60 * GY_S);
+    close_world();
+}
+
 /* ---- gyre's own server ------------------------------------------------------------------- */
 
 static void against_our_server(void **state)
@@ -904,6 +992,7 @@ int main(void)
         cmocka_unit_test_setup(by_name, setup),
         cmocka_unit_test_setup(to_a_socket_at_a_path, setup),
         cmocka_unit_test_setup(what_may_not_be_sent_is_refused, setup),
+        cmocka_unit_test_setup(each_end_has_its_counter, setup),
         cmocka_unit_test_setup(against_our_server, setup),
     };
 

@@ -3,6 +3,8 @@
 #include "gyre/client_stream.h"
 #include "gyre/typed.h"
 #include "http/client.h"
+#include "gyre/http_content.h"
+#include "tests/sim/gz.h"
 #include "tests/sim/scripted.h"
 #include "tests/sim/web.h"
 #include "tests/sim/world.h"
@@ -34,7 +36,8 @@ static struct {
     uint64_t upload, length; /* bytes that are written; what is announced */
     uint32_t piece;
     uint64_t rest_ns; /* before each read */
-    bool no_reads, no_finish;
+    bool no_reads, no_finish, gzip;
+    uint64_t body_max;
     uint64_t timeout_ns, between_ns;
 } plan;
 static struct {
@@ -130,6 +133,8 @@ static int mover_start(struct mover *self, const struct mover_args *args)
     (void)args;
     ask.timeout_ns = plan.timeout_ns;
     ask.between_ns = plan.between_ns;
+    ask.gzip = plan.gzip;
+    ask.body_max = plan.body_max;
     seen.head_fut = gy_http_transfer_begin(&ask, plan.length, &seen.transfer);
     (void)gy_then(self, seen.head_fut, mover_head, 0);
     if (plan.length > 0)
@@ -358,6 +363,102 @@ static void what_is_not_read_times_out(void **state)
     close_world();
 }
 
+/* ---- gzip -------------------------------------------------------------------------------- */
+
+#define PLAIN (4u << 20)
+
+static void script_coded(size_t plain, size_t cut)
+{
+    static char bytes[PLAIN], head[128];
+    size_t at, len;
+
+    for (size_t i = 0; i < plain; i++)
+        bytes[i] = (char)byte_of(i);
+    len = gz(bytes, plain, large + 128, sizeof(large) - 128) - cut;
+    at = (size_t)snprintf(head, sizeof(head),
+                          "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", len);
+    memcpy(large + 128 - at, head, at);
+    scripted.lines[0] = (struct scripted_line){.answer = large + 128 - at, .len = at + len};
+    scripted.line_count = 1;
+    plan.url = "http://10.0.1.1:81/";
+    plan.gzip = true;
+}
+
+static void a_coded_answer_in_pieces(void **state)
+{
+    (void)state;
+    if (!gy_http_has_gzip())
+        skip();
+    for (unsigned i = 0; i < 8; i++) {
+        static const size_t sizes[] = {1, 5000, 32768, PLAIN};
+
+        setup(NULL);
+        script_coded(sizes[i % 4], 0);
+        scripted.lines[0].piece = i < 4 ? 0 : 97;
+        scripted.lines[0].every_ns = GY_US;
+        plan.rest_ns = i < 4 ? 0 : GY_MS;
+        plan.body_max = sizes[i % 4];
+        open_world(300 + i);
+        gy_sim_advance(sim, 20 * GY_S);
+        assert_int_equal(seen.end, 0);
+        assert_int_equal(seen.ends, 1);
+        assert_int_equal(seen.read, sizes[i % 4]);
+        gy_sim_run_on(sim, 1, look, NULL);
+        assert_int_equal(stats.idle, 1);
+        close_world();
+    }
+}
+
+/* What comes behind what was read is an error, and nothing else. */
+static void a_coded_answer_that_is_none(void **state)
+{
+    (void)state;
+    if (!gy_http_has_gzip())
+        skip();
+    for (unsigned i = 0; i < 4; i++) {
+        static const int ends[] = {-EPROTO, -EPROTO, -EMSGSIZE, -ECONNRESET};
+
+        setup(NULL);
+        script_coded(300000, i == 0 ? 3 : 0);
+        if (i == 1)
+            large[128 + 600] ^= 0x55;
+        if (i == 2)
+            plan.body_max = 299999;
+        if (i == 3) {
+            scripted.lines[0].len -= 200;
+            scripted.lines[0].then = SCRIPTED_CLOSES;
+        }
+        plan.rest_ns = GY_MS;
+        open_world(320 + i);
+        gy_sim_advance(sim, 20 * GY_S);
+        assert_int_equal(seen.head, 200);
+        assert_int_equal(seen.end, ends[i]);
+        assert_int_equal(seen.ends, 1);
+        if (i == 1)
+            seen.wrong = false; /* its check sum comes last, and says so */
+        close_world();
+    }
+}
+
+/* A bomb goes off no faster than it is read. */
+static void a_coded_answer_waits_for_its_reader(void **state)
+{
+    (void)state;
+    if (!gy_http_has_gzip())
+        skip();
+    script_coded(PLAIN, 0);
+    assert_true(scripted.lines[0].len < 64u << 10);
+    plan.rest_ns = GY_S;
+    open_world(330);
+    gy_sim_advance(sim, 20 * GY_S + GY_MS);
+    assert_true(seen.read > 0 && seen.read <= 21 * (64u << 10));
+    assert_int_equal(seen.end, 1);
+    gy_sim_advance(sim, 200 * GY_S);
+    assert_int_equal(seen.read, PLAIN);
+    assert_int_equal(seen.end, 0);
+    close_world();
+}
+
 /* ---- giving up --------------------------------------------------------------------------- */
 
 static int abort_it(unsigned shard, void *arg)
@@ -393,6 +494,10 @@ static void given_up_at_any_time(void **state)
             plan.upload = 100000;
             plan.length = at_us % 3 == 0 ? plan.upload : GY_HTTP_UNKNOWN;
             plan.no_reads = at_us % 7 == 0;
+            if (at_us % 4 == 1 && gy_http_has_gzip()) {
+                script_coded(200000, 0);
+                plan.upload = plan.length = 0;
+            }
             open_world(1000 * way + at_us);
             gy_sim_advance(sim, at_us * GY_US);
             (void)gy_sim_run_on(sim, 1, ways[way], NULL);
@@ -415,6 +520,9 @@ int main(void)
         cmocka_unit_test_setup(an_answer_that_is_cut_short_fails, setup),
         cmocka_unit_test_setup(too_much_or_too_little_is_an_abort, setup),
         cmocka_unit_test_setup(what_is_not_read_times_out, setup),
+        cmocka_unit_test_setup(a_coded_answer_in_pieces, setup),
+        cmocka_unit_test_setup(a_coded_answer_that_is_none, setup),
+        cmocka_unit_test_setup(a_coded_answer_waits_for_its_reader, setup),
         cmocka_unit_test_setup(given_up_at_any_time, setup),
     };
 

@@ -1,0 +1,145 @@
+/* http/gunzip.c - see gunzip.h. zlib's memory is taken as buffers, so that it is counted, comes out
+ * of the pools, and can be had to fail. A file may have several members, one behind the other. */
+#include "http/gunzip.h"
+
+#include "gyre/buf.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#if GY__ZLIB
+#include <zlib.h>
+
+/* Of what holds little: empty blocks, which cost the sender nothing, are no way to keep us busy. */
+#define IDLE_MAX (128u << 10)
+#define IDLE_RATIO 16
+
+struct gy__gunzip {
+    z_stream z;
+    struct gy_buf *home; /* where this is */
+    uint64_t in, out;
+    bool within; /* a member that has begun and not ended */
+    bool no_memory;
+};
+
+/* In front of each piece of zlib's memory. */
+union owner {
+    struct gy_buf *buf;
+    uint8_t align[16];
+};
+
+static voidpf take(voidpf arg, uInt items, uInt size)
+{
+    struct gy__gunzip *gunzip = arg;
+    struct gy_buf *buf = gy_buf_take(sizeof(union owner) + (size_t)items * size);
+
+    if (buf == NULL) {
+        gunzip->no_memory = true;
+        return Z_NULL;
+    }
+    ((union owner *)(void *)buf->base)->buf = buf;
+    return buf->base + sizeof(union owner);
+}
+
+static void give(voidpf arg, voidpf memory)
+{
+    (void)arg;
+    gy_buf_release(((union owner *)memory - 1)->buf);
+}
+
+struct gy__gunzip *gy__gunzip_new(void)
+{
+    struct gy_buf *home = gy_buf_take(sizeof(struct gy__gunzip));
+    struct gy__gunzip *gunzip;
+
+    if (home == NULL)
+        return NULL;
+    gunzip = (struct gy__gunzip *)(void *)home->base;
+    memset(gunzip, 0, sizeof(*gunzip));
+    gunzip->home = home;
+    gunzip->z.zalloc = take;
+    gunzip->z.zfree = give;
+    gunzip->z.opaque = gunzip;
+    if (inflateInit2(&gunzip->z, 15 + 16) == Z_OK)
+        return gunzip;
+    gy_buf_release(home);
+    return NULL;
+}
+
+void gy__gunzip_free(struct gy__gunzip *gunzip)
+{
+    if (gunzip == NULL)
+        return;
+    (void)inflateEnd(&gunzip->z);
+    gy_buf_release(gunzip->home);
+}
+
+int gy__gunzip_feed(struct gy__gunzip *gunzip, const char **at, const char *end, uint8_t *out,
+                    size_t room)
+{
+    z_stream *z = &gunzip->z;
+    size_t given = (size_t)(end - *at);
+    int err = Z_OK;
+
+    given = given < 1u << 30 ? given : 1u << 30;
+    room = room < 1u << 30 ? room : 1u << 30;
+    z->next_in = (Bytef *)(uintptr_t)*at;
+    z->avail_in = (uInt)given;
+    z->next_out = out;
+    z->avail_out = (uInt)room;
+    while (z->avail_out > 0) {
+        if (!gunzip->within) {
+            if (z->avail_in == 0)
+                break;
+            if (gunzip->in > 0 || z->total_in > 0)
+                (void)inflateReset(z);
+            gunzip->within = true;
+        }
+        err = inflate(z, Z_NO_FLUSH);
+        if (err == Z_STREAM_END)
+            gunzip->within = false;
+        else
+            break;
+    }
+    given -= z->avail_in;
+    room -= z->avail_out;
+    *at += given;
+    gunzip->in += given;
+    gunzip->out += room;
+    if (err != Z_OK && err != Z_STREAM_END && err != Z_BUF_ERROR)
+        return gunzip->no_memory ? -ENOMEM : -EPROTO;
+    return gunzip->in > IDLE_MAX + IDLE_RATIO * gunzip->out ? -EPROTO : (int)room;
+}
+
+int gy__gunzip_end(const struct gy__gunzip *gunzip)
+{
+    return gunzip->within ? -EPROTO : 0;
+}
+
+#else
+
+struct gy__gunzip *gy__gunzip_new(void)
+{
+    return NULL;
+}
+
+void gy__gunzip_free(struct gy__gunzip *gunzip)
+{
+    (void)gunzip;
+}
+
+int gy__gunzip_feed(struct gy__gunzip *gunzip, const char **at, const char *end, uint8_t *out,
+                    size_t room)
+{
+    (void)gunzip, (void)at, (void)end, (void)out, (void)room;
+    return -EPROTO;
+}
+
+int gy__gunzip_end(const struct gy__gunzip *gunzip)
+{
+    (void)gunzip;
+    return -EPROTO;
+}
+
+#endif
