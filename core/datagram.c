@@ -14,6 +14,7 @@
 #include "core/datagrams.h"
 #include "core/addr.h"
 #include "core/opfut.h"
+#include "core/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -288,7 +289,16 @@ static bool set_finish(struct gy_shard *shard, struct gy__opfut *record,
     answer->res = completion->res;
     return true;
 }
-static const struct gy__opfut_use set_use = { .finish = set_finish };
+static void set_subject(struct gy_shard *shard, const struct gy__opfut *record,
+                        struct gy__text *text)
+{
+    char addr[GY_ADDR_TEXT_MAX];
+    (void)shard;
+    gy_addr_print(&GY__OPFUT_PINS(record, const struct set_pins)->socket->bind.bind, addr,
+                  sizeof(addr));
+    gy__text_string(text, addr);
+}
+static const struct gy__opfut_use set_use = { .finish = set_finish, .subject = set_subject };
 
 gy_fut gy_datagram_set_raw(struct gy_actor *self, struct gy_datagram_socket *s,
                            enum gy_datagram_setting setting, int value, const struct gy_addr *group,

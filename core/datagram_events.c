@@ -4,10 +4,25 @@
  * The owner's functions may call anything on any socket, and the owner may be gone when they return:
  * calls and deaths only note things down, and nothing is freed before the end of the turn. */
 #include "core/datagrams.h"
+#include "core/failed.h"
 
 #include <errno.h>
 
+#define NAME_MAX (2 * GY_ADDR_TEXT_MAX + 32)
 #define ERRORS_MAX 16 /* receives that failed one after the other before a pause */
+
+/* Where it is, and whom it is connected to. */
+static void name_print(const struct gy_datagram_socket *s, char *out, size_t size)
+{
+    char addr[GY_ADDR_TEXT_MAX];
+    struct gy__text text;
+    gy__text_init(&text, out, size);
+    gy_addr_print(&s->bind.bind, addr, sizeof(addr));
+    gy__text_string(&text, s->bind.bind.family == GY_ADDR_NONE ? "of no address" : addr);
+    gy_addr_print(&s->bind.connect, addr, sizeof(addr));
+    if (s->bind.connect.family != GY_ADDR_NONE)
+        gy__text_printf(&text, " connected to %s", addr);
+}
 
 /* ---- calls to the owner ---- */
 
@@ -26,6 +41,12 @@ static void failed(struct gy_shard *shard, struct gy_datagram_socket *s, int err
                    const struct gy_addr *to)
 {
     struct gy_actor *owner = s->owner;
+    char name[NAME_MAX];
+    if (to != NULL)
+        gy_addr_print(to, name, sizeof(name));
+    else
+        name_print(s, name, sizeof(name));
+    gy__failed(shard, to != NULL ? GY_OP_SEND_TO : GY_OP_RECV_FROM, err, name);
     if (owner == NULL || s->events->failed == NULL || s->state >= GY__DATAGRAM_ENDING)
         return;
     struct gy__context saved = gy__actor_enter(shard, owner);
@@ -48,14 +69,6 @@ void gy__datagram_closed(struct gy_shard *shard, struct gy_datagram_socket *s)
 
 /* ---- BIND, UNBIND ---- */
 
-static void complain(const struct gy_datagram_socket *s, int err)
-{
-    char bind[GY_ADDR_TEXT_MAX], connect[GY_ADDR_TEXT_MAX];
-    gy_addr_print(&s->bind.bind, bind, sizeof(bind));
-    gy_addr_print(&s->bind.connect, connect, sizeof(connect));
-    gy_log("datagram socket at %s, connected to %s: cannot be opened (%d)", bind, connect, err);
-}
-
 void gy__datagram_open_done(struct gy_op *op, const struct gy_completion *completion)
 {
     struct gy_shard *shard = gy__self();
@@ -67,8 +80,10 @@ void gy__datagram_open_done(struct gy_op *op, const struct gy_completion *comple
         return;
     }
     if (completion->res < 0) {
+        char name[NAME_MAX];
+        name_print(s, name, sizeof(name));
         if (s->state != GY__DATAGRAM_ENDING)
-            complain(s, completion->res);
+            gy__failed(shard, GY_OP_BIND, completion->res, name);
         gy__datagram_abort(shard, s, completion->res);
         return;
     }

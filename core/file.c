@@ -9,6 +9,7 @@
  * gy__file_let_go(), which is their use's release. Slots are reused first in, first out, so that a
  * generation of 11 bits comes round as late as possible. */
 #include "core/bufs.h"
+#include "core/failed.h"
 #include "core/file.h"
 #include "gyre/buf.h"
 
@@ -104,6 +105,14 @@ struct gy__file *gy__file_find(struct gy_shard *shard, gy_file value)
                NULL;
 }
 
+static void path_keep(struct gy__file *file, const char *path)
+{
+    size_t len = strlen(path), cut = len < GY__FILE_PATH_MAX ? 0 : len + 1 - GY__FILE_PATH_MAX;
+    memcpy(file->path, path + cut, len - cut + 1);
+    if (cut > 0)
+        memcpy(file->path, "...", 3);
+}
+
 /* ---- closing ---- */
 
 static void on_closed(struct gy_op *op, const struct gy_completion *completion)
@@ -114,6 +123,8 @@ static void on_closed(struct gy_op *op, const struct gy_completion *completion)
         .res = file->behind.error < 0 ? file->behind.error : completion->res
     };
     struct gy__opfut *closer = file->closer;
+    if (completion->res < 0)
+        gy__failed(shard, GY_OP_CLOSE_FILE, completion->res, file->path);
     slot_give(shard, file);
     if (closer != NULL)
         gy__opfut_end(shard, closer, &answer);
@@ -235,6 +246,12 @@ static void opening_release(struct gy_shard *shard, struct gy__opfut *record)
     (void)shard;
     gy_buf_release(GY__OPFUT_PINS(record, struct opening)->path);
 }
+static void opening_subject(struct gy_shard *shard, const struct gy__opfut *record,
+                            struct gy__text *text)
+{
+    (void)shard;
+    gy__text_string(text, (const char *)GY__OPFUT_PINS(record, const struct opening)->path->data);
+}
 static void opening_lost(struct gy_shard *shard, struct gy__opfut *record)
 {
     struct gy__file *file = GY__OPFUT_PINS(record, struct opening)->file;
@@ -245,6 +262,7 @@ static void opening_lost(struct gy_shard *shard, struct gy__opfut *record)
 }
 static const struct gy__opfut_use opening = { .finish = opening_finish,
                                               .release = opening_release,
+                                              .subject = opening_subject,
                                               .lost = opening_lost };
 
 gy_fut gy__file_open(enum gy_op_kind kind, const char *path, uint32_t how, uint32_t mode)
@@ -265,6 +283,7 @@ gy_fut gy__file_open(enum gy_op_kind kind, const char *path, uint32_t how, uint3
         gy_buf_release(copy);
         return gy__fut_refused(-EAGAIN);
     }
+    path_keep(file, path);
     file->direct = kind == GY_OP_OPEN && how & GY_FILE_DIRECT;
     *GY__OPFUT_PINS(record, struct opening) = (struct opening){ file, copy };
     if (file->direct)
@@ -310,7 +329,16 @@ static void whole_release(struct gy_shard *shard, struct gy__opfut *record)
     gy_buf_release(pins->info);
     gy__file_let_go(shard, pins->file);
 }
-static const struct gy__opfut_use whole = { .finish = whole_finish, .release = whole_release };
+static void whole_subject(struct gy_shard *shard, const struct gy__opfut *record,
+                          struct gy__text *text)
+{
+    const struct whole *pins = GY__OPFUT_PINS(record, const struct whole);
+    (void)shard;
+    gy__text_string(text, pins->file->path);
+}
+static const struct gy__opfut_use whole = { .finish = whole_finish,
+                                            .release = whole_release,
+                                            .subject = whole_subject };
 
 static gy_fut whole_start(gy_file value, struct gy_op op, struct gy_buf *info)
 {

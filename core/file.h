@@ -28,6 +28,7 @@ struct gy__behind {
     int32_t error;                      /* the first one */
 };
 
+#define GY__FILE_PATH_MAX 256
 struct gy__file {
     struct gy_op close;
     struct gy__opfut *closer; /* whose future ends with it, or NULL */
@@ -40,6 +41,7 @@ struct gy__file {
     bool direct;
     struct gy_buf *ahead; /* holds a struct gy__ahead, or NULL */
     struct gy__behind behind;
+    char path[GY__FILE_PATH_MAX]; /* for the log: its end, if it is longer */
 };
 
 int gy__files_open(struct gy_shard *shard);
@@ -71,6 +73,8 @@ GY_MUST_CHECK gy_fut gy__file_io(gy_file value, uint64_t offset, struct gy_buf *
 bool gy__file_io_finish(struct gy_shard *shard, struct gy__opfut *record,
                         const struct gy_completion *completion, struct gy__opfut_answer *answer);
 void gy__file_io_release(struct gy_shard *shard, struct gy__opfut *record);
+void gy__file_io_subject(struct gy_shard *shard, const struct gy__opfut *record,
+                         struct gy__text *text);
 
 /* ---- core/file_seq.c ---- */
 /* Nobody will fetch what was read ahead. */

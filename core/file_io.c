@@ -10,6 +10,7 @@
  * lies in the record, or for lists in a buffer of its own. */
 #include "core/bufs.h"
 #include "core/file.h"
+#include "core/text.h"
 #include "gyre/buf.h"
 
 #include <errno.h>
@@ -132,13 +133,24 @@ static void list_lost(struct gy_shard *shard, struct gy__opfut *record)
     list_release(list);
 }
 
-static const struct gy__opfut_use io = { .finish = gy__file_io_finish, .release = gy__file_io_release };
+void gy__file_io_subject(struct gy_shard *shard, const struct gy__opfut *record,
+                         struct gy__text *text)
+{
+    (void)shard;
+    gy__text_string(text, GY__OPFUT_PINS(record, const struct gy__file_io)->file->path);
+}
+
+static const struct gy__opfut_use io = { .finish = gy__file_io_finish,
+                                         .release = gy__file_io_release,
+                                         .subject = gy__file_io_subject };
 /* Where it stands a pipe's bytes may be long in coming. */
 static const struct gy__opfut_use io_here = { .finish = gy__file_io_finish,
                                               .release = gy__file_io_release,
+                                              .subject = gy__file_io_subject,
                                               .waits_outside = true };
 static const struct gy__opfut_use io_readv = { .finish = gy__file_io_finish,
                                                .release = gy__file_io_release,
+                                               .subject = gy__file_io_subject,
                                                .lost = list_lost };
 
 /* ---- the beginning ---- */

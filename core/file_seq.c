@@ -129,7 +129,8 @@ static bool behind_finish(struct gy_shard *shard, struct gy__opfut *record,
     return true;
 }
 static const struct gy__opfut_use behind_write = { .finish = behind_finish,
-                                                   .release = gy__file_io_release };
+                                                   .release = gy__file_io_release,
+                                                   .subject = gy__file_io_subject };
 
 /* Who waits gives up. */
 struct waiter {

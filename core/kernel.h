@@ -33,6 +33,8 @@
 #endif
 _Noreturn void gy__panic(const char *file, int line, const char *condition);
 
+/* As gy_log(), for what failed without keeping the program from working: see core/failed.h. */
+void gy__warn(const char *format, ...) GY_PRINTF(1, 2);
 /* As gy_log(), for what keeps the program from working. */
 void gy__complain(const char *format, ...) GY_PRINTF(1, 2);
 
@@ -289,6 +291,11 @@ struct gy_shard {
     struct gy__opfut *opfuts; /* one beside each future */
     uint32_t opfuts_live, opfuts_max;
     gy__counter opfuts_refused;
+    struct gy__said { /* of each kind of operation, to the log */
+        uint64_t paid_ns;     /* lines are paid for by time until then */
+        uint32_t passed_over; /* failures since then */
+    } said[GY_OP_KINDS];
+    gy__counter failed;
     struct gy__file *files;
     uint32_t files_free, files_free_last, files_used, files_live;
     struct gy__signal_sub *signal_subs;

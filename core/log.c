@@ -41,6 +41,14 @@ void gy_log(const char *format, ...)
     va_end(args);
 }
 
+void gy__warn(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_line(1, format, args);
+    va_end(args);
+}
+
 void gy__complain(const char *format, ...)
 {
     va_list args;

@@ -9,7 +9,9 @@
  * waits for the outside) holds a drain. `owed` is true from the answer's making until it was taken or
  * undone, and only if the use can undo. */
 #include "core/opfut.h"
+#include "core/failed.h"
 #include "core/future.h"
+#include "gyre/file.h"
 
 #include <errno.h>
 #include <string.h>
@@ -81,12 +83,23 @@ gy_fut gy__opfut_start(struct gy_shard *shard, struct gy__opfut *record)
 
 /* ---- the end ---- */
 
+static void say_failed(struct gy_shard *shard, const struct gy__opfut *record, int err)
+{
+    char subject[GY_PATH_MAX * 2 + 8];
+    struct gy__text text;
+    gy__text_init(&text, subject, sizeof(subject));
+    record->use->subject(shard, record, &text);
+    gy__failed(shard, (enum gy_op_kind)record->op.kind, err, subject);
+}
+
 void gy__opfut_end(struct gy_shard *shard, struct gy__opfut *record,
                    const struct gy__opfut_answer *answer)
 {
     GY_ASSERT(!record->over && !record->op.in_flight);
     GY_ASSERT(answer->size <= (answer->buf == NULL ? GY_MSG_INLINE : GY_MSG_INLINE_WITH_BUF));
     const struct gy__opfut_use *use = record->use;
+    if (answer->res < 0 && use->subject != NULL)
+        say_failed(shard, record, answer->res);
     record->over = true;
     record->owed = use->lost != NULL && answer->res >= 0;
     record->res = answer->res;

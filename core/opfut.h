@@ -39,6 +39,7 @@
 #include "core/stats.h"
 
 struct gy__opfut;
+struct gy__text;
 
 /* What the future ends with, as gy__answer() takes it. */
 struct gy__opfut_answer {
@@ -56,6 +57,9 @@ struct gy__opfut_use {
     void (*lost)(struct gy_shard *shard, struct gy__opfut *record);    /* or NULL */
     /* Nobody waits any more. NULL: asks the driver to cancel record->op, if it is in flight. */
     void (*cancel)(struct gy_shard *shard, struct gy__opfut *record);
+    /* For the log, when the answer is an error: on what record->op was done. Called before release. NULL:
+     * the use says by itself what failed (gy__failed()), or nothing of the world's has. */
+    void (*subject)(struct gy_shard *shard, const struct gy__opfut *record, struct gy__text *text);
     bool waits_outside; /* it may wait for ever, for a peer or a child: a drain does not wait for it */
 };
 

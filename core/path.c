@@ -3,6 +3,7 @@
  * Paths are copied into a buffer of the operation's. A directory is listed into a buffer that grows
  * until it holds all, from the beginning each time, so a list is what was there at one moment. */
 #include "core/file.h"
+#include "core/text.h"
 #include "gyre/buf.h"
 
 #include <errno.h>
@@ -72,8 +73,23 @@ static bool list_finish(struct gy_shard *shard, struct gy__opfut *record,
     return true;
 }
 
-static const struct gy__opfut_use plain = { .finish = path_finish, .release = path_release };
-static const struct gy__opfut_use listing = { .finish = list_finish, .release = path_release };
+static void path_subject(struct gy_shard *shard, const struct gy__opfut *record,
+                         struct gy__text *text)
+{
+    const struct gy_buf *paths = GY__OPFUT_PINS(record, const struct pins)->paths;
+    const char *path = (const char *)paths->data;
+    (void)shard;
+    gy__text_string(text, path);
+    if (record->op.kind == GY_OP_RENAME)
+        gy__text_printf(text, " to %s", path + strlen(path) + 1);
+}
+
+static const struct gy__opfut_use plain = { .finish = path_finish,
+                                            .release = path_release,
+                                            .subject = path_subject };
+static const struct gy__opfut_use listing = { .finish = list_finish,
+                                              .release = path_release,
+                                              .subject = path_subject };
 
 /* A record with its paths, ready to be started. bytes: how many it needs beside them, or 0.
  * -> NULL, and the refused handle in *out. */

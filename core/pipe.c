@@ -3,6 +3,7 @@
  * Each call that waits is one use of core/opfut.h. The driver keeps hold of the descriptors by itself,
  * from submit to the last completion, so the program may close its own at any time. */
 #include "gyre/pipe.h"
+#include "core/failed.h"
 #include "core/opfut.h"
 #include "core/streams.h"
 #include "gyre/buf.h"
@@ -18,6 +19,8 @@ int gy_pipe(int32_t fds[2])
     int err = shard->driver->pipe(shard->ctx, fds);
     for (unsigned i = 0; err == 0 && i < 2; i++)
         fds[i] = shard->driver->fd_of(shard->ctx, fds[i]);
+    if (err < 0)
+        gy__failed_because(shard, GY_OP_NONE, err, "make", "a pipe", NULL);
     return err;
 }
 
@@ -65,7 +68,17 @@ static bool poll_finish(struct gy_shard *shard, struct gy__opfut *record,
     answer->res = completion->res;
     return true;
 }
-static const struct gy__opfut_use poll_use = {.finish = poll_finish, .waits_outside = true};
+/* The numbers that the program knew them by; it may have closed them since. */
+static void fd_subject(struct gy_shard *shard, const struct gy__opfut *record,
+                       struct gy__text *text)
+{
+    const struct gy_driver *driver = shard->driver;
+    gy__text_printf(text, "descriptor %d", (int)driver->fd_of(shard->ctx, record->op.handle));
+    if (record->op.kind == GY_OP_REDIRECT)
+        gy__text_printf(text, " to %d", (int)driver->fd_of(shard->ctx, record->op.u.fd.to));
+}
+static const struct gy__opfut_use poll_use = {
+    .finish = poll_finish, .subject = fd_subject, .waits_outside = true};
 
 static bool peek_finish(struct gy_shard *shard, struct gy__opfut *record,
                         const struct gy_completion *completion, struct gy__opfut_answer *answer)
@@ -86,7 +99,7 @@ static void peek_release(struct gy_shard *shard, struct gy__opfut *record)
     gy_buf_release(GY__OPFUT_PINS(record, struct pins)->buf);
 }
 static const struct gy__opfut_use peek_use = {
-    .finish = peek_finish, .release = peek_release, .waits_outside = true};
+    .finish = peek_finish, .release = peek_release, .subject = fd_subject, .waits_outside = true};
 
 static bool redirect_finish(struct gy_shard *shard, struct gy__opfut *record,
                             const struct gy_completion *completion, struct gy__opfut_answer *answer)
@@ -100,7 +113,8 @@ static bool redirect_finish(struct gy_shard *shard, struct gy__opfut *record,
     }
     return true;
 }
-static const struct gy__opfut_use redirect_use = {.finish = redirect_finish, .waits_outside = true};
+static const struct gy__opfut_use redirect_use = {
+    .finish = redirect_finish, .subject = fd_subject, .waits_outside = true};
 
 /* A record for an operation on a descriptor; NULL: *err says why not. */
 static struct gy__opfut *record_of(struct gy_shard *shard, struct gy_actor *self,

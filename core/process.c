@@ -8,6 +8,7 @@
  * asked by a cancel or a signal; a cancel leaves the operation to end as all do, when the process was
  * reaped. Handles that come with the start go to streams at once, or are closed. */
 #include "core/process.h"
+#include "core/failed.h"
 #include "core/opfut.h"
 #include "core/streams.h"
 #include "core/text.h"
@@ -362,28 +363,28 @@ static void runs(struct gy_shard *shard, struct gy__opfut *record, struct gy__pr
 
 /* ---- the end ---- */
 
-static void say_why(const struct gy__process *process, int32_t err)
+/* What a process was to be, before its spec is gone; then only its number. */
+static void say_why(struct gy_shard *shard, const struct gy__process *process, int32_t err)
 {
     const struct gy_process_spec *spec = spec_of(process);
-    const char *step = process->out.step, *subject = spec->path;
-    char cause[64];
+    const char *step = process->out.step, *subject;
+    char name[GY__SUBJECT_MAX];
     struct gy__text text;
-    gy__text_init(&text, cause, sizeof(cause));
-    gy__cause_write(&text, err);
-    if (step == NULL) { /* it did not come so far */
-        gy__complain("process %s: %s", spec->path, cause);
+    gy__text_init(&text, name, sizeof(name));
+    if (spec == NULL || step == NULL) {
+        gy__text_printf(&text, "%d", (int)process->out.pid);
+        gy__failed_because(shard, GY_OP_PROCESS, err, process->watched ? "watch process" : NULL,
+                           spec == NULL ? name : spec->path, NULL);
         return;
     }
-    if (strcmp(step, "chdir") == 0)
-        subject = spec->cwd;
+    subject = strcmp(step, "chdir") == 0 ? spec->cwd : spec->path;
     for (uint32_t place = 0; place < 3 + spec->more_count; place++)
         if (number_at(spec, place) == process->out.subject && io_at(spec, place)->path != NULL)
             subject = io_at(spec, place)->path;
-    if (process->out.subject < 0)
-        gy__complain("%s %s: %s", step, subject, cause);
-    else
-        gy__complain("%s %s: descriptor %d of the process: %s", step, subject, process->out.subject,
-                     cause);
+    gy__text_string(&text, subject);
+    if (process->out.subject >= 0)
+        gy__text_printf(&text, ": descriptor %d of the process", (int)process->out.subject);
+    gy__failed_because(shard, GY_OP_PROCESS, err, step, name, NULL);
 }
 
 static void on_done(struct gy_op *op, const struct gy_completion *completion)
@@ -396,8 +397,8 @@ static void on_done(struct gy_op *op, const struct gy_completion *completion)
         runs(shard, record, process);
         return;
     }
-    if (answer.res < 0 && process->copy != NULL && answer.res != -ECANCELED)
-        say_why(process, answer.res);
+    if (answer.res < 0)
+        say_why(shard, process, answer.res);
     /* One that runs can only be let go. */
     if (answer.res < 0 && !process->runs)
         gy__count(&shard->processes_failed, 1);

@@ -8,6 +8,7 @@
  * Invariants: an entry with waiters is asked for; one that is asked for is never reused, since its
  * operation points into it; waiters are in exactly one list, from start until their record has ended. */
 #include "core/resolve.h"
+#include "core/failed.h"
 #include "core/future.h"
 #include "core/opfut.h"
 
@@ -197,19 +198,12 @@ static const char *reason(int32_t res)
 
 static void complain(struct gy_shard *shard, const char *name, int32_t res)
 {
-    struct gy__resolver *resolver = shard->resolver;
-    gy__count(&resolver->failed, 1);
-    if (resolver->complained_ns != 0 && shard->now_ns < resolver->complained_ns + SECOND) {
-        resolver->silent++;
-        return;
-    }
-    if (resolver->silent > 0)
-        gy_log("name %s: %s (%d); %u more failed since the last line", name, reason(res), res,
-               resolver->silent);
-    else
-        gy_log("name %s: %s (%d)", name, reason(res), res);
-    resolver->silent = 0;
-    resolver->complained_ns = shard->now_ns;
+    char cause[128];
+    struct gy__text text;
+    gy__text_init(&text, cause, sizeof(cause));
+    gy__text_printf(&text, "%s (%d)", reason(res), (int)res);
+    gy__count(&shard->resolver->failed, 1);
+    gy__failed_because(shard, GY_OP_RESOLVE, res, NULL, name, cause);
 }
 
 static uint64_t known_for_ns(const struct gy_shard *shard, const struct gy__resolved *entry,

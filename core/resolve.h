@@ -21,8 +21,6 @@ struct gy__resolved {
 
 struct gy__resolver {
     uint32_t count, used; /* of entries: those behind have never been used */
-    uint64_t complained_ns;
-    uint32_t silent; /* failures since then that no line told of */
     gy__counter asked, cached, joined, failed;
     uint32_t *hashes; /* of the names of all entries, dense, so that a miss is a short walk */
     struct gy__resolved entries[];

@@ -129,54 +129,6 @@ void gy__runtime_set_wake(struct gy_runtime *runtime, void (*wake)(void *arg, un
     runtime->wake_arg = arg;
 }
 
-void gy__cause_write(struct gy__text *text, int err)
-{
-    switch (-err) {
-    case EADDRINUSE:
-        gy__text_string(text, "Address already in use");
-        break;
-    case EADDRNOTAVAIL:
-        gy__text_string(text, "Cannot assign requested address: this machine does not have it");
-        break;
-    case EACCES:
-        gy__text_string(text, "Permission denied");
-        break;
-    case ENOENT:
-        gy__text_string(text, "No such file or directory");
-        break;
-    case ENOTDIR:
-        gy__text_string(text, "Not a directory");
-        break;
-    case ENOEXEC:
-        gy__text_string(text, "Exec format error: neither a program nor a script with #!");
-        break;
-    case E2BIG:
-        gy__text_string(text, "Argument list too long");
-        break;
-    case EAGAIN:
-        gy__text_string(text, "Resource temporarily unavailable");
-        break;
-    case ENOMEM:
-        gy__text_string(text, "Cannot allocate memory");
-        break;
-    case EMFILE:
-        gy__text_string(text, "Too many open files");
-        break;
-    case EBADF:
-        gy__text_string(text, "Bad file descriptor");
-        break;
-    case ESRCH:
-        gy__text_string(text, "No such process");
-        break;
-    case EPERM:
-        gy__text_string(text, "Operation not permitted");
-        break;
-    default:
-        gy__text_printf(text, "error %d", -err);
-        break;
-    }
-}
-
 void gy__runtime_fail(struct gy_runtime *runtime, int err, const char *what, const char *subject)
 {
     int32_t none = 0;

@@ -1,5 +1,6 @@
 /* core/stats.c - names for the counters: see stats.h. The counters themselves are written where
  * things happen, by their shard alone. */
+#include "core/failed.h"
 #include "core/stats.h"
 #include "core/bufs.h"
 #include "core/streams.h"
@@ -91,6 +92,7 @@ void gy__stats_each(const struct gy_runtime *runtime, unsigned index,
     gy__bufs_stats(shard, each, arg);
     gy__streams_stats(shard, each, arg);
     gy__opfut_stats(shard, each, arg);
+    gy__failed_stats(shard, each, arg);
     gy__process_stats(shard, each, arg);
     gy__work_stats(shard, each, arg);
     gy__resolve_stats(shard, each, arg);

@@ -5,6 +5,7 @@
  * are harmless, because calls and deaths only note things down: a stream changes hands, submits or
  * is freed only at the end of the turn. */
 #include "core/bugs.h"
+#include "core/failed.h"
 #include "core/streams.h"
 
 #include <errno.h>
@@ -136,6 +137,9 @@ void gy__stream_connected(struct gy_shard *shard, struct gy_stream *s, int32_t r
         gy__stream_count(shard, GY__COUNT_CONNECT_FAILED, 1);
     if (gy__stream_connects(s))
         s->why = res;
+    /* Of several addresses the first one. What was given up is no failure; what took too long is. */
+    if (!s->attempt && s->why < 0)
+        gy__failed(shard, GY_OP_CONNECT, s->why, s->u.wait.addr);
     gy__stream_move(shard, s, GY__STREAM_CLOSE);
     gy__stream_drop(s, 0);
     finish(shard, s);

@@ -3,6 +3,7 @@
  * Events come as the kernel's inotify(7) writes them, from both drivers; here they get this library's
  * names. A read waits for as long as nothing happens, so it holds no drain. */
 #include "core/file.h"
+#include "core/text.h"
 #include "gyre/buf.h"
 #include "gyre/watch.h"
 
@@ -58,7 +59,15 @@ static void add_release(struct gy_shard *shard, struct gy__opfut *record)
     gy_buf_release(pins->path);
     gy__file_let_go(shard, pins->file);
 }
-static const struct gy__opfut_use adding = { .finish = add_finish, .release = add_release };
+static void add_subject(struct gy_shard *shard, const struct gy__opfut *record,
+                        struct gy__text *text)
+{
+    (void)shard;
+    gy__text_string(text, (const char *)GY__OPFUT_PINS(record, const struct pins)->path->data);
+}
+static const struct gy__opfut_use adding = { .finish = add_finish,
+                                             .release = add_release,
+                                             .subject = add_subject };
 
 gy_fut gy_watch_add(gy_file watch, const char *path, unsigned what)
 {
@@ -86,6 +95,7 @@ gy_fut gy_watch_add(gy_file watch, const char *path, unsigned what)
 
 static const struct gy__opfut_use waiting = { .finish = gy__file_io_finish,
                                               .release = gy__file_io_release,
+                                              .subject = gy__file_io_subject,
                                               .waits_outside = true };
 
 gy_fut gy_watch_next(gy_file watch)

@@ -26,6 +26,9 @@
  * Order: operations that are under way at the same time take place in any order. Await one to have it
  * before the other.
  *
+ * Failures: the program has the number, the log gets a line that names the path as well ("write /var/lib/x: No
+ * space left on device"), at a bounded rate; none for what is an answer, such as -ENOENT of gy_path_stat().
+ *
  * Refused handles: -EAGAIN no future, operation, file or buffer left (--futures, --operations, --files);
  * -EBADF not a file of this actor, or closed; -EINVAL; -ENAMETOOLONG. All functions: only on a
  * shard. Cost: one operation each, without a thread, except gy_path_list() and, on kernels before 6.9,

@@ -109,7 +109,8 @@ struct gy_connect_options {
 /* Connect to addr. Then opened() runs, or closed() with the reason and no opened() before it:
  * -ETIMEDOUT (the option's time, or the system's, has passed), -ECONNREFUSED, -ECONNRESET,
  * -EHOSTUNREACH, -ENETUNREACH, -EADDRNOTAVAIL (no local port is left), -ENOENT (no such path),
- * -EMFILE, -ENFILE, ... of connect(2) and socket(2); 0 gy_stream_abort(). Until then
+ * -EMFILE, -ENFILE, ... of connect(2) and socket(2), of which a line is logged that names the
+ * address, at a bounded rate; 0 gy_stream_abort(). Until then
  * gy_stream_send() queues, gy_stream_close() still sends what is queued once it is connected
  * (without opened()), and gives up if nothing is, and gy_stream_abort() gives up; so does the
  * end of the actor, without closed(). A drain does not wait for streams that were made so,

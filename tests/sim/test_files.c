@@ -4,6 +4,7 @@
 #include "gyre/flow.h"
 #include "gyre/sim.h"
 #include "tests/sim/pages.h"
+#include "tests/support/failure_tour.h"
 #include "tests/support/file_tour.h"
 #include "tests/support/watch_tour.h"
 
@@ -65,6 +66,43 @@ static void one_seed_one_run(void **state)
     (void)state;
     assert_int_equal(tour_run(7, true), tour_run(7, true));
     assert_int_not_equal(tour_run(7, true), tour_run(8, true));
+}
+
+/* ---- what the log says of failures ---- */
+
+static char said[65536];
+static int keep_line(const char *text)
+{
+    size_t len = strlen(said);
+    if (strstr(text, "log ") != NULL && len + strlen(text) + 2 < sizeof(said))
+        sprintf(said + len, "%s\n", text);
+    return 0;
+}
+static int failure_boot(unsigned shard, void *arg)
+{
+    failure_tour_actor_pid pid;
+    return shard > 0 ? 0 : failure_tour_actor_spawn(&pid, &(struct failure_tour_actor_args){ arg });
+}
+
+static void failures_name_what_they_were_about(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct gy_sim_config config;
+        struct gy_sim *sim;
+        struct failure_tour tour = { .dir = "tour" };
+        said[0] = 0;
+        gy_sim_config_init(&config, seed, pages_calloc, pages_free, keep_line, abort);
+        config.trace = true;
+        assert_int_equal(gy_sim_open(&sim, &config, NULL, NULL), 0);
+        gy_sim_file_put(sim, 0, "tour/y", "", 0);
+        assert_int_equal(gy_sim_run_on(sim, 0, failure_boot, &tour), 0);
+        gy_sim_advance(sim, GY_S);
+        failure_tour_check(&tour, said);
+        assert_true(tour.ended);
+        assert_int_equal(gy_sim_leaks(sim), 0);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
 }
 
 /* ---- watches ---- */
@@ -469,6 +507,7 @@ int main(void)
         cmocka_unit_test(it_has_all_of_it),
         cmocka_unit_test(short_and_slow_is_all_the_same),
         cmocka_unit_test(one_seed_one_run),
+        cmocka_unit_test(failures_name_what_they_were_about),
         cmocka_unit_test(changes_are_heard_of),
         cmocka_unit_test(discards_at_any_moment),
         cmocka_unit_test(no_handle_is_left),

@@ -1,8 +1,10 @@
 /* Files on the real ring, in a directory of the test's own. */
+#include "child.h"
 #include "fixture.h"
 #include "hopper.h"
 
 #include "gyre/file.h"
+#include "tests/support/failure_tour.h"
 #include "tests/support/file_tour.h"
 #include "tests/support/watch_tour.h"
 
@@ -63,6 +65,44 @@ static void it_has_all_of_it(void **state)
         fail_msg("line %d: %s, outcome %d", tour.line, tour.what, tour.res);
     assert_int_equal(open_descriptors(), before);
     assert_int_equal(rmdir(dir), 0);
+}
+
+static int failure_boot(unsigned shard, void *arg)
+{
+    failure_tour_actor_pid pid;
+    (void)shard;
+    return failure_tour_actor_spawn(&pid, &(struct failure_tour_actor_args){ arg });
+}
+static int fail_all(void *arg)
+{
+    struct failure_tour *tour = arg;
+    struct gy_runtime *runtime = NULL;
+    struct gy_config config = config_of(1);
+    if (gy_start(&runtime, &config, failure_boot, tour) < 0)
+        return 1;
+    hopper_await(&tour->ended, 1);
+    gy_drain(runtime);
+    if (gy_wait(runtime) != 0)
+        return 2;
+    if (tour->line != 0)
+        printf("line %d, outcome %d\n", tour->line, tour->res);
+    return tour->line != 0 ? 3 : 0;
+}
+
+static void failures_name_what_they_were_about(void **state)
+{
+    static struct child child;
+    char dir[64], kept[80];
+    struct failure_tour tour = { .dir = make_dir(dir) };
+    (void)state;
+    snprintf(kept, sizeof(kept), "%s/y", dir);
+    fclose(fopen(kept, "w")); /* so that the directory cannot be removed */
+    child_run(&child, fail_all, &tour);
+    unlink(kept);
+    assert_int_equal(rmdir(dir), 0);
+    if (child.status != 0)
+        fail_msg("status %d: %s", child.status, child.out);
+    failure_tour_check(&tour, child.err);
 }
 
 static int watch_boot(unsigned shard, void *arg)
@@ -387,6 +427,7 @@ int main(void)
     fixture_need_io_uring();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_has_all_of_it),
+        cmocka_unit_test(failures_name_what_they_were_about),
         cmocka_unit_test(changes_are_heard_of),
         cmocka_unit_test(discards_take_back_what_waits),
         cmocka_unit_test(ten_thousand_reads_are_cancelled),
