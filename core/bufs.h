@@ -11,6 +11,8 @@ enum gy__buf_kind {
     GY__BUF_LARGE,   /* memory of its own, from the driver */
     GY__BUF_WRAP,    /* shows memory of the program's */
     GY__BUF_RECEIVE, /* shows a receive buffer of the driver's; gy__id is its number */
+    /* What is no bytes, in the queue of a stream: */
+    GY__BUF_FDS,     /* holds a struct gy_pass (core/passing.c), which is closed with it */
 };
 
 /* A header is one cache line, apart from the bytes, so that a walk over headers touches nothing
@@ -84,6 +86,9 @@ static inline uint32_t gy__bufs_receive_free(const struct gy__bufs *bufs)
 }
 /* Buffers of this shard that have not come home, of every kind. 0 when nothing leaks. */
 uint64_t gy__bufs_out(const struct gy_shard *shard);
+
+/* core/passing.c: close what a buffer of descriptors holds. */
+void gy__passing_drop(struct gy_shard *shard, const struct gy_buf *buf);
 
 struct gy__stat;
 void gy__bufs_stats(const struct gy_shard *shard,

@@ -27,9 +27,8 @@ int gy_pipe(int32_t fds[2])
 void gy_fd_close(int32_t fd)
 {
     struct gy_shard *shard = gy__here(__func__);
-    int32_t handle = shard->driver->handle_of(shard->ctx, fd, false);
-    if (handle >= 0)
-        gy__streams_shut(shard, handle);
+    if (shard->driver->handle_of(shard->ctx, fd, false) >= 0)
+        gy__streams_shut_fd(shard, fd);
 }
 
 int gy_stream_of_fd_raw(struct gy_actor *self, int32_t fd, unsigned way,

@@ -67,6 +67,24 @@ void gy__stream_move(struct gy_shard *shard, struct gy_stream *s, enum gy__strea
 
 /* ---- the queue ---- */
 
+bool gy__stream_takes(const struct gy_stream *s)
+{
+    return rules_of(s)->takes && !s->half && !s->deaf;
+}
+
+void gy__stream_push(struct gy_stream *s, struct gy_buf *buf)
+{
+    buf->next = NULL;
+    if (s->queue == NULL)
+        s->queue = buf;
+    else
+        s->queue_last->next = buf;
+    s->queue_last = buf;
+    s->queued += buf->len;
+    if (s->queued > s->high_water)
+        s->over = true;
+}
+
 void gy__stream_drop(struct gy_stream *s, uint32_t keep)
 {
     struct gy_buf **link = &s->queue, *buf;
@@ -95,7 +113,7 @@ static void submit_out(struct gy_shard *shard, struct gy_stream *s, enum gy_op_k
 
 static void receive(struct gy_shard *shard, struct gy_stream *s)
 {
-    s->in.kind = s->first ? GY_OP_RECV : GY_OP_RECV_MULTI;
+    s->in.kind = s->fds_max > 0 ? GY_OP_RECV_FDS : s->first ? GY_OP_RECV : GY_OP_RECV_MULTI;
     s->in.handle = s->handle;
     gy__op_submit(shard, &s->in);
 }
@@ -106,8 +124,15 @@ static void send(struct gy_shard *shard, struct gy_stream *s)
     struct gy_buf *buf = s->queue;
     size_t left = SEND_MAX;
     uint32_t n = 0;
+    uint32_t most = GY__STREAM_IOV;
+    bool passes = buf->gy__kind == GY__BUF_FDS;
 
-    while (buf != NULL && n < GY__STREAM_IOV && left > 0) {
+    if (passes) {
+        s->out.u.send.pass = (struct gy_pass *)(void *)buf->data;
+        buf = buf->next; /* the bytes that they belong to, which go alone: so the receiver can tell */
+        most = 1;
+    }
+    while (buf != NULL && n < most && left > 0 && buf->gy__kind != GY__BUF_FDS) {
         size_t len = buf->len < left ? buf->len : left;
         s->u.iov[n++] = (struct gy_iov){buf->data, len};
         left -= len;
@@ -115,10 +140,12 @@ static void send(struct gy_shard *shard, struct gy_stream *s)
             break;
         buf = buf->next;
     }
-    s->sending = (uint8_t)n;
+    s->sending = (uint8_t)(n + passes);
     s->out.u.send.iov = s->u.iov;
     s->out.u.send.n = n;
-    if (buf == NULL && s->state == GY__STREAM_CLOSING && !s->in.in_flight) {
+    if (passes) {
+        submit_out(shard, s, GY_OP_SEND_FDS);
+    } else if (buf == NULL && s->state == GY__STREAM_CLOSING && !s->in.in_flight) {
         gy__stream_move(shard, s, GY__STREAM_CLOSE);
         submit_out(shard, s, GY_OP_SEND_CLOSE);
     } else {
@@ -132,9 +159,15 @@ static bool wants_bytes(const struct gy_stream *s)
            (rules_of(s)->gives || s->linger_bytes > 0);
 }
 
+/* A receive that was armed before anybody wanted descriptors, which it would drop. */
+static bool is_blind(const struct gy_stream *s)
+{
+    return s->fds_max > 0 && s->in.in_flight && s->in.kind != GY_OP_RECV_FDS;
+}
+
 static void step_receive(struct gy_shard *shard, struct gy_stream *s)
 {
-    if (wants_bytes(s)) {
+    if (wants_bytes(s) && !is_blind(s)) {
         if (!s->in.in_flight && !s->starved)
             receive(shard, s);
     } else {
@@ -231,7 +264,7 @@ int gy_stream_send(struct gy_stream *s, struct gy_buf *buf)
 {
     struct gy_shard *shard = shard_of(s);
 
-    if (!rules_of(s)->takes || s->half || s->deaf) {
+    if (!gy__stream_takes(s)) {
         gy_buf_release(buf);
         return -EPIPE;
     }
@@ -239,15 +272,7 @@ int gy_stream_send(struct gy_stream *s, struct gy_buf *buf)
         gy_buf_release(buf);
         return 0;
     }
-    buf->next = NULL;
-    if (s->queue == NULL)
-        s->queue = buf;
-    else
-        s->queue_last->next = buf;
-    s->queue_last = buf;
-    s->queued += buf->len;
-    if (s->queued > s->high_water)
-        s->over = true;
+    gy__stream_push(s, buf);
     gy__stream_dirty(shard, s);
     return 0;
 }

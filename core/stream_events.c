@@ -207,7 +207,11 @@ void gy__stream_in_done(struct gy_op *op, const struct gy_completion *completion
      */
     if ((completion->flags & GY_COMPLETION_MORE) == 0)
         gy__stream_dirty(shard, s);
-    if (completion->flags & GY_COMPLETION_BUF)
+    if (completion->passed != NULL) {
+        gy__passing_begin(shard, s, completion->passed);
+        received(shard, s, completion);
+        gy__passing_end(shard);
+    } else if (completion->flags & GY_COMPLETION_BUF)
         received(shard, s, completion);
     else if (res == 0)
         ended(shard, s);
@@ -266,7 +270,7 @@ static int sent(struct gy_shard *shard, struct gy_stream *s, int32_t res)
         release_sent(s, (uint64_t)res);
         gy__stream_count(shard, GY__COUNT_BYTES_OUT, (uint64_t)res);
     }
-    if (res > 0 && ((uint64_t)res == asked || s->out.kind == GY_OP_SEND))
+    if (res > 0 && ((uint64_t)res == asked || s->out.kind != GY_OP_SEND_CLOSE))
         return 0;
     return res < 0 ? res : -EPIPE;
 }
@@ -281,6 +285,10 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
 
     GY_ASSERT((completion->flags & (GY_COMPLETION_MORE | GY_COMPLETION_BUF)) == 0);
     switch (op->kind) {
+    case GY_OP_SEND_FDS:
+        if (completion->res > 0)
+            gy__stream_count(shard, GY__COUNT_FDS_SENT, op->u.send.pass->n);
+        /* fall through */
     case GY_OP_SEND:
         err = sent(shard, s, completion->res);
         if (s->state == GY__STREAM_ABORTING)

@@ -76,7 +76,6 @@ int gy__streams_open(struct gy_shard *shard)
     streams->owed.fire = gy__handover_owed;
     streams->dry_retry.fire = dry_retry;
     streams->refuse.done = refuse_done;
-    streams->refuse.kind = GY_OP_CLOSE;
     shard->bufs->returned = buffer_returned;
     return 0;
 }
@@ -200,7 +199,9 @@ static void refuse_next(struct gy_shard *shard)
 
     if (streams->refuse.in_flight || streams->refused_count == 0)
         return;
-    streams->refuse.handle = streams->refused[streams->refused_first];
+    int64_t next = streams->refused[streams->refused_first];
+    streams->refuse.kind = next & GY__REFUSED_FD ? GY_OP_CLOSE_FD : GY_OP_CLOSE;
+    streams->refuse.handle = (int32_t)(next & ~GY__REFUSED_FD);
     streams->refused_first = (streams->refused_first + 1) % GY__REFUSED_MAX;
     streams->refused_count--;
     gy__op_submit(shard, &streams->refuse);
@@ -212,7 +213,7 @@ static void refuse_done(struct gy_op *op, const struct gy_completion *completion
     refuse_next(gy__self());
 }
 
-void gy__streams_shut(struct gy_shard *shard, int32_t handle)
+static void shut(struct gy_shard *shard, int32_t handle, int64_t what)
 {
     struct gy__streams *streams = shard->streams;
 
@@ -223,8 +224,18 @@ void gy__streams_shut(struct gy_shard *shard, int32_t handle)
         return;
     }
     streams->refused[(streams->refused_first + streams->refused_count++) % GY__REFUSED_MAX] =
-        handle;
+        handle | what;
     refuse_next(shard);
+}
+
+void gy__streams_shut(struct gy_shard *shard, int32_t handle)
+{
+    shut(shard, handle, 0);
+}
+
+void gy__streams_shut_fd(struct gy_shard *shard, int32_t fd)
+{
+    shut(shard, fd, GY__REFUSED_FD);
 }
 
 void gy__streams_refuse(struct gy_shard *shard, int32_t handle)
@@ -459,6 +470,13 @@ void gy__streams_stats(const struct gy_shard *shard,
                                      true},
         [GY__COUNT_CONNECT_FAILED] = {"gyre_connect_failed_total",
                                       "Connections that were not made", false},
+        [GY__COUNT_FDS_SENT] = {"gyre_descriptors_sent_total", "Descriptors sent", false},
+        [GY__COUNT_FDS_RECEIVED] = {"gyre_descriptors_received_total", "Descriptors received",
+                                    false},
+        [GY__COUNT_FDS_CLOSED] = {"gyre_descriptors_closed_total",
+                                  "Of them those that nobody took, or were too many", false},
+        [GY__COUNT_FDS_LOST] = {"gyre_descriptors_lost_total",
+                                "Receives with fewer descriptors than were sent", false},
     };
 
     for (unsigned i = 0; i < GY__STREAM_COUNTERS; i++) {

@@ -73,7 +73,8 @@ struct gy_stream {
     uint32_t high_water, low_water;
     uint16_t held_max, held; /* receive buffers given and not released */
     uint8_t state; /* enum gy__stream_state */
-    uint8_t sending;
+    uint8_t sending; /* elements of the queue, with one that is no bytes */
+    uint8_t fds_max; /* descriptors that a receive may bring; 0: it is received without any */
     bool dirty : 1;   /* in the list that is stepped at the end of the turn */
     bool marked : 1;  /* in the list whose flush() is called then */
     bool starved : 1; /* in the list of those that found no receive buffer */
@@ -139,6 +140,7 @@ struct gy__listener {
 /* Accepted beyond streams_max: what the kernel had accepted before it saw that accepting ended. */
 #define GY__STREAMS_SLACK 4096
 #define GY__REFUSED_MAX 16384
+#define GY__REFUSED_FD (INT64_C(1) << 32)
 
 enum gy__stream_counter {
     GY__COUNT_OPENED,
@@ -156,6 +158,10 @@ enum gy__stream_counter {
     GY__COUNT_LISTENERS,      /* open now */
     GY__COUNT_LISTENERS_ONE,  /* of them those that accept for all shards */
     GY__COUNT_CONNECT_FAILED,
+    GY__COUNT_FDS_SENT,
+    GY__COUNT_FDS_RECEIVED,
+    GY__COUNT_FDS_CLOSED, /* received, and nobody took them */
+    GY__COUNT_FDS_LOST,   /* receives that some did not come with */
     GY__STREAM_COUNTERS
 };
 
@@ -180,10 +186,16 @@ struct gy__streams {
     uint64_t end_due[GY__ACCEPT_GROUPS][GY__ACCEPT_WORDS];
     uint16_t leave_due[GY__ACCEPT_GROUPS]; /* to that shard + 1 */
     struct gy__timer owed;
-    /* Handles to close that have no stream. */
+    /* Handles to close that have no stream, and descriptors: those have GY__REFUSED_FD added. */
     struct gy_op refuse;
-    int32_t *refused; /* a ring of GY__REFUSED_MAX */
+    int64_t *refused; /* a ring of GY__REFUSED_MAX */
     uint32_t refused_first, refused_count;
+    /* What came with the bytes that an owner is being told of. */
+    struct gy__passing {
+        const struct gy_stream *to; /* NULL: nothing */
+        const struct gy_passed *passed;
+        uint32_t next;
+    } passing;
     gy__counter counters[GY__STREAM_COUNTERS];
 };
 
@@ -220,6 +232,8 @@ void gy__stream_unstarve(struct gy_shard *shard, struct gy_stream *s);
 void gy__stream_unlink(struct gy_shard *shard, struct gy_stream *s);
 /* Close a handle that no stream can have; the same, and that is counted. */
 void gy__streams_shut(struct gy_shard *shard, int32_t handle);
+/* Close a descriptor of the program's, which others may share. */
+void gy__streams_shut_fd(struct gy_shard *shard, int32_t fd);
 void gy__streams_refuse(struct gy_shard *shard, int32_t handle);
 /* May another connection be accepted? */
 bool gy__streams_full(const struct gy_shard *shard);
@@ -236,6 +250,17 @@ void gy__stream_close(struct gy_shard *shard, struct gy_stream *s);
 void gy__stream_abort(struct gy_shard *shard, struct gy_stream *s, int why);
 /* Release the queue but for its first keep buffers. */
 void gy__stream_drop(struct gy_stream *s, uint32_t keep);
+
+/* Queue it behind what is queued; elements that are no bytes have len 0. */
+void gy__stream_push(struct gy_stream *s, struct gy_buf *buf);
+/* May something be queued? */
+bool gy__stream_takes(const struct gy_stream *s);
+
+/* ---- passing.c ---- */
+/* Descriptors have come, and are the owner's to take; what it has not taken is closed. */
+void gy__passing_begin(struct gy_shard *shard, const struct gy_stream *s,
+                       const struct gy_passed *passed);
+void gy__passing_end(struct gy_shard *shard);
 
 /* ---- stream_events.c ---- */
 void gy__stream_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle);

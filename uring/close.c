@@ -17,8 +17,9 @@ bool gy__close_start(struct gy__uring *u, struct gy_op *op)
 {
     if (!gy__uring_room(u, 1))
         return false;
-    /* Fails for what is not connected (any more), which is fine. */
-    if (!gy__handle_is_pipe(op->handle) && !gy__listener_forget(u, op->handle))
+    /* Fails for what is not connected (any more), which is fine. A CLOSE_FD is of what others may share. */
+    if (op->kind == GY_OP_CLOSE && !gy__handle_is_pipe(op->handle) &&
+        !gy__listener_forget(u, op->handle))
         (void)shutdown(op->handle, SHUT_RDWR);
     io_uring_prep_close(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP),
                         gy__handle_fd(op->handle));

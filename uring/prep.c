@@ -61,6 +61,9 @@ static const struct kind kinds[] = {
     [GY_OP_RECV_FROM] = {"recv_from", gy__recv_start, gy__recv_reaped, NULL, false},
     [GY_OP_SEND_TO] = {"send_to", gy__send_to_start, NULL, gy__send_to_swept, false},
     [GY_OP_SOCKET_SET] = {"socket_set", gy__socket_set_start, NULL, NULL, false},
+    [GY_OP_SEND_FDS] = {"send_fds", gy__send_fds_start, gy__send_reaped, gy__send_swept, false},
+    [GY_OP_RECV_FDS] = {"recv_fds", gy__recv_start, gy__recv_reaped, NULL, false},
+    [GY_OP_CLOSE_FD] = {"close_fd", gy__close_start, gy__close_reaped, NULL, true},
     [GY_OP_RESOLVE] = {"resolve", gy__work_start, NULL, NULL, false},
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == GY_OP_KINDS, "a row for each kind");

@@ -5,6 +5,7 @@
  * armed at once, `starved` until a buffer has come back. Without multishot the same operation is a
  * chain of single receives, and its submitter sees no difference. */
 #include "uring/datagram.h"
+#include "uring/passing.h"
 #include "uring/uring.h"
 
 #include <errno.h>
@@ -19,6 +20,8 @@ bool gy__recv_start(struct gy__uring *u, struct gy_op *op)
     struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
     if (op->kind == GY_OP_RECV_FROM)
         gy__recv_from_prepare(entry, op);
+    else if (op->kind == GY_OP_RECV_FDS)
+        gy__recv_fds_prepare(entry, op);
     else if (pipe && multi)
         io_uring_prep_read_multishot(entry, fd, 0, 0, GY__RECV_GROUP);
     else if (pipe)
@@ -91,17 +94,32 @@ static void after_last(struct gy__uring *u, struct gy_completion *completion)
     gy__uring_tell_last(u, completion);
 }
 
+/* What stands before the bytes in the buffer is taken off. -> false: nothing is told of it. */
+static bool read_head(struct gy_completion *completion, struct gy_datagram_info *info,
+                      struct gy_passed *passed)
+{
+    switch (completion->op->kind) {
+    case GY_OP_RECV_FROM:
+        return gy__recv_from_read(completion, info);
+    case GY_OP_RECV_FDS:
+        return gy__recv_fds_read(completion, passed);
+    default:
+        return true;
+    }
+}
+
 void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
 {
     struct gy_completion completion = {.op = op, .res = res};
     struct gy_datagram_info info;
+    struct gy_passed passed;
     if (flags & IORING_CQE_F_BUFFER) {
         uint32_t buffer = flags >> IORING_CQE_BUFFER_SHIFT;
         uint8_t *data = gy__recv_bufs_taken(&u->bufs, buffer);
         GY__URING_ASSERT(u, data);
         completion.data = data;
         completion.buffer = buffer;
-        if (res > 0 && (op->kind != GY_OP_RECV_FROM || gy__recv_from_read(&completion, &info))) {
+        if (res > 0 && read_head(&completion, &info, &passed)) {
             completion.flags = GY_COMPLETION_BUF;
         } else {
             /* Some kernels name a buffer with FIN and with errors. */

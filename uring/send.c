@@ -12,6 +12,8 @@
  * kernel completes linked entries in order. When the send fails before its last entry was made, or
  * is cancelled while it waits for one, the CLOSE goes alone.
  *
+ * Descriptors go with the first entry of their bytes, which is one SENDMSG of all of them.
+ *
  * A write to a pipe may be short whenever the pipe is full, so its CLOSE always goes alone, after the
  * last byte. Its SIGPIPE stays pending on the shard's thread, where all signals are blocked. */
 #include "uring/uring.h"
@@ -134,7 +136,7 @@ static int32_t clamp(uint64_t sent)
 /* The send is over, with this result; what remains is the close. */
 static void finish(struct gy__uring *u, struct gy_op *op, int32_t res)
 {
-    if (op->kind == GY_OP_SEND) {
+    if (op->kind != GY_OP_SEND_CLOSE) {
         gy__uring_end(u, op, res);
         return;
     }
@@ -179,6 +181,47 @@ bool gy__send_start(struct gy__uring *u, struct gy_op *op)
         bool started = start_close(u, op);
         GY__URING_ASSERT(u, started);
     }
+    return true;
+}
+
+/* ---- with descriptors ---- */
+
+/* What the kernel reads until its entry has completed. */
+struct pass_message {
+    struct msghdr msg;
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(GY_PASS_MAX * sizeof(int))];
+};
+_Static_assert(sizeof(struct pass_message) <= sizeof(((struct gy_pass *)0)->gy__driver), "it fits");
+
+/* The descriptors go with the first byte. A send that waited for all of it (MSG_WAITALL) would send them
+ * once more with what is left after a short one, on kernels that there are; so this one may be short, and
+ * what is left goes like any other. */
+bool gy__send_fds_start(struct gy__uring *u, struct gy_op *op)
+{
+    struct gy_pass *pass = op->u.send.pass;
+    struct pass_message *message = (struct pass_message *)(void *)pass->gy__driver;
+    uint64_t bytes = 0;
+
+    if (op->gy__driver[1] > 0)
+        return gy__send_start(u, op);
+    if (!gy__uring_room(u, 1))
+        return false;
+    for (uint32_t i = 0; i < op->u.send.n; i++)
+        bytes += op->u.send.iov[i].len;
+    memset(message, 0, sizeof(*message));
+    message->msg.msg_iov = (struct iovec *)(uintptr_t)op->u.send.iov;
+    message->msg.msg_iovlen = op->u.send.n;
+    message->msg.msg_control = message->control;
+    message->msg.msg_controllen = CMSG_SPACE(pass->n * sizeof(int));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message->msg);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(pass->n * sizeof(int));
+    memcpy(CMSG_DATA(header), pass->fds, pass->n * sizeof(int));
+    op->gy__driver[0] = bytes << ASKED_SHIFT | LAST;
+    io_uring_prep_sendmsg(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP), op->handle,
+                          &message->msg, MSG_NOSIGNAL);
+    gy__op_set_state(op, GY__OP_KERNEL);
     return true;
 }
 

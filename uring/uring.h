@@ -225,6 +225,7 @@ void gy__recv_feed(struct gy__uring *u);
 
 /* ---- send.c ---- */
 bool gy__send_start(struct gy__uring *u, struct gy_op *op);
+bool gy__send_fds_start(struct gy__uring *u, struct gy_op *op);
 void gy__send_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
 /* Cancelled while it waited for an entry. */
 void gy__send_swept(struct gy__uring *u, struct gy_op *op);

@@ -70,6 +70,12 @@ enum gy_op_kind {
     GY_OP_RECV_FROM,  /* with MORE until it ends: each completion a datagram, of res bytes, maybe none */
     GY_OP_SEND_TO,    /* send_to: each message once; res = n, and in each message what became of it */
     GY_OP_SOCKET_SET, /* set */
+    /* Descriptors that travel through UNIX streams; numbers of the program's, no handles. */
+    GY_OP_SEND_FDS,   /* send: as SEND, and send.pass goes with the first byte: sent once, or not at all. The
+                       * descriptors stay the submitter's; their numbers are good for closing only, afterwards */
+    GY_OP_RECV_FDS,   /* as RECV_MULTI; what came with the bytes is told with them, given */
+    GY_OP_CLOSE_FD,   /* handle: a number of the program's. Whatever else has the same file open keeps it as
+                       * it is: a connection is not shut down */
     GY_OP_KINDS
 };
 
@@ -117,6 +123,20 @@ struct gy_completion {
     uint8_t *data;   /* with BUF: res bytes, until the buffer is given back */
     const struct gy_datagram_info *datagram; /* of RECV_FROM with BUF: until done() returns */
     uint32_t buffer; /* with BUF: its number, for give_back */
+    const struct gy_passed *passed; /* of RECV_FDS with BUF, or NULL: until done() returns */
+};
+
+/* Descriptors with bytes. */
+#define GY_PASS_MAX 16 /* as in gyre/passing.h */
+struct gy_pass {
+    int32_t fds[GY_PASS_MAX];
+    uint32_t n;
+    uint64_t gy__driver[17]; /* the driver's, while it is sent */
+};
+struct gy_passed {
+    int32_t fds[GY_PASS_MAX];
+    uint32_t n;
+    uint8_t lost; /* some that were sent are not among them */
 };
 
 struct gy_redirect {
@@ -173,6 +193,7 @@ struct gy_op {
         struct {
             const struct gy_iov *iov; /* pinned, and what it points to */
             uint32_t n;
+            struct gy_pass *pass; /* pinned: of SEND_FDS */
         } send;
         struct {
             const char *addr; /* pinned: "127.0.0.1:8080", "unix:/path", "fd:name" */
@@ -293,7 +314,8 @@ struct gy_driver {
     /* Send a signal to the process, or its group, of an operation that has told that it runs and not
      * yet that it ended. -> 0, -EINVAL, -EPERM, -ESRCH. */
     int (*process_signal)(void *ctx, const struct gy_op *op, int number);
-    /* Close a handle here and now: the runtime has stopped, or too many wait for operations that would. */
+    /* Close a handle, or a descriptor as CLOSE_FD does, here and now: the runtime has stopped, or too many
+     * wait for operations that would. */
     void (*drop_handle)(void *ctx, int32_t handle);
     /* Datagrams that a socket has dropped because its buffer was full. */
     uint64_t (*datagrams_dropped)(void *ctx, int32_t handle);

@@ -69,6 +69,7 @@ struct gy_sim_faults {
     uint32_t disk_short_ppm;       /* of reads and writes of files: fewer bytes than asked for */
     uint32_t disk_slow_ppm;        /* of operations on files: up to disk_slow_ns late */
     uint64_t disk_slow_ns;
+    uint32_t descriptor_lost_ppm;  /* of descriptors received: as if the host could have no more */
     uint32_t name_fail_ppm;        /* of look-ups of names: -EAGAIN */
     uint32_t name_slow_ppm;        /* of them: up to name_slow_ns late */
     uint64_t name_slow_ns;

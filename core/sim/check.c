@@ -117,7 +117,7 @@ static uint64_t flights_open(const struct gy__place *place)
 
     for (const struct gy__flight *flight = place->first; flight != NULL; flight = flight->next)
         open += flight->kind != GY_OP_ACCEPT && flight->kind != GY_OP_RECV &&
-                flight->kind != GY_OP_RECV_MULTI && flight->kind != GY_OP_PROCESS &&
+                flight->kind != GY_OP_RECV_MULTI && flight->kind != GY_OP_RECV_FDS && flight->kind != GY_OP_PROCESS &&
                 flight->kind != GY_OP_POLL && flight->kind != GY_OP_PEEK &&
                 flight->kind != GY_OP_REDIRECT && flight->kind != GY_OP_RECV_FROM;
     return open;
@@ -208,9 +208,7 @@ void gy__check_stopped(struct gy__machine *host)
         flights += place->flights;
     }
     for (uint32_t i = 0; i < host->handles_used; i++)
-        handles += host->handles[i].tcp != NULL || host->handles[i].listening != NULL ||
-                   host->handles[i].file != NULL || host->handles[i].pipe != NULL ||
-                   host->handles[i].udp != NULL;
+        handles += gy__handle_in_use(&host->handles[i]);
     if (flights > 0)
         gy_sim_fail(host->sim, "host %u stopped with %llu operations in flight", host->number,
                     (unsigned long long)flights);

@@ -117,6 +117,7 @@ void gy_sim_faults_swarm(struct gy_sim_faults *faults, uint64_t seed, bool harsh
     if (!harsh)
         return;
     faults->name_fail_ppm = rate(&names, 200000);
+    faults->descriptor_lost_ppm = faults->name_fail_ppm;
     faults->datagram_error_ppm = rate(&names, 50000);
     faults->bind_fail_ppm = rate(&names, 200000);
     faults->disk_error_ppm = rate(&disk, 50000);

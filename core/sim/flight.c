@@ -35,6 +35,9 @@ static const char *const names[GY_OP_KINDS] = {
     [GY_OP_RECV_FROM] = "recv-from",
     [GY_OP_SEND_TO] = "send-to",
     [GY_OP_SOCKET_SET] = "socket-set",
+    [GY_OP_SEND_FDS] = "send-fds",
+    [GY_OP_RECV_FDS] = "recv-fds",
+    [GY_OP_CLOSE_FD] = "close-fd",
     [GY_OP_CONNECT] = "connect",
     [GY_OP_OPEN] = "open",
     [GY_OP_CLOSE_FILE] = "close-file",
@@ -86,7 +89,8 @@ uint64_t gy__flight_digest(const struct gy_op *op, uint64_t *bytes)
 static bool sends(const struct gy__flight *flight)
 {
     return flight->kind == GY_OP_SEND || flight->kind == GY_OP_SEND_CLOSE ||
-           flight->kind == GY_OP_WRITE || flight->kind == GY_OP_SEND_TO;
+           flight->kind == GY_OP_SEND_FDS || flight->kind == GY_OP_WRITE ||
+           flight->kind == GY_OP_SEND_TO;
 }
 
 static struct gy__flight *flight_new(struct gy__place *place, struct gy_op *op)
@@ -387,6 +391,23 @@ void gy__flight_tell_data(struct gy__flight *flight, uint32_t buffer, uint32_t l
          more);
 }
 
+void gy__flight_tell_passed(struct gy__flight *flight, uint32_t buffer, uint32_t len,
+                            const struct gy_passed *passed)
+{
+    struct gy__place *place = flight->place;
+    size_t size = place->host->config.recv_buffer_size;
+    struct gy__completed completed = {.res = (int32_t)len,
+                                      .flags = GY_COMPLETION_BUF,
+                                      .data = place->buffers + buffer * size,
+                                      .buffer = buffer,
+                                      .is_passed = passed != NULL};
+
+    if (passed != NULL)
+        completed.passed = *passed;
+    place->buffer_state[buffer] = GY__BUFFER_QUEUED;
+    tell(flight, completed, true);
+}
+
 void gy__flight_tell_datagram(struct gy__flight *flight, uint32_t buffer, uint32_t len,
                               const struct gy_datagram_info *info)
 {
@@ -413,7 +434,8 @@ static void give(struct gy__place *place)
     struct gy_op *op = flight->op;
     struct gy_completion completion = {op, completed.res, completed.flags, completed.data,
                                        completed.is_datagram ? &completed.datagram : NULL,
-                                       completed.buffer};
+                                       completed.buffer,
+                                       completed.is_passed ? &completed.passed : NULL};
 
     place->queue_first = (place->queue_first + 1) & (place->queue_room - 1);
     place->queue_count--;
@@ -484,6 +506,7 @@ void gy__flight_later(struct gy_sim *sim, struct gy__event *event)
     case GY_OP_LISTEN:
     case GY_OP_HALF_CLOSE:
     case GY_OP_CLOSE:
+    case GY_OP_CLOSE_FD:
         return; /* they end soon anyway */
     case GY_OP_UNLISTEN:
         if (flight->state == GY__FLIGHT_ACTIVE)

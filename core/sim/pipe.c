@@ -386,18 +386,10 @@ void gy__sim_pipe_start(struct gy__sim_pipe *pipe, unsigned side, struct gy__fli
 {
     bool sends = flight->kind == GY_OP_SEND || flight->kind == GY_OP_SEND_CLOSE;
 
-    if (flight->kind == GY_OP_CLOSE && pipe->ends[side].flight != NULL &&
-        is_fd_kind(pipe->ends[side].flight)) {
-        /* It keeps hold of its own. */
-        pipe->ends[side].closing = true;
+    if (flight->kind == GY_OP_CLOSE) {
         gy__handle_give(flight->place->host, flight->handle);
         gy__flight_tell(flight, 0, false);
-    } else if (flight->kind == GY_OP_CLOSE) {
-        GY__SIM_CHECK(pipe->sim, pipe->ends[side].flight == NULL,
-                      "a pipe's end was closed while an operation was on it");
-        gy__handle_give(flight->place->host, flight->handle);
-        gy__flight_tell(flight, 0, false);
-        gy__sim_pipe_let_go(pipe, side);
+        gy__sim_pipe_close(pipe, side);
     } else if (flight->kind == GY_OP_HALF_CLOSE) {
         gy__flight_tell(flight, -ENOTSOCK, false);
     } else if (sends != (side == GY__SIM_PIPE_WRITES)) {
@@ -429,6 +421,18 @@ void gy__sim_pipe_unpin(struct gy__sim_pipe *pipe)
         return;
     gy__sim_give(pipe->sim, pipe->data);
     gy__sim_give(pipe->sim, pipe);
+}
+
+void gy__sim_pipe_close(struct gy__sim_pipe *pipe, unsigned side)
+{
+    struct gy__flight *flight = pipe->ends[side].flight;
+
+    GY__SIM_CHECK(pipe->sim, flight == NULL || is_fd_kind(flight),
+                  "a pipe's end was closed while an operation was on it");
+    if (flight != NULL)
+        pipe->ends[side].closing = true; /* it keeps hold of its own */
+    else
+        gy__sim_pipe_let_go(pipe, side);
 }
 
 void gy__sim_pipe_let_go(struct gy__sim_pipe *pipe, unsigned side)

@@ -59,6 +59,8 @@ void gy__sim_fd_start(struct gy__flight *flight);
 void gy__sim_fd_cancel(struct gy__flight *flight);
 void gy__sim_fd_forget(struct gy__flight *flight);
 void gy__sim_pipe_unpin(struct gy__sim_pipe *pipe);
+/* The handle of that end is closed: it is nobody's, when no poll, peek or redirect holds it any more. */
+void gy__sim_pipe_close(struct gy__sim_pipe *pipe, unsigned side);
 /* That end is nobody's any more; the pipe may be freed. */
 void gy__sim_pipe_let_go(struct gy__sim_pipe *pipe, unsigned side);
 

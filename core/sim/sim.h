@@ -84,8 +84,9 @@ struct gy__completed { /* in the completion queue */
     int32_t res;
     uint32_t flags;
     uint32_t buffer;
-    bool is_datagram;
+    bool is_datagram, is_passed;
     struct gy_datagram_info datagram;
+    struct gy_passed passed;
 };
 
 /* ---- shards ---- */
@@ -163,7 +164,13 @@ struct gy__handle {
     struct gy__opened *file; /* or this */
     struct gy__sim_pipe *pipe; /* or this, or none: free */
     uint8_t end;
+    bool sent; /* it was sent away: the number is in use until it is closed */
 };
+static inline bool gy__handle_in_use(const struct gy__handle *handle)
+{
+    return handle->tcp != NULL || handle->listening != NULL || handle->udp != NULL ||
+           handle->file != NULL || handle->pipe != NULL || handle->sent;
+}
 
 #define GY__SIM_PORTS_MAX 64
 #define GY__SIM_ADDR_MAX 128
@@ -254,6 +261,14 @@ struct gy__end {
     struct gy__event ask; /* whether the peer is still there */
 };
 
+/* Descriptors that travel with bytes of a UNIX stream. */
+struct gy__parcel {
+    struct gy__parcel *next;
+    uint64_t at, end; /* positions of the bytes that were written with it */
+    uint32_t n;
+    struct gy__handle handles[GY_PASS_MAX];
+};
+
 #define GY__SEGMENTS_MAX 8
 /* One direction: bytes from ends[i] to ends[!i] of a connection. All positions count bytes since it
  * began: read <= arrived <= departed <= written. */
@@ -274,6 +289,7 @@ struct gy__pipe {
     uint32_t segment_first, segment_count;
     bool fin, fin_departed, fin_arrived;
     bool resetting; /* a reset follows, or followed, the last byte */
+    struct gy__parcel *parcels; /* not received, in order */
 };
 
 struct gy__tcp {
@@ -343,6 +359,7 @@ enum gy__trace {
     GY__TRACE_PROCESS,   /* a: process, b: exit code, c: 0 born, otherwise its end: the signal */
     GY__TRACE_SIGNAL,    /* a: host, b: number */
     GY__TRACE_PIPE,      /* a: pipe, b: position, c: written? */
+    GY__TRACE_PARCEL,    /* a: connection, b: position, c: descriptors, with 256 when they are received */
     GY__TRACES
 };
 
@@ -478,6 +495,9 @@ bool gy__flight_pending(const struct gy__place *place);
 /* Queue a completion. more: it goes on. */
 void gy__flight_tell(struct gy__flight *flight, int32_t res, bool more);
 void gy__flight_tell_data(struct gy__flight *flight, uint32_t buffer, uint32_t len, bool more);
+/* passed: NULL: nothing came with them. */
+void gy__flight_tell_passed(struct gy__flight *flight, uint32_t buffer, uint32_t len,
+                            const struct gy_passed *passed);
 void gy__flight_tell_datagram(struct gy__flight *flight, uint32_t buffer, uint32_t len,
                               const struct gy_datagram_info *info);
 /* A receive has found no buffer: gy__socket_feed() is called when there is one. */
@@ -509,7 +529,7 @@ void gy__names_cancel(struct gy__flight *flight);
 /* ---- socket.c ---- */
 int32_t gy__handle_take(struct gy__machine *host);
 void gy__handle_give(struct gy__machine *host, int32_t handle);
-/* Close a connection, without an operation. */
+/* Close one of any kind, without an operation. */
 void gy__handle_drop(struct gy__machine *host, int32_t handle);
 void gy__socket_start(struct gy__flight *flight);
 /* A cancel takes effect. */
@@ -519,6 +539,18 @@ void gy__socket_readable(struct gy__end *end);
 void gy__socket_writable(struct gy__end *end);
 /* A buffer is there for a receive that starved. */
 void gy__socket_feed(struct gy__flight *flight);
+
+/* ---- passing.c ---- */
+/* What an operation's descriptors led to leaves with the bytes that will be written next, and before
+ * `end` is told. -> 0; -EBADF, -EINVAL: nothing has left. */
+int gy__parcel_send(struct gy__end *end, struct gy__machine *host, const struct gy_pass *pass);
+/* Those bytes are written. */
+void gy__parcel_sent(struct gy__end *end);
+/* How many of the bytes that are ready one receive may take. */
+uint32_t gy__parcel_limit(struct gy__end *end, uint32_t ready);
+/* They were read. out: gets what came with them; NULL: it is dropped. -> true: something did. */
+bool gy__parcel_take(struct gy__end *end, struct gy__machine *host, struct gy_passed *out);
+void gy__parcels_drop(struct gy__parcel *parcels, struct gy_sim *sim);
 
 /* ---- listen.c ---- */
 void gy__listening_open(struct gy__flight *flight);

@@ -3,6 +3,7 @@
  * A receive or a send is attached to its end while it is active; whatever changes there (bytes, room,
  * FIN, reset) moves it on at once, as a kernel would, and what it has completed waits in the shard's
  * queue. The lowest free handle is the next one given, so that a stale one soon means another. */
+#include "core/sim/disk.h"
 #include "core/sim/process.h"
 #include "core/sim/sim.h"
 
@@ -16,10 +17,7 @@ int32_t gy__handle_take(struct gy__machine *host)
 {
     uint32_t i = host->handles_full > FIRST_HANDLE ? host->handles_full : FIRST_HANDLE;
 
-    while (i < host->handles_used &&
-           (host->handles[i].tcp != NULL || host->handles[i].listening != NULL ||
-            host->handles[i].file != NULL || host->handles[i].pipe != NULL ||
-            host->handles[i].udp != NULL))
+    while (i < host->handles_used && gy__handle_in_use(&host->handles[i]))
         i++;
     host->handles_full = i;
     if (i >= host->sim->config.handles_max)
@@ -40,10 +38,22 @@ void gy__handle_give(struct gy__machine *host, int32_t handle)
 
 void gy__handle_drop(struct gy__machine *host, int32_t handle)
 {
-    struct gy__end *end = &host->handles[handle].tcp->ends[host->handles[handle].end];
+    struct gy__handle was = host->handles[handle];
 
+    GY__SIM_CHECK(host->sim, gy__handle_in_use(&was), "a handle was closed that there is not");
+    if (was.listening != NULL) {
+        gy__listening_close(was.listening);
+        return;
+    }
     gy__handle_give(host, handle);
-    gy__end_close(end);
+    if (was.tcp != NULL)
+        gy__end_close(&was.tcp->ends[was.end]);
+    else if (was.pipe != NULL)
+        gy__sim_pipe_close(was.pipe, was.end);
+    else if (was.file != NULL)
+        gy__files_close(host, &was);
+    else if (was.udp != NULL)
+        gy__udp_close(host, &was);
 }
 
 static struct gy__handle *handle_of(struct gy__flight *flight)
@@ -96,7 +106,15 @@ static bool receive_bytes(struct gy__end *end, struct gy__flight *flight, uint32
     if (gy__random_chance(random, faults->short_read_ppm))
         ready = 1 + (uint32_t)gy__random_below(random, ready);
     buffer = place->buffers_free[--place->buffers_free_count];
+    ready = gy__parcel_limit(end, ready);
     gy__end_read(end, place->buffers + (size_t)buffer * size, ready);
+    if (flight->kind == GY_OP_RECV_FDS) {
+        struct gy_passed passed;
+        bool came = gy__parcel_take(end, place->host, &passed);
+        gy__flight_tell_passed(flight, buffer, ready, came ? &passed : NULL);
+        return true;
+    }
+    (void)gy__parcel_take(end, place->host, NULL);
     gy__flight_tell_data(flight, buffer, ready, flight->kind == GY_OP_RECV_MULTI);
     return true;
 }
@@ -192,7 +210,17 @@ void gy__socket_writable(struct gy__end *end)
         send_ended(end, flight, error_of(end));
         return;
     }
-    send_bytes(end, flight);
+    if (flight->kind == GY_OP_SEND_FDS && flight->sent == 0 && gy__end_room(end) > 0) {
+        int err = gy__parcel_send(end, flight->place->host, flight->op->u.send.pass);
+        if (err < 0) {
+            send_ended(end, flight, err);
+            return;
+        }
+        send_bytes(end, flight);
+        gy__parcel_sent(end);
+    } else {
+        send_bytes(end, flight);
+    }
     if (flight->sent == flight->bytes)
         send_ended(end, flight,
                    flight->bytes > INT32_MAX ? INT32_MAX : (int32_t)flight->bytes);
@@ -249,10 +277,26 @@ static void close_start(struct gy__flight *flight)
     gy__flight_tell(flight, 0, false);
 }
 
+static void close_fd_start(struct gy__flight *flight)
+{
+    struct gy__handle *handle = handle_of(flight);
+
+    if (handle != NULL && gy__handle_in_use(handle)) {
+        gy__handle_drop(flight->place->host, flight->handle);
+        gy__flight_tell(flight, 0, false);
+    } else {
+        gy__flight_tell(flight, -EBADF, false);
+    }
+}
+
 void gy__socket_start(struct gy__flight *flight)
 {
     struct gy__handle *handle = handle_of(flight);
 
+    if (flight->kind == GY_OP_CLOSE_FD) {
+        close_fd_start(flight);
+        return;
+    }
     if (handle != NULL && handle->pipe != NULL) {
         gy__sim_pipe_start(handle->pipe, handle->end, flight);
         return;
@@ -260,10 +304,12 @@ void gy__socket_start(struct gy__flight *flight)
     switch (flight->kind) {
     case GY_OP_RECV:
     case GY_OP_RECV_MULTI:
+    case GY_OP_RECV_FDS:
         receive_start(flight);
         break;
     case GY_OP_SEND:
     case GY_OP_SEND_CLOSE:
+    case GY_OP_SEND_FDS:
         send_start(flight);
         break;
     case GY_OP_HALF_CLOSE:

@@ -136,6 +136,8 @@ void gy__tcp_free(struct gy__tcp *tcp)
 {
     struct gy_sim *sim = tcp->sim;
 
+    struct gy__parcel *parcels[2] = {tcp->pipes[0].parcels, tcp->pipes[1].parcels};
+
     for (unsigned i = 0; i < 2; i++) {
         pipe_stop(&tcp->pipes[i]);
         gy__event_drop(sim, &tcp->pipes[i].reset);
@@ -150,6 +152,9 @@ void gy__tcp_free(struct gy__tcp *tcp)
         tcp->next->prev = tcp->prev;
     gy__sim_give(sim, tcp->path);
     gy__sim_give(sim, tcp);
+    /* Last, for what they led to may be another connection, whose end frees more. */
+    for (unsigned i = 0; i < 2; i++)
+        gy__parcels_drop(parcels[i], sim);
 }
 
 static bool let_go(const struct gy__end *end)
@@ -505,8 +510,20 @@ void gy__end_fin(struct gy__end *end)
     depart(out);
 }
 
+/* What has come with bytes that nobody will read. */
+static void drop_parcels(struct gy__end *end)
+{
+    struct gy__parcel *parcels = in_of(end)->parcels;
+
+    in_of(end)->parcels = NULL;
+    end->tcp->pins++;
+    gy__parcels_drop(parcels, end->tcp->sim);
+    end->tcp->pins--;
+}
+
 void gy__end_close(struct gy__end *end)
 {
+    drop_parcels(end);
     if (gy__end_ready(end) > 0 && end->error == 0) {
         gy__end_reset(end);
         return;
@@ -518,6 +535,7 @@ void gy__end_close(struct gy__end *end)
 
 void gy__end_reset(struct gy__end *end)
 {
+    drop_parcels(end);
     if (end->error == 0) {
         end->error = -ECONNRESET;
         pipe_stop(in_of(end));
