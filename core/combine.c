@@ -58,13 +58,13 @@ void gy__group_cancel(struct gy_shard *shard, struct gy__future *group)
     if (group->pins & GY__PIN_CANCELS || group->value.group.first == 0)
         return;
     group->pins |= GY__PIN_CANCELS;
-    gy__control_local(shard, &gy__verb_cancel_inputs, gy__future_bits(shard, group));
+    gy__control_local(shard, &gy__verb_cancel_inputs, group->bits);
 }
 
 void gy__group_cancel_inputs(struct gy_shard *shard, struct gy_cell *cell)
 {
     struct gy__future *group = &shard->futures[gy__fut_slot(cell->target)];
-    GY_ASSERT((cell->target & GY__FUT_GENERATION_MASK) == group->generation);
+    GY_ASSERT(gy__future_meant(group, cell));
     group->pins &= (uint8_t)~GY__PIN_CANCELS;
     discard_inputs(shard, group);
     gy__future_try_free(shard, group);
@@ -185,7 +185,7 @@ static gy_fut group_make(const gy_fut *futs, unsigned n, enum gy__future_kind ki
     if (group->state == GY__FUTURE_PENDING && --group->value.group.missing == 0)
         group_decide(shard, group,
                      kind != GY__FUTURE_ANY ? 0 : n == 0 ? -EINVAL : group->value.group.error);
-    return (gy_fut){ gy__future_bits(shard, group) };
+    return (gy_fut){ group->bits };
 }
 
 gy_fut gy_all(const gy_fut *futs, unsigned n)
@@ -235,20 +235,17 @@ struct gy_buf *gy_value_buf(gy_fut fut)
 gy_fut gy_pair(struct gy_actor *self, gy_promise *out)
 {
     struct gy_shard *shard = gy__here(__func__);
-    struct gy__future *future = gy__future_take(shard, self, GY__FUTURE_PAIR);
-    if (future == NULL) {
+    struct gy__future *future = __builtin_expect(shard->futures_free != 0, 1) ?
+                                    gy__future_take_free(shard, self, GY__FUTURE_PAIR) :
+                                    gy__future_take(shard, self, GY__FUTURE_PAIR);
+    if (__builtin_expect(future == NULL, 0)) {
         *out = (gy_promise){ 0 };
         gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
         return gy__fut_refused(-EAGAIN);
     }
-    gy_fut fut = { gy__future_bits(shard, future) };
-    if (gy__keep(shard, self, fut.bits) < 0) {
-        gy__future_untake(shard, future);
-        *out = (gy_promise){ 0 };
-        return gy__fut_refused(-EAGAIN);
-    }
-    *out = (gy_promise){ fut.bits };
-    return fut;
+    future->all = gy__future_all(GY__FUTURE_PENDING, GY__PIN_ANSWER_DUE | GY__PIN_OPEN);
+    *out = (gy_promise){ future->bits };
+    return (gy_fut){ future->bits };
 }
 
 /* ---- chains ---- */
@@ -259,7 +256,7 @@ static void chain_run(struct gy_actor *self, const struct gy_done *done);
 static void chain_wait(struct gy_shard *shard, struct gy_actor *self, struct gy__future *chain,
                        gy_fut fut)
 {
-    uint64_t bits = gy__future_bits(shard, chain);
+    uint64_t bits = chain->bits;
     chain->value.chain.input = fut.bits;
     int err = gy_then_raw(self, fut, chain_run, bits);
     if (err < 0) {
@@ -294,7 +291,7 @@ gy_fut gy_chain_raw(struct gy_actor *self, gy_fut fut, enum gy_chain_when when,
     chain->value.chain.ctx = ctx;
     chain->when = (uint8_t)when;
     chain_wait(shard, self, chain, fut);
-    return (gy_fut){ gy__future_bits(shard, chain) };
+    return (gy_fut){ chain->bits };
 }
 
 gy_fut gy_undiscardable(struct gy_actor *self, gy_fut fut)
@@ -304,7 +301,7 @@ gy_fut gy_undiscardable(struct gy_actor *self, gy_fut fut)
     if (chain == NULL)
         return gy__fut_refused(-EAGAIN);
     chain_wait(shard, self, chain, fut);
-    return (gy_fut){ gy__future_bits(shard, chain) };
+    return (gy_fut){ chain->bits };
 }
 
 gy_fut gy_loop_raw(struct gy_actor *self, gy_fut (*next)(struct gy_actor *self, uint64_t ctx),
@@ -315,7 +312,7 @@ gy_fut gy_loop_raw(struct gy_actor *self, gy_fut (*next)(struct gy_actor *self, 
     struct gy__future *chain = chain_take(shard, self, (gy_fut){ 0 }, GY__FUTURE_LOOP);
     if (chain == NULL)
         return gy__fut_refused(-EAGAIN);
-    uint64_t bits = gy__future_bits(shard, chain);
+    uint64_t bits = chain->bits;
     chain->value.chain.u.next = next;
     chain->value.chain.body = body;
     chain->value.chain.ctx = ctx;
@@ -356,7 +353,7 @@ static bool chain_wants(const struct gy__future *chain, int res)
 static void loop_round(struct gy_shard *shard, struct gy_actor *self, struct gy__future *chain,
                        const struct gy_done *done)
 {
-    uint64_t bits = gy__future_bits(shard, chain);
+    uint64_t bits = chain->bits;
     struct gy_done mine = *done;
     mine.ctx = chain->value.chain.ctx;
     int res = chain->value.chain.body(self, mine.ctx, &mine);
@@ -422,7 +419,7 @@ static void chain_pass(struct gy_shard *shard, struct gy__future *chain, uint64_
         gy__future_ended(shard, chain);
     } else {
         chain->pins |= GY__PIN_ANSWER_DUE;
-        gy__answer(shard, gy__future_bits(shard, chain), done->res, done->value, done->size,
+        gy__answer(shard, chain->bits, done->res, done->value, done->size,
                    done->buf);
     }
 }

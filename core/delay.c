@@ -87,7 +87,7 @@ int gy_delay_words(gy_delay *out, gy_pid to, const struct gy_verb *verb, uint64_
     future->timed = true;
     gy__timer_arm(&shard->wheel, &future->timer, deadline_ns < after_ns ? UINT64_MAX : deadline_ns);
     if (out != NULL)
-        out->bits = gy__future_bits(shard, future);
+        out->bits = future->bits;
     return 0;
 }
 

@@ -20,7 +20,7 @@ static gy_fut ready(struct gy_shard *shard, int res)
     }
     future->pins = 0;
     gy__future_store(future, res, NULL, 0, NULL);
-    return (gy_fut){ gy__future_bits(shard, future) };
+    return (gy_fut){ future->bits };
 }
 
 /* ---- reading ahead ---- */

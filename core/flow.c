@@ -309,7 +309,11 @@ gy_fut gy_flow_start_raw(struct gy_actor *self, const struct gy_flow_type *type,
         return fut;
     }
     err = gy__kept_by_flow(shard, self, flow->promise.bits, slot_of(shard, flow));
-    GY_ASSERT(err == 0);
+    if (err < 0) {
+        gy_discard(fut);
+        untake(shard, flow);
+        return gy__fut_refused(err);
+    }
     flow->gy__own = true;
     step(shard, self, flow);
     return fut;

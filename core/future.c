@@ -33,35 +33,10 @@ struct gy__future *gy__future_take(struct gy_shard *shard, struct gy_actor *owne
         if (shard->futures_used == shard->futures_count)
             return NULL;
         uint32_t slot = ++shard->futures_used;
-        shard->futures[slot].generation = 1;
+        shard->futures[slot].bits = shard->self_bits | (uint64_t)slot << GY__FUT_GENERATION_BITS | 1;
         shard->futures_free = slot;
     }
     return gy__future_take_free(shard, owner, callee);
-}
-
-static void slot_free(struct gy_shard *shard, struct gy__future *future)
-{
-    GY_ASSERT_SLOW(future->pins == 0 || gy__bug(GY__BUG_SLOT_EARLY));
-    future->state = GY__FUTURE_FREE;
-    /* 34 bits outlive any machine, but 0 means "no slot". */
-    future->generation = (future->generation + 1) & GY__FUT_GENERATION_MASK;
-    if (future->generation == 0)
-        future->generation = 1;
-    future->next = shard->futures_free;
-    shard->futures_free = slot_of(shard, future);
-    shard->futures_live--;
-}
-
-static void unlink_owner(struct gy_shard *shard, struct gy__future *future)
-{
-    if (future->prev != 0)
-        shard->futures[future->prev].next = future->next;
-    else if (future->owner != 0)
-        gy__actor_at(shard, future->owner)->gy__futures = future->next;
-    else
-        shard->nobody.gy__futures = future->next;
-    if (future->next != 0)
-        shard->futures[future->next].prev = future->prev;
 }
 
 /* Reuse the slot if the owner is through with it and nothing else points to it. */
@@ -71,14 +46,14 @@ void gy__future_try_free(struct gy_shard *shard, struct gy__future *future)
     if (gy__bug(GY__BUG_SLOT_EARLY))
         pins &= (uint8_t)~GY__PIN_ANSWER_DUE;
     if (future->state == GY__FUTURE_GONE && pins == 0)
-        slot_free(shard, future);
+        gy__future_free(shard, future);
 }
 
 void gy__future_untake(struct gy_shard *shard, struct gy__future *future)
 {
-    unlink_owner(shard, future);
+    gy__future_unlink(shard, future);
     future->pins &= (uint8_t)~GY__PIN_ANSWER_DUE;
-    slot_free(shard, future);
+    gy__future_free(shard, future);
 }
 
 /* The owner is through with it. */
@@ -97,7 +72,10 @@ static void let_go(struct gy_shard *shard, struct gy__future *future, bool later
         gy__timer_cancel(&shard->wheel, &future->timer);
     future->timed = false;
     future->has_buf = false;
-    unlink_owner(shard, future);
+    /* Forgotten, while its promise is out: it stays in the list, or nobody would know of that promise
+     * when the actor ends. */
+    if (!(future->pins & GY__PIN_OPEN))
+        gy__future_unlink(shard, future);
     future->state = GY__FUTURE_GONE;
     if (is_group && later)
         gy__future_queue(shard, future);
@@ -141,37 +119,22 @@ void gy__future_tell(struct gy_shard *shard, struct gy__future *future)
         gy__opfut_discard(shard, future);
         return;
     }
+    if (future->pins & GY__PIN_OPEN) {
+        /* Nobody is to be told, and nobody will answer any more. */
+        future->pins &= (uint8_t)~(GY__PIN_OPEN | GY__PIN_ANSWER_DUE);
+        return;
+    }
     uint32_t peer = (uint32_t)(future->callee >> GY__SHARD_SHIFT);
     if (peer == shard->index || future->callee < GY__FUTURE_KINDS)
-        gy__kept_discard(shard, future->callee, gy__future_bits(shard, future));
+        gy__kept_discard(shard, future->callee, future->bits);
     else
         gy__mesh_discard(shard, peer, slot_of(shard, future));
 }
 
 bool gy__future_waits(const struct gy_shard *shard, uint64_t promise)
 {
-    uint32_t slot = gy__fut_slot(promise);
-    return slot != 0 && slot <= shard->futures_used &&
-           shard->futures[slot].generation == (promise & GY__FUT_GENERATION_MASK) &&
-           shard->futures[slot].state == GY__FUTURE_PENDING;
-}
-
-struct gy__future *gy__future_find(struct gy_shard *shard, gy_fut fut)
-{
-    uint64_t generation = fut.bits & GY__FUT_GENERATION_MASK;
-    uint32_t slot = gy__fut_slot(fut.bits);
-    if (slot == 0 || slot > shard->futures_used || fut.bits >> GY__SHARD_SHIFT != shard->index)
-        return NULL;
-    struct gy__future *future = &shard->futures[slot];
-    return future->generation == generation && (future->state == GY__FUTURE_PENDING ||
-                                                future->state == GY__FUTURE_DONE) ?
-               future :
-               NULL;
-}
-
-struct gy_actor *gy__future_owner(struct gy_shard *shard, const struct gy__future *future)
-{
-    return future->owner == 0 ? &shard->nobody : gy__actor_at(shard, future->owner);
+    const struct gy__future *future = gy__future_at(shard, promise);
+    return future != NULL && future->state == GY__FUTURE_PENDING;
 }
 
 /* Run the consumer, then let the slot go. The buffer is the consumer's from here. */
@@ -198,24 +161,17 @@ static void consume(struct gy_shard *shard, struct gy__future *future, int res, 
                 gy__wait_taken(shard, future);
         }
     }
-    uint32_t slot = slot_of(shard, future);
-    uint64_t generation = future->generation;
+    uint64_t bits = future->bits;
     struct gy__context saved = gy__actor_enter(shard, owner);
     future->run(owner, &done);
     gy__actor_leave(shard, saved);
     /* The owner's end, or its consumer, may have let the slot go already. */
-    future = &shard->futures[slot];
-    if (future->generation != generation || future->state != GY__FUTURE_DONE)
+    if (future->bits != bits || future->state != GY__FUTURE_DONE)
         return;
-    if (gy__bug(GY__BUG_TWICE) && res == -ECANCELED && future->pins & GY__PIN_ANSWER_DUE) {
+    if (gy__bug(GY__BUG_TWICE) && res == -ECANCELED && future->pins & GY__PIN_ANSWER_DUE)
         future->state = GY__FUTURE_PENDING;
-    } else if (__builtin_expect(future->callee >= GY__FUTURE_KINDS && future->pins == 0, 1)) {
-        /* An answered call, which is what most are: nothing is left to be let go but the slot. */
-        unlink_owner(shard, future);
-        slot_free(shard, future);
-    } else {
+    else
         gy__future_gone(shard, future);
-    }
 }
 
 /* It ended, but its consumer must not run here, or there is none yet: keep the outcome. */
@@ -236,7 +192,7 @@ void gy__future_answer(struct gy_shard *shard, struct gy_cell *cell)
 {
     struct gy__future *future = &shard->futures[gy__fut_slot(cell->target)];
     struct gy_buf *buf = cell->verb == &gy__verb_answer_buf ? cell->payload.with.buf : NULL;
-    GY_ASSERT((cell->target & GY__FUT_GENERATION_MASK) == future->generation);
+    GY_ASSERT(gy__future_meant(future, cell));
     GY_ASSERT(future->pins & GY__PIN_ANSWER_DUE);
     future->pins &= (uint8_t)~GY__PIN_ANSWER_DUE;
     gy__count(&shard->core_counters[GY__COUNT_ANSWERS], 1);
@@ -269,7 +225,7 @@ void gy__future_queue(struct gy_shard *shard, struct gy__future *future)
     if (future->pins & GY__PIN_CONTINUES)
         return;
     future->pins |= GY__PIN_CONTINUES;
-    gy__control_local(shard, &gy__verb_continue, gy__future_bits(shard, future));
+    gy__control_local(shard, &gy__verb_continue, future->bits);
 }
 
 void gy__future_ended(struct gy_shard *shard, struct gy__future *future)
@@ -283,7 +239,7 @@ void gy__future_ended(struct gy_shard *shard, struct gy__future *future)
 void gy__future_continue(struct gy_shard *shard, struct gy_cell *cell)
 {
     struct gy__future *future = &shard->futures[gy__fut_slot(cell->target)];
-    GY_ASSERT((cell->target & GY__FUT_GENERATION_MASK) == future->generation);
+    GY_ASSERT(gy__future_meant(future, cell));
     future->pins &= (uint8_t)~GY__PIN_CONTINUES;
     if (future->callee == GY__FUTURE_DELAY) {
         gy__delay_continue(shard, future);
@@ -363,7 +319,7 @@ gy_fut gy_after(uint64_t after_ns)
         return gy__fut_refused(-EAGAIN);
     }
     future->pins &= (uint8_t)~GY__PIN_ANSWER_DUE;
-    gy_fut fut = { gy__future_bits(shard, future) };
+    gy_fut fut = { future->bits };
     (void)gy_deadline(fut, after_ns);
     return fut;
 }
@@ -401,12 +357,13 @@ void gy__future_refused(struct gy_shard *shard, struct gy_cell *cell)
     gy__actor_leave(shard, saved);
 }
 
-int gy_then_raw(struct gy_actor *self, gy_fut fut,
-                void (*run)(struct gy_actor *self, const struct gy_done *done), uint64_t ctx)
+static __attribute__((noinline)) int then_slow(
+    struct gy_actor *self, gy_fut fut,
+    void (*run)(struct gy_actor *self, const struct gy_done *done), uint64_t ctx)
 {
-    struct gy_shard *shard = gy__here_hot(__func__);
+    struct gy_shard *shard = gy__self();
     struct gy__future *future = gy__future_find(shard, fut);
-    if (__builtin_expect(future == NULL, 0)) {
+    if (future == NULL) {
         int refused = gy_refused(fut);
         return then_refused(shard, self, refused < 0 ? refused : -EINVAL, run, ctx);
     }
@@ -418,6 +375,20 @@ int gy_then_raw(struct gy_actor *self, gy_fut fut,
     future->ctx = ctx;
     if (future->state == GY__FUTURE_DONE)
         gy__future_queue(shard, future);
+    return 0;
+}
+
+int gy_then_raw(struct gy_actor *self, gy_fut fut,
+                void (*run)(struct gy_actor *self, const struct gy_done *done), uint64_t ctx)
+{
+    struct gy_shard *shard = gy__here_hot(__func__);
+    struct gy__future *future = gy__future_at(shard, fut.bits);
+    if (__builtin_expect(future == NULL || future->state != GY__FUTURE_PENDING ||
+                             future->run != NULL || future->owner != gy__actor_slot(self),
+                         0))
+        return then_slow(self, fut, run, ctx);
+    future->run = run;
+    future->ctx = ctx;
     return 0;
 }
 
@@ -473,7 +444,7 @@ void gy__futures_actor_died(struct gy_shard *shard, struct gy_actor *actor)
 {
     while (actor->gy__futures != 0) {
         struct gy__future *future = &shard->futures[actor->gy__futures];
-        if (future->state == GY__FUTURE_PENDING)
+        if (future->state != GY__FUTURE_DONE)
             gy__future_tell(shard, future);
         gy__future_gone(shard, future);
     }

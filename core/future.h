@@ -3,12 +3,12 @@
 #ifndef GYRE_CORE_FUTURE_H
 #define GYRE_CORE_FUTURE_H
 
+#include "core/bugs.h"
 #include "core/kernel.h"
 
 /* What a slot waits for, in place of a callee's pid (whose slot is never 0). */
 enum gy__future_kind {
     GY__FUTURE_TIMER, /* ready in time */
-    GY__FUTURE_PAIR,  /* its own actor answers */
     GY__FUTURE_DELAY, /* no future: a cast later (core/delay.c) */
     GY__FUTURE_OP,    /* an operation of the driver answers (core/opfut.c) */
     GY__FUTURE_WAIT,  /* in a line (core/wait.c) */
@@ -18,6 +18,8 @@ enum gy__future_kind {
     GY__FUTURE_CHAIN,  /* what a function makes of another future */
     GY__FUTURE_SHIELD, /* the same, but a discard ends here */
     GY__FUTURE_LOOP,
+    /* Its own actor answers. The last: with the calls behind it, this is what has nothing about it. */
+    GY__FUTURE_PAIR,
     GY__FUTURE_KINDS
 };
 static inline bool gy__future_is_group(const struct gy__future *future)
@@ -26,12 +28,59 @@ static inline bool gy__future_is_group(const struct gy__future *future)
 }
 static inline bool gy__future_is_chain(const struct gy__future *future)
 {
-    return future->callee >= GY__FUTURE_CHAIN && future->callee < GY__FUTURE_KINDS;
+    return future->callee >= GY__FUTURE_CHAIN && future->callee <= GY__FUTURE_LOOP;
 }
 
+/* The slot that has these bits in this life, NULL: none. */
+static inline struct gy__future *gy__future_at(const struct gy_shard *shard, uint64_t bits)
+{
+    uint32_t slot = gy__fut_slot(bits);
+    bool is = slot <= shard->futures_count && shard->futures[slot].bits == bits;
+    return is ? &shard->futures[slot] : NULL;
+}
 /* The slot of a handle if it is pending or done, else NULL. */
-struct gy__future *gy__future_find(struct gy_shard *shard, gy_fut fut);
-struct gy_actor *gy__future_owner(struct gy_shard *shard, const struct gy__future *future);
+static inline struct gy__future *gy__future_find(const struct gy_shard *shard, gy_fut fut)
+{
+    struct gy__future *future = gy__future_at(shard, fut.bits);
+    return future != NULL && (future->state == GY__FUTURE_PENDING ||
+                              future->state == GY__FUTURE_DONE) ?
+               future :
+               NULL;
+}
+static inline struct gy_actor *gy__future_owner(struct gy_shard *shard,
+                                                const struct gy__future *future)
+{
+    return future->owner == 0 ? &shard->nobody : gy__actor_at(shard, future->owner);
+}
+
+/* A cell came for the future. (In a ring the bits that name the shard are the lap mark.) */
+static inline bool gy__future_meant(const struct gy__future *future, const struct gy_cell *cell)
+{
+    return (future->bits ^ cell->target) << (64 - GY__SHARD_SHIFT) == 0;
+}
+
+static inline void gy__future_unlink(struct gy_shard *shard, struct gy__future *future)
+{
+    if (future->prev != 0)
+        shard->futures[future->prev].next = future->next;
+    else
+        gy__future_owner(shard, future)->gy__futures = future->next;
+    if (future->next != 0)
+        shard->futures[future->next].prev = future->prev;
+}
+
+static inline void gy__future_free(struct gy_shard *shard, struct gy__future *future)
+{
+    GY_ASSERT_SLOW(future->pins == 0 || gy__bug(GY__BUG_SLOT_EARLY));
+    future->state = GY__FUTURE_FREE;
+    /* 34 bits outlive any machine, but 0 means "no slot". */
+    if (__builtin_expect((++future->bits & GY__FUT_GENERATION_MASK) == 0, 0))
+        future->bits -= GY__FUT_GENERATION_MASK;
+    future->next = shard->futures_free;
+    shard->futures_free = gy__future_slot(shard, future);
+    shard->futures_live--;
+}
+
 /* Keep the outcome in the slot: it is DONE. */
 void gy__future_store(struct gy__future *future, int res, const void *value, uint32_t size,
                       struct gy_buf *buf);
@@ -89,5 +138,44 @@ void gy__group_cancel(struct gy_shard *shard, struct gy__future *group);
 void gy__group_cancel_inputs(struct gy_shard *shard, struct gy_cell *cell);
 /* The combinator is gone: so are its inputs. */
 void gy__group_release(struct gy_shard *shard, struct gy__future *group);
+
+/* ---- what most answers are ---- */
+
+/* An answer to a future that has nothing about it but a function that waits for it, which most have: a
+ * call's or a pair's, pending, without a timer: run that function, and let the slot go. -> false, with
+ * nothing done: it is another one. The context is the answer's own, and not restored. */
+static inline bool gy__future_answer_plain(struct gy_shard *shard, struct gy_cell *cell)
+{
+    struct gy__future *future = &shard->futures[gy__fut_slot(cell->target)];
+    if (__builtin_expect(
+            future->all != gy__future_all(GY__FUTURE_PENDING, GY__PIN_ANSWER_DUE) ||
+                future->callee < GY__FUTURE_PAIR || future->run == NULL ||
+                !gy__future_meant(future, cell),
+            0))
+        return false;
+    struct gy_actor *owner = gy__future_owner(shard, future);
+    uint64_t bits = future->bits;
+    int res = (int)cell->from.res;
+    uint32_t size = (uint32_t)cell->fut;
+    struct gy_done done = { future->ctx, res, size,
+                            res < 0 || size == 0 ? NULL : cell->payload.word, NULL };
+    future->all = gy__future_all(GY__FUTURE_DONE, 0);
+    shard->context = (struct gy__context){ owner, 0 };
+    gy__count(&shard->core_counters[GY__COUNT_ANSWERS], 1);
+    future->run(owner, &done);
+    if (__builtin_expect(owner->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED), 0) &&
+        owner->gy__state == GY__ACTOR_LIVE)
+        gy__actor_finish(shard, owner, owner->gy__why);
+    /* Its end, or the function, may have let the slot go already. */
+    if (__builtin_expect(future->bits == bits &&
+                             future->all == gy__future_all(GY__FUTURE_DONE, 0),
+                         1)) {
+        gy__future_unlink(shard, future);
+        gy__future_free(shard, future);
+    } else if (future->bits == bits && future->state == GY__FUTURE_DONE) {
+        gy__future_gone(shard, future);
+    }
+    return true;
+}
 
 #endif

@@ -165,17 +165,25 @@ enum gy__future_pins {
     GY__PIN_GROUP = 8,         /* input of a combinator that still stands */
     GY__PIN_CANCELS = 16,      /* of a combinator: a cell that discards its inputs is queued */
     GY__PIN_DISCARD_WAITS = 4, /* listed at the mesh until the ring to the callee has room */
+    GY__PIN_OPEN = 32,         /* of a pair: its promise is out, and no record keeps it */
 };
 struct gy__future {
-    uint64_t generation;   /* 34 bits, never 0 */
-    uint32_t owner;        /* slot of the actor that called */
-    uint8_t state;
-    uint8_t when : 4;      /* of a chain: enum gy_chain_when; of one that waits: in which list;
-                            * of a timer: 1, it ends late */
-    bool timed : 1;        /* the timer's fields are in use */
-    bool taken : 1;        /* of a combinator and its inputs: the outcome was seen */
-    bool has_buf;          /* value.with.buf is owned */
-    uint8_t pins;          /* what else points to the slot: it is reused only when nothing does */
+    /* Its handle: shard, slot, and a generation of 34 bits that is never 0. 0 until it is first used. */
+    uint64_t bits;
+    uint32_t owner; /* slot of the actor that called */
+    union {
+        struct {
+            uint8_t state;
+            uint8_t when : 4; /* of a chain: enum gy_chain_when; of one that waits: in which list;
+                               * of a timer: 1, it ends late */
+            bool timed : 1;   /* the timer's fields are in use */
+            bool taken : 1;   /* of a combinator and its inputs: the outcome was seen */
+            uint8_t : 2;
+            bool has_buf;     /* value.with.buf is owned */
+            uint8_t pins;     /* what else points to the slot: it is reused only when nothing does */
+        };
+        uint32_t all; /* of these: most are a state, a pin and nothing else (gy__future_all) */
+    };
     void (*run)(struct gy_actor *self, const struct gy_done *done); /* the consumer, or NULL */
     uint64_t ctx;
     uint32_t next, prev;   /* of the same owner; free list; waiting discards */
@@ -255,6 +263,7 @@ struct gy_shard {
     struct gy__fifo fifo;
     struct gy__future *futures;
     uint32_t futures_free;  /* first of the free slots */
+    uint32_t futures_count, futures_used, futures_live;
     uint32_t index;
     uint64_t self_bits;     /* index << GY__SHARD_SHIFT */
     uint64_t now_ns;
@@ -275,7 +284,6 @@ struct gy_shard {
     struct gy__bufs *bufs;
 
     uint64_t random;
-    uint32_t futures_count, futures_used, futures_live;
     struct gy__kept *kept;
     uint32_t kept_tied; /* first of those given up whose tied future is still to be discarded */
     bool kept_discards;
@@ -452,11 +460,14 @@ static inline uint32_t gy__future_slot(const struct gy_shard *shard,
 }
 #define GY__FUT_GENERATION_BITS 34
 #define GY__FUT_GENERATION_MASK ((UINT64_C(1) << GY__FUT_GENERATION_BITS) - 1)
-static inline uint64_t gy__future_bits(const struct gy_shard *shard,
-                                       const struct gy__future *future)
+/* What a future's `all` is in that state, with those pins and nothing else. */
+static inline uint32_t gy__future_all(enum gy__future_state state, unsigned pins)
 {
-    return shard->self_bits |
-           (uint64_t)gy__future_slot(shard, future) << GY__FUT_GENERATION_BITS | future->generation;
+    struct gy__future future;
+    future.all = 0;
+    future.state = (uint8_t)state;
+    future.pins = (uint8_t)pins;
+    return future.all;
 }
 static inline uint32_t gy__fut_slot(uint64_t fut)
 {
@@ -471,13 +482,7 @@ static inline struct gy__future *gy__future_take_free(struct gy_shard *shard,
     struct gy__future *future = &shard->futures[slot];
     shard->futures_free = future->next;
     future->owner = (uint32_t)(owner->pid.bits >> 32) & 0x3FFFFF;
-    /* All bits of one word: one store. */
-    future->state = GY__FUTURE_PENDING;
-    future->when = 0;
-    future->timed = false;
-    future->taken = false;
-    future->has_buf = false;
-    future->pins = GY__PIN_ANSWER_DUE;
+    future->all = gy__future_all(GY__FUTURE_PENDING, GY__PIN_ANSWER_DUE);
     future->run = NULL;
     future->callee = callee;
     future->prev = 0;

@@ -126,7 +126,7 @@ static void send_discard(struct gy_shard *shard, uint32_t peer, struct gy_cell *
     cell->verb = &gy__verb_discard;
     cell->from.sender = 0;
     cell->fut = 0;
-    cell->payload.word[0] = gy__future_bits(shard, future);
+    cell->payload.word[0] = future->bits;
     gy__mesh_commit(shard, peer, cell, future->callee);
 }
 

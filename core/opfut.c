@@ -46,7 +46,7 @@ struct gy__opfut *gy__opfut_take(struct gy_shard *shard, struct gy_actor *self,
     }
     struct gy__opfut *record = &shard->opfuts[gy__future_slot(shard, future)];
     *record = (struct gy__opfut){ .op = { .done = on_done },
-                                  .fut = gy__future_bits(shard, future),
+                                  .fut = future->bits,
                                   .use = use,
                                   .actor = gy__actor_slot(self) };
     shard->opfuts_live++;
@@ -178,7 +178,7 @@ bool gy__opfut_hand_over(struct gy_shard *shard, struct gy__future *from, struct
         return false;
     GY_ASSERT(its->over && !(from->pins & GY__PIN_ANSWER_DUE));
     *mine = *its;
-    mine->fut = gy__future_bits(shard, to);
+    mine->fut = to->bits;
     its->owed = false;
     to->callee = GY__FUTURE_OP;
     return true;

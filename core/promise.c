@@ -3,8 +3,12 @@
  * A promise is the bits of the caller's future. While its handler runs it is the shard's context.promise; a
  * kept one has a record in a pool of the callee's shard, in the list of its actor, found by hash of the
  * bits. Each call is answered exactly once: by the handler, by the record's end (answered, discarded, actor died), or
- * by the runtime when the handler did neither. */
+ * by the runtime when the handler did neither.
+ *
+ * The promise of a pair needs no record while nothing is tied to it: that it is open says the slot of its
+ * future (GY__PIN_OPEN), which is here, and which ends with the same actor. */
 #include "core/ask.h"
+#include "core/future.h"
 #include "core/kernel.h"
 
 #include <errno.h>
@@ -88,6 +92,36 @@ int gy__keep(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise)
     return 0;
 }
 
+/* The future of a pair whose promise is open and has no record, else NULL. */
+static inline struct gy__future *pair_find(const struct gy_shard *shard, uint64_t promise)
+{
+    struct gy__future *future = gy__future_at(shard, promise);
+    return future != NULL && future->pins & GY__PIN_OPEN ? future : NULL;
+}
+
+/* Its promise is no longer out. */
+static inline void pair_close(struct gy_shard *shard, struct gy__future *future)
+{
+    future->pins &= (uint8_t)~GY__PIN_OPEN;
+    if (__builtin_expect(future->state == GY__FUTURE_GONE, 0))
+        gy__future_unlink(shard, future);
+}
+
+/* Something is to be tied to a promise: its record, which a pair gets only now.
+ * -> 0; -ESRCH neither kept nor open; -EAGAIN no record left. */
+static int kept_record(struct gy_shard *shard, uint64_t promise, struct gy__kept **out)
+{
+    struct gy__future *pair = pair_find(shard, promise);
+    if (pair != NULL) {
+        int err = gy__keep(shard, gy__future_owner(shard, pair), promise);
+        if (err < 0)
+            return err;
+        pair_close(shard, pair);
+    }
+    *out = &shard->kept[*kept_link(shard, promise)];
+    return *out == shard->kept ? -ESRCH : 0;
+}
+
 int gy_keep(gy_promise promise)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
@@ -106,7 +140,8 @@ int gy_keep(gy_promise promise)
 int gy_discarded(gy_promise promise)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    return promise.bits != shard->context.promise && *kept_link(shard, promise.bits) == 0;
+    return promise.bits != shard->context.promise && pair_find(shard, promise.bits) == NULL &&
+           *kept_link(shard, promise.bits) == 0;
 }
 
 void gy__answer(struct gy_shard *shard, uint64_t promise, int res, const void *value, size_t size,
@@ -133,13 +168,8 @@ void gy__answer(struct gy_shard *shard, uint64_t promise, int res, const void *v
         gy__mesh_commit(shard, peer, cell, promise);
 }
 
-/* The handler's own promise, or the record of a kept one, is used up. -> false: neither. */
-static inline bool promise_use(struct gy_shard *shard, uint64_t promise)
+static __attribute__((noinline)) bool kept_use(struct gy_shard *shard, uint64_t promise)
 {
-    if (__builtin_expect(promise == shard->context.promise && promise != 0, 1)) {
-        shard->context.promise = 0;
-        return true;
-    }
     uint32_t *link = kept_link(shard, promise);
     if (*link == 0)
         return false;
@@ -147,23 +177,40 @@ static inline bool promise_use(struct gy_shard *shard, uint64_t promise)
     return true;
 }
 
-int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, uint64_t w2,
-                     uint64_t w3)
+/* The handler's own promise, that of a pair, or the record of a kept one, is used up. -> false: it is
+ * none of these. */
+static inline bool promise_use(struct gy_shard *shard, uint64_t promise)
 {
-    struct gy_shard *shard = gy__here_hot(__func__);
-    GY_ASSERT(size <= GY_MSG_INLINE);
-    if (__builtin_expect(!promise_use(shard, promise.bits), 0))
-        return -ESRCH;
-    uint32_t peer = (uint32_t)(promise.bits >> GY__SHARD_SHIFT);
-    bool local = peer == shard->index;
-    if (__builtin_expect(peer == GY__SHARD_OUTSIDE, 0)) {
-        const uint64_t words[] = { w0, w1, w2, w3 };
-        gy__ask_answer(shard, promise.bits, 0, words, size, NULL);
-        return 0;
+    if (promise == shard->context.promise && promise != 0) {
+        shard->context.promise = 0;
+        return true;
     }
-    struct gy_cell *cell = local ? gy__fifo_push(&shard->fifo) :
-                                   gy__mesh_reserve_answer(shard, peer);
-    GY_ASSERT(cell != NULL);
+    struct gy__future *pair = pair_find(shard, promise);
+    if (pair == NULL)
+        return kept_use(shard, promise);
+    pair_close(shard, pair);
+    return true;
+}
+
+/* The cell of an answer to this shard, empty but for its target. NULL: it goes elsewhere, or the queue's
+ * block is full. It calls nothing. */
+static inline struct gy_cell *answer_local(struct gy_shard *shard, uint64_t promise)
+{
+    struct gy__fifo *fifo = &shard->fifo;
+    struct gy_cell *cell = fifo->chain.tail;
+    if (__builtin_expect((promise ^ shard->self_bits) >> GY__SHARD_SHIFT != 0 ||
+                             cell == fifo->chain.tail_end,
+                         0))
+        return NULL;
+    fifo->room--;
+    fifo->chain.tail = cell + 1;
+    cell->target = promise;
+    return cell;
+}
+
+static inline void answer_fill(struct gy_cell *cell, size_t size, uint64_t w0, uint64_t w1,
+                               uint64_t w2, uint64_t w3)
+{
     cell->verb = &gy__verb_answer;
     cell->from.res = 0;
     cell->fut = size;
@@ -171,16 +218,50 @@ int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, 
     cell->payload.word[1] = w1;
     cell->payload.word[2] = w2;
     cell->payload.word[3] = w3;
-    if (local)
-        cell->target = promise.bits;
-    else
-        gy__mesh_commit(shard, peer, cell, promise.bits);
+}
+
+/* In every case but the commonest. */
+static __attribute__((noinline)) int resolve_slow(gy_promise promise, size_t size, uint64_t w0,
+                                                  uint64_t w1, uint64_t w2, uint64_t w3)
+{
+    struct gy_shard *shard = gy__self();
+    uint32_t peer = (uint32_t)(promise.bits >> GY__SHARD_SHIFT);
+    GY_ASSERT(size <= GY_MSG_INLINE);
+    if (!promise_use(shard, promise.bits))
+        return -ESRCH;
+    if (peer == shard->index || peer == GY__SHARD_OUTSIDE) {
+        const uint64_t words[] = { w0, w1, w2, w3 };
+        gy__answer(shard, promise.bits, 0, words, size, NULL);
+        return 0;
+    }
+    struct gy_cell *cell = gy__mesh_reserve_answer(shard, peer);
+    GY_ASSERT(cell != NULL);
+    answer_fill(cell, size, w0, w1, w2, w3);
+    gy__mesh_commit(shard, peer, cell, promise.bits);
     return 0;
 }
 
-int gy_resolve_raw(gy_promise promise, int res, const void *value, size_t size, struct gy_buf *buf)
+int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, uint64_t w2,
+                     uint64_t w3)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
+    struct gy_cell *cell = NULL;
+    if (__builtin_expect(promise.bits == shard->context.promise && promise.bits != 0 &&
+                             size <= GY_MSG_INLINE,
+                         1))
+        cell = answer_local(shard, promise.bits);
+    if (__builtin_expect(cell == NULL, 0))
+        return resolve_slow(promise, size, w0, w1, w2, w3);
+    shard->context.promise = 0;
+    answer_fill(cell, size, w0, w1, w2, w3);
+    return 0;
+}
+
+static __attribute__((noinline)) int resolve_raw_slow(gy_promise promise, int res,
+                                                      const void *value, size_t size,
+                                                      struct gy_buf *buf)
+{
+    struct gy_shard *shard = gy__self();
     GY_ASSERT(size <= (buf == NULL ? GY_MSG_INLINE : GY_MSG_INLINE_WITH_BUF));
     GY_ASSERT(res >= 0 || (size == 0 && buf == NULL));
     if (!promise_use(shard, promise.bits)) {
@@ -188,6 +269,31 @@ int gy_resolve_raw(gy_promise promise, int res, const void *value, size_t size, 
         return -ESRCH;
     }
     gy__answer(shard, promise.bits, res, value, size, buf);
+    return 0;
+}
+
+int gy_resolve_raw(gy_promise promise, int res, const void *value, size_t size, struct gy_buf *buf)
+{
+    struct gy_shard *shard = gy__here_hot(__func__);
+    struct gy__future *pair = NULL;
+    if (size != 0 || buf != NULL)
+        return resolve_raw_slow(promise, res, value, size, buf);
+    if (promise.bits != shard->context.promise) {
+        pair = pair_find(shard, promise.bits);
+        if (__builtin_expect(pair == NULL || pair->state == GY__FUTURE_GONE, 0))
+            return resolve_raw_slow(promise, res, value, size, buf);
+    }
+    struct gy_cell *cell = promise.bits == 0 ? NULL : answer_local(shard, promise.bits);
+    if (__builtin_expect(cell == NULL, 0))
+        return resolve_raw_slow(promise, res, value, size, buf);
+    /* As one word, which is what its answer looks at. */
+    if (pair != NULL)
+        pair->all &= ~gy__future_all(GY__FUTURE_FREE, GY__PIN_OPEN);
+    else
+        shard->context.promise = 0;
+    cell->verb = &gy__verb_answer;
+    cell->from.res = res;
+    cell->fut = 0;
     return 0;
 }
 
@@ -207,11 +313,12 @@ static bool is_flow(uint64_t tied)
 int gy_discard_with(gy_promise promise, gy_fut fut)
 {
     struct gy_shard *shard = gy__here(__func__);
-    struct gy__kept *kept = &shard->kept[*kept_link(shard, promise.bits)];
-    if (kept == shard->kept) {
+    struct gy__kept *kept = NULL;
+    int err = kept_record(shard, promise.bits, &kept);
+    if (err == -ESRCH)
         gy_discard(fut);
-        return -ESRCH;
-    }
+    if (err < 0)
+        return err;
     if (is_flow(kept->tied))
         return -EBUSY;
     kept->tied = gy_refused(fut) < 0 ? 0 : fut.bits;
@@ -274,8 +381,11 @@ int gy__kept_by_flow(struct gy_shard *shard, struct gy_actor *actor, uint64_t pr
         if (err < 0)
             return err;
     }
-    struct gy__kept *kept = &shard->kept[*kept_link(shard, promise)];
-    if (kept == shard->kept || kept->actor != gy__actor_slot(actor) || is_flow(kept->tied))
+    struct gy__kept *kept = NULL;
+    int err = kept_record(shard, promise, &kept);
+    if (err < 0)
+        return err;
+    if (kept->actor != gy__actor_slot(actor) || is_flow(kept->tied))
         return -ESRCH;
     kept->tied = flow;
     return 0;

@@ -4,6 +4,7 @@
  * the actor is touched; then the verb's function runs with the actor as context; what it left undone is done:
  * a call neither answered nor kept is answered -EOWNERDEAD, an actor that stops or failed ends.
  * Control cells (answers above all) carry a verb of the runtime's own. */
+#include "core/future.h"
 #include "core/kernel.h"
 #include "core/testing.h"
 
@@ -68,6 +69,8 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
 {
     const struct gy_verb *verb = cell->verb;
     if (verb->flags & GY_VERB_CONTROL) {
+        if (verb == &gy__verb_answer && gy__future_answer_plain(shard, cell))
+            return;
         shard->context = (struct gy__context){ &shard->nobody, 0 };
         gy__control_run(shard, cell);
         return;
@@ -92,10 +95,10 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
         }
     }
     dense->room += !from_ring;
-    shard->context.actor = actor;
-    shard->context.promise = cell->fut;
+    uint64_t promise = cell->fut;
+    shard->context = (struct gy__context){ actor, promise };
     gy__count(&gy__stats_of(actor)->cells, 1);
-    verb->run(actor, &cell->payload, cell->payload.with.buf, (gy_promise){ cell->fut });
+    verb->run(actor, &cell->payload, cell->payload.with.buf, (gy_promise){ promise });
     if (__builtin_expect(shard->context.promise != 0, 0))
         gy__abandon(shard);
     if (__builtin_expect(actor->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED), 0))

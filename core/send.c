@@ -39,28 +39,29 @@ static __attribute__((noinline)) int local_refusal(struct gy_shard *shard)
     return refuse(shard, GY__SHORT_ROOM);
 }
 
-/* The common case of a send to an actor of this shard: everything is there. NULL, with nothing
- * changed, if anything is not. It calls nothing, so that a send need not save registers. */
-static inline struct gy_cell *local_take_fast(struct gy_shard *shard, uint64_t to)
+/* The common case of a send to an actor of this shard: everything is there, and the place of its cell is
+ * the queue's tail, which is written first and taken then, by local_push(): so the message's words leave
+ * their registers early, and a send need not save any. */
+static inline bool local_fits(const struct gy_shard *shard, uint64_t to)
 {
-    struct gy__fifo *fifo = &shard->fifo;
-    struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
-    struct gy_cell *cell = fifo->chain.tail;
-    if (__builtin_expect((to ^ shard->self_bits) >> GY__SHARD_SHIFT != 0 ||
-                             dense->generation != (uint32_t)to || dense->room <= ROOM_NONE ||
-                             fifo->room <= 0 || shard->context.actor->gy__credit <= 0 ||
-                             cell == fifo->chain.tail_end,
-                         0))
-        return NULL;
-    /* What was looked at is counted in memory rather than carried in registers: with the six of the
-     * message there would be too few, and each send would save and restore half a dozen. */
+    const struct gy__fifo *fifo = &shard->fifo;
+    const struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
+    return __builtin_expect((to ^ shard->self_bits) >> GY__SHARD_SHIFT == 0 &&
+                                dense->generation == (uint32_t)to && dense->room > ROOM_NONE &&
+                                fifo->room > 0 && shard->context.actor->gy__credit > 0 &&
+                                fifo->chain.tail != fifo->chain.tail_end,
+                            1);
+}
+
+static inline void local_push(struct gy_shard *shard, uint64_t to)
+{
+    /* What was looked at is counted in memory rather than carried in registers, of which there would
+     * be too few. */
     __asm__ volatile("" ::: "memory");
     shard->context.actor->gy__credit--;
-    dense->room--;
-    fifo->room--;
-    fifo->chain.tail = cell + 1;
-    cell->target = to;
-    return cell;
+    shard->slots[gy__pid_slot(to)].room--;
+    shard->fifo.room--;
+    shard->fifo.chain.tail++;
 }
 
 /* A sender's window is used up: may it begin anew? */
@@ -133,10 +134,12 @@ int gy_cast_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w
                   uint64_t w3)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    struct gy_cell *cell = local_take_fast(shard, to.bits);
-    if (__builtin_expect(cell == NULL, 0))
+    if (!local_fits(shard, to.bits))
         return cast_slow(to, verb, w0, w1, w2, w3);
+    struct gy_cell *cell = shard->fifo.chain.tail;
+    cell->target = to.bits;
     fill(cell, verb, shard->context.actor->pid.bits, 0, w0, w1, w2, w3);
+    local_push(shard, to.bits);
     return 0;
 }
 
@@ -169,7 +172,7 @@ static gy_fut call_remote(struct gy_shard *shard, uint64_t to,
         gy__future_untake(shard, future);
         return call_refused(verb, w3, refuse(shard, GY__SHORT_ROOM));
     }
-    uint64_t bits = gy__future_bits(shard, future);
+    uint64_t bits = future->bits;
     out->calls++;
     fill(cell, verb, self->pid.bits, bits, w0, w1, w2, w3);
     gy__mesh_commit(shard, peer, cell, to);
@@ -193,7 +196,7 @@ static __attribute__((noinline)) gy_fut call_slow(gy_pid to, const struct gy_ver
         gy__future_untake(shard, future);
         return call_refused(verb, w3, err);
     }
-    uint64_t bits = gy__future_bits(shard, future);
+    uint64_t bits = future->bits;
     fill(cell, verb, self->pid.bits, bits, w0, w1, w2, w3);
     return (gy_fut){ bits };
 }
@@ -202,14 +205,14 @@ gy_fut gy_call_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_
                      uint64_t w3)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    struct gy_actor *self = shard->context.actor;
-    struct gy_cell *cell = NULL;
-    if (__builtin_expect(shard->futures_free != 0, 1))
-        cell = local_take_fast(shard, to.bits);
-    if (__builtin_expect(cell == NULL, 0))
+    if (__builtin_expect(shard->futures_free == 0, 0) || !local_fits(shard, to.bits))
         return call_slow(to, verb, w0, w1, w2, w3);
-    uint64_t bits = gy__future_bits(shard, gy__future_take_free(shard, self, to.bits));
-    fill(cell, verb, self->pid.bits, bits, w0, w1, w2, w3);
+    struct gy_cell *cell = shard->fifo.chain.tail;
+    uint64_t bits = shard->futures[shard->futures_free].bits;
+    cell->target = to.bits;
+    fill(cell, verb, shard->context.actor->pid.bits, bits, w0, w1, w2, w3);
+    local_push(shard, to.bits);
+    gy__future_take_free(shard, shard->context.actor, to.bits);
     return (gy_fut){ bits };
 }
 
@@ -253,7 +256,7 @@ gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uin
     if (future == NULL)
         return call_refused(verb, 0,
                             refuse(shard, shard->fifo.room > 0 ? GY__SHORT_FUTURE : GY__SHORT_ROOM));
-    uint64_t bits = gy__future_bits(shard, future);
+    uint64_t bits = future->bits;
     struct gy_cell *cell = gy__fifo_push(&shard->fifo);
     cell->target = runtime_of.bits;
     fill(cell, verb, self->pid.bits, bits, words[0], words[1], words[2], words[3]);

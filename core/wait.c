@@ -68,7 +68,7 @@ static void depart(struct gy_shard *shard, struct gy__future *future, enum gy_le
     if (gy__bug(GY__BUG_LEAKED_WAITER) && how == GY_LEFT_LOST)
         return;
     if (waits->gy__left != NULL)
-        waits->gy__left(waits, (gy_fut){ gy__future_bits(shard, future) }, how,
+        waits->gy__left(waits, (gy_fut){ future->bits }, how,
                         future->value.wait.a, how == GY_LEFT_LINE ? 0 : word);
 }
 
@@ -188,7 +188,7 @@ gy_fut gy_waits_join(struct gy_waits *waits, uint64_t a, uint64_t b)
     future->value.wait.a = a;
     future->value.wait.b = b;
     push(shard, waits, future, IN_LINE);
-    return (gy_fut){ gy__future_bits(shard, future) };
+    return (gy_fut){ future->bits };
 }
 
 bool gy_waits_wake(struct gy_waits *waits, uint64_t word)
@@ -237,7 +237,7 @@ bool gy_waits_call(struct gy_waits *waits, gy_fut *out, uint64_t *a, uint64_t *b
     pull(shard, future);
     push(shard, waits, future, IN_GIVEN);
     if (out != NULL)
-        out->bits = gy__future_bits(shard, future);
+        out->bits = future->bits;
     return true;
 }
 

@@ -188,7 +188,7 @@ GY_API int gy_discarded(gy_promise promise);
 /* When the caller gives up a kept promise, discard this future of the same actor too, so that the
  * rest of the work for it ends; the last one given counts, a refused handle stands for none.
  * -> 0; -ESRCH not kept: answered, or given up already, and fut has been discarded; -EBUSY a flow
- * answers it. */
+ * answers it; -EAGAIN the promise of a pair, and no record left: nothing is tied to it. */
 GY_API int gy_discard_with(gy_promise promise, gy_fut fut);
 
 /* The mailbox of `to`, or the queue to it, was full (-EAGAIN): run(self, ctx) once when a send may

@@ -41,7 +41,7 @@ static void dump_futures(struct gy_sim *sim, const struct gy_shard *shard)
         if (future->state == GY__FUTURE_FREE)
             continue;
         gy__print(sim, "    future %u.%llu %s: of actor %u, to shard %u slot %u, pins %x%s", slot,
-                  (unsigned long long)future->generation, states[future->state], future->owner,
+                  (unsigned long long)(future->bits & GY__FUT_GENERATION_MASK), states[future->state], future->owner,
                   (unsigned)(future->callee >> GY__SHARD_SHIFT), gy__pid_slot(future->callee),
                   future->pins, future->timed ? ", timed" : "");
         shown++;

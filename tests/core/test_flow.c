@@ -614,6 +614,25 @@ static void no_future_left(void **state)
     gy_discard(first.in[0]);
 }
 
+static void no_promise_record_left(void **state)
+{
+    struct probe p;
+    gy_promise promises[3];
+    (void)state;
+    struct waits first = waits_for(&p, ONE, promises);
+    uint32_t limit = shard0()->kept_count, free_records = shard0()->kept_free;
+    uint32_t futures = shard0()->futures_live;
+    shard0()->kept_count = shard0()->kept_used;
+    shard0()->kept_free = 0;
+    assert_int_equal(gy_refused(waits_start(host(), &first)), -EAGAIN);
+    assert_int_equal(p.started, 0);
+    assert_int_equal(shard0()->flows_live, 0);
+    assert_int_equal(shard0()->futures_live, futures);
+    shard0()->kept_count = limit;
+    shard0()->kept_free = free_records;
+    gy_discard(first.in[0]);
+}
+
 static void only_its_actor_starts_it(void **state)
 {
     struct probe p;
@@ -1242,6 +1261,7 @@ int main(void)
         cmocka_unit_test(runtime_stops),
         TEST(no_frame_left),
         TEST(no_future_left),
+        TEST(no_promise_record_left),
         TEST(only_its_actor_starts_it),
         TEST(clean_up_runs_once_in_every_way_out),
         TEST(failing_actor_unwinds_its_flows),

@@ -1,9 +1,10 @@
-/* The callee's side of a call: what is given up with a kept promise. (Answers, keeping and
- * abandonment are in test_send.c.) */
+/* The callee's side of a call: what is given up with a kept promise, and promises of pairs, which have a
+ * record only when something is tied to them. (Answers, keeping and abandonment are in test_send.c.) */
 #include "fake_driver.h"
 
 #include "core/future.h"
 #include "gyre/future.h"
+#include "gyre/typed.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -135,6 +136,116 @@ static void long_chains_use_constant_stack(void **state)
     assert_int_equal(gy_discarded(answer), 1);
 }
 
+/* ---- pairs ---- */
+
+static void a_forgotten_pair_is_still_answered(void **state)
+{
+    struct gy_shard *shard = fake.shard[0].shard;
+    gy_promise answer;
+    (void)state;
+    gy_fut before = gy_pair(me(), &answer), fut = gy_pair(me(), &answer);
+    gy_forget(fut);
+    assert_int_equal(gy_discarded(answer), 0);
+    assert_int_equal(gy_resolve_raw(answer, 0, NULL, 0, NULL), 0);
+    assert_int_equal(gy_resolve_raw(answer, 0, NULL, 0, NULL), -ESRCH);
+    assert_int_equal(gy_discarded(answer), 1);
+    settle();
+    assert_int_equal(shard->futures_live, 1);
+    gy_discard(before);
+}
+
+static void a_forgotten_pair_can_be_tied(void **state)
+{
+    gy_promise answer, inner;
+    (void)state;
+    gy_fut fut = gy_pair(me(), &answer), work = gy_pair(me(), &inner);
+    gy_forget(fut);
+    assert_int_equal(gy_discard_with(answer, work), 0);
+    assert_int_equal(fake.shard[0].shard->kept_live, 1);
+    assert_int_equal(gy_discarded(answer), 0);
+    assert_int_equal(gy_resolve_raw(answer, 0, NULL, 0, NULL), 0);
+    assert_int_equal(gy_discarded(inner), 0);
+    settle();
+    gy_discard(work);
+}
+
+static void no_record_left_ties_nothing(void **state)
+{
+    struct gy_shard *shard = fake.shard[0].shard;
+    gy_promise answer, inner;
+    (void)state;
+    gy_fut fut = gy_pair(me(), &answer), work = gy_pair(me(), &inner);
+    uint32_t limit = shard->kept_count;
+    shard->kept_count = shard->kept_used;
+    assert_int_equal(gy_discard_with(answer, work), -EAGAIN);
+    shard->kept_count = limit;
+    assert_int_equal(gy_discarded(answer), 0);
+    gy_discard(fut);
+    assert_int_equal(gy_discarded(answer), 1);
+    assert_int_equal(gy_discarded(inner), 0);
+    gy_discard(work);
+}
+
+static void whoever_runs_out_of_time_owes_nothing(void **state)
+{
+    gy_promise answer;
+    (void)state;
+    gy_fut fut = gy_pair(me(), &answer);
+    ended_with = 1;
+    assert_int_equal(gy_then_raw(me(), fut, on_end, 0), 0);
+    assert_int_equal(gy_deadline(fut, GY_MS), 0);
+    gy_fut other = gy_after(GY_S);
+    fake.now_ns += 2 * GY_MS;
+    settle();
+    assert_int_equal(ended_with, -ETIMEDOUT);
+    assert_int_equal(gy_resolve_raw(answer, 0, NULL, 0, NULL), -ESRCH);
+    gy_discard(other);
+}
+
+/* An actor that makes pairs when it starts, and forgets every other one. */
+#define OF_ONE 5
+struct maker_args {
+    gy_promise *promises;
+};
+GY_ACTOR(maker);
+struct maker {
+    struct gy_actor actor;
+};
+GY_ACTOR_TYPE(maker, maker_start, maker_stop);
+static int maker_start(struct maker *self, const struct maker_args *args)
+{
+    for (unsigned i = 0; i < OF_ONE; i++) {
+        gy_fut fut = gy_pair(&self->actor, &args->promises[i]);
+        if (i % 2 == 0)
+            gy_forget(fut);
+    }
+    return 0;
+}
+static void maker_stop(struct maker *self, int why)
+{
+    (void)self, (void)why;
+}
+
+static void pairs_end_with_their_actor(void **state)
+{
+    gy_promise promises[OF_ONE];
+    maker_pid maker;
+    (void)state;
+    /* One of them is answered before: forgotten, waited for, or none. */
+    for (unsigned answered = 0; answered <= OF_ONE; answered++) {
+        assert_int_equal(maker_spawn(&maker, &(struct maker_args){ promises }), 0);
+        if (answered < OF_ONE)
+            assert_int_equal(gy_resolve_raw(promises[answered], 0, NULL, 0, NULL), 0);
+        assert_int_equal(gy_actor_stop(maker.pid, 0), 0);
+        settle();
+        assert_int_equal(fake.shard[0].shard->futures_live, 0);
+        for (unsigned i = 0; i < OF_ONE; i++) {
+            assert_int_equal(gy_discarded(promises[i]), 1);
+            assert_int_equal(gy_resolve_raw(promises[i], 0, NULL, 0, NULL), -ESRCH);
+        }
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -144,6 +255,11 @@ int main(void)
         TEST(last_one_counts),
         TEST(what_was_let_go_before_is_no_harm),
         TEST(long_chains_use_constant_stack),
+        TEST(a_forgotten_pair_is_still_answered),
+        TEST(a_forgotten_pair_can_be_tied),
+        TEST(no_record_left_ties_nothing),
+        TEST(whoever_runs_out_of_time_owes_nothing),
+        TEST(pairs_end_with_their_actor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
