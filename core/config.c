@@ -32,7 +32,7 @@ static const struct gy_option options[] = {
     {"poll", "GYRE_POLL", GY_OPTION_CHOICE, FIELD(poll), .words = "adaptive|always|never",
      .help = "how an idle shard waits", .group = "Waiting"},
     {"idle-spin", "GYRE_IDLE_SPIN", GY_OPTION_TIME, TIME(idle_spin_ns, SECOND),
-     .help = "adaptive: spin, then sleep", .group = "Waiting"},
+     .help = "adaptive: the most spin", .group = "Waiting"},
 
     {"accept", "GYRE_ACCEPT", GY_OPTION_CHOICE, ADVANCED, FIELD(accept), .words = "shared|one",
      .help = "who accepts connections", .group = "Limits"},

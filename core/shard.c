@@ -366,6 +366,13 @@ bool gy__shard_inbound(struct gy_shard *shard)
     return anything(shard) || gy__room_ready(shard) || gy__mesh_backlog_ready(shard);
 }
 
+uint64_t gy__shard_work(const struct gy_shard *shard)
+{
+    const gy__counter *counts = shard->core_counters;
+    return atomic_load_explicit(&counts[GY__COUNT_CELLS], memory_order_relaxed) +
+           atomic_load_explicit(&counts[GY__COUNT_COMPLETIONS], memory_order_relaxed);
+}
+
 void gy__shard_announce_sleep(struct gy_shard *shard)
 {
     gauges_set(shard);

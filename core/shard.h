@@ -62,6 +62,8 @@ void gy__shard_complete(struct gy_shard *shard, const struct gy_completion *comp
 bool gy__shard_inbound(struct gy_shard *shard);
 /* Has another shard sent anything? Part of the above; cheaper, for between. */
 bool gy__shard_heard(const struct gy_shard *shard);
+/* What it has done since its start: messages handled and completions told. */
+uint64_t gy__shard_work(const struct gy_shard *shard);
 /* Say that this shard will sleep; a full fence. Then look again: true = do not sleep. */
 void gy__shard_announce_sleep(struct gy_shard *shard);
 bool gy__shard_look_again(struct gy_shard *shard);

@@ -101,7 +101,7 @@ static int open_parts(struct gy__host *host)
     host->pool.threads_max = host->config.blocking_threads;
     host->pool.queue_max = host->config.blocking_queue;
     host->pool.cpus = &host->plan.cpus;
-    host->spin_ns = gy__config_spin_ns(&host->config, host->plan.crowded);
+    uint64_t spin_ns = gy__config_spin_ns(&host->config, host->plan.crowded);
     host->threads = calloc(host->shards, sizeof(host->threads[0]));
     host->uring = aligned_alloc(_Alignof(struct gy__uring), host->shards * sizeof(host->uring[0]));
     if (!host->threads || !host->uring)
@@ -109,6 +109,8 @@ static int open_parts(struct gy__host *host)
     memset(host->uring, 0, host->shards * sizeof(host->uring[0]));
     for (unsigned shard = 0; shard < host->shards; shard++)
         uring_init(&host->uring[shard], host, shard);
+    for (unsigned shard = 0; shard < host->shards; shard++)
+        gy__idle_init(&host->uring[shard].idle, spin_ns);
     for (unsigned shard = 0; shard < host->shards; shard++) {
         int rc = gy__wake_open(&host->uring[shard]);
         if (rc < 0)

@@ -44,7 +44,6 @@ struct gy__host {
     struct gy_runtime *runtime;
     gy_boot_fn *boot;
     void *boot_arg;
-    uint64_t spin_ns;
     int notice_fd; /* shards tell the control thread by it that a phase has changed */
 
     pthread_t *threads; /* the control thread's */

@@ -1,11 +1,13 @@
 /* The turns of a shard: run, publish, then the ring; and when nothing is left, the three stages of
- * waiting: spin, announce, sleep.
+ * waiting: spin, as long as idle.h says, announce, sleep.
  *
  * While anything can be run, the kernel is entered only if an entry is queued or the ring's flags
  * ask for it. It is never asked to wait for no time at all, which would cost sixty times the plain
  * call; a deadline that has passed means another turn instead. */
 #include "uring/host.h"
 #include "uring/uring.h"
+
+#include <time.h>
 
 #define LOOKS_PER_CLOCK 4 /* a look costs 20 ns or so, as the clock does */
 
@@ -57,9 +59,25 @@ static bool spin(struct gy__uring *u, uint64_t spin_ns)
     return found;
 }
 
+/* A few times in thousands of waits: the clock of CPU time costs a system call. */
+static void measure(struct gy__uring *u)
+{
+    struct timespec cpu;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    gy__idle_measure(&u->idle, &(struct gy__idle_meter){
+                                   .work = gy__shard_work(u->shard),
+                                   .cpu_ns = (uint64_t)cpu.tv_sec * 1000000000 + (uint64_t)cpu.tv_nsec,
+                                   .wall_ns = gy__uring_now(),
+                               });
+}
+
 static void idle(struct gy__uring *u)
 {
-    if (spin(u, u->host->spin_ns))
+    if (gy__idle_wants_meter(&u->idle))
+        measure(u);
+    bool found = spin(u, gy__idle_spin_ns(&u->idle));
+    gy__idle_spun(&u->idle, found);
+    if (found)
         return;
     gy__shard_announce_sleep(u->shard);
     if (!gy__shard_look_again(u->shard))

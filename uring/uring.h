@@ -19,6 +19,7 @@
 #include "core/shard.h"
 #include "gyre/driver.h"
 #include "uring/bufs.h"
+#include "uring/idle.h"
 #include "uring/ports.h"
 #include "uring/ring.h"
 
@@ -129,6 +130,7 @@ struct gy__uring {
     struct gy__host *host; /* what the shards share; NULL in tests of the parts */
     struct gy_shard *shard;
     unsigned index;
+    struct gy__idle idle; /* how it waits */
 
     /* Where completions and counts go: gy__shard_complete and the like, or a test. */
     void (*complete)(struct gy_shard *shard, const struct gy_completion *completion);

@@ -36,7 +36,8 @@ GY_API GY_MUST_CHECK int gy_cpuset_parse(struct gy_cpuset *set, const char *text
 
 /* What a shard with nothing to do does. */
 enum gy_poll {
-    GY_POLL_ADAPTIVE, /* spins for idle_spin_ns, then sleeps */
+    GY_POLL_ADAPTIVE, /* spins for idle_spin_ns, then sleeps; at once where it has found, by trying
+                       * both now and then, that spinning costs more than it brings */
     GY_POLL_ALWAYS,   /* never sleeps: lowest latency, a whole CPU per shard */
     GY_POLL_NEVER     /* sleeps at once */
 };
@@ -63,8 +64,8 @@ struct gy_config {
 
     /* Waiting. */
     enum gy_poll poll;
-    uint64_t
-        idle_spin_ns; /* with GY_POLL_ADAPTIVE: how long a shard looks for work before it sleeps */
+    uint64_t idle_spin_ns; /* with GY_POLL_ADAPTIVE: how long a shard that spins looks for work
+                            * before it sleeps */
 
     enum gy_accept accept; /* of listeners that do not choose it themselves (gyre/stream.h) */
 

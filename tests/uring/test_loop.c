@@ -79,7 +79,8 @@ static void who_adapts_spins_then_sleeps(void **state)
     assert_true(driver_count(runtime, GY__COUNT_SPIN_NS) > 0);
     assert_true(driver_count(runtime, GY__COUNT_SLEEPS) > 0);
     stop(runtime);
-    /* What is due before the spin would end is done without sleeping. */
+    /* What is due before the spin would end is done without sleeping, as long as it has not yet
+     * been tried what sleeping costs. */
     runtime = start(GY_POLL_ADAPTIVE, 1000000000, 2000000);
     hopper_await(&world.timers, 20);
     assert_int_equal(driver_count(runtime, GY__COUNT_SLEEPS), 0);
