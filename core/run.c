@@ -138,9 +138,12 @@ struct ahead {
 static inline struct ahead ahead_of(const struct gy__chain *chain)
 {
     bool one = chain->first == chain->last;
-    struct ahead ahead = { chain->head + AHEAD, one ? chain->tail : chain->head_end,
+    struct ahead ahead = { chain->head, one ? chain->tail : chain->head_end,
                            one ? NULL : chain->first->next };
-    if (chain->head_end - chain->head < AHEAD) {
+    /* A chain that never had a cell has no block either: nothing may be added to its NULL. */
+    if (chain->head_end - chain->head >= AHEAD) {
+        ahead.at += AHEAD;
+    } else {
         ptrdiff_t beyond = AHEAD - (chain->head_end - chain->head);
         ahead.at = ahead.end;
         if (!one) {
