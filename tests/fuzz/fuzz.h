@@ -38,4 +38,32 @@ static inline char *text_of(const uint8_t *data, size_t len)
     return text;
 }
 
+/* Can these bytes begin a text in UTF-8 (RFC 3629)? whole: are they one? By what characters their bits could be. */
+static inline bool is_utf8(const uint8_t *at, size_t len, bool whole)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+
+    for (size_t i = 0; i < len;) {
+        unsigned size = at[i] < 0x80 ? 1 : at[i] < 0xC0 ? 0 : at[i] < 0xE0 ? 2 : at[i] < 0xF0 ? 3 : at[i] < 0xF8 ? 4 : 0;
+        uint32_t low = size < 2 ? at[i] : at[i] & (0x7Fu >> size), high = low;
+
+        if (size == 0)
+            return false;
+        for (unsigned k = 1; k < size; k++) {
+            bool there = i + k < len;
+
+            if (there && at[i + k] >> 6 != 2)
+                return false;
+            if (!there && whole)
+                return false;
+            low = low << 6 | (there ? at[i + k] & 0x3Fu : 0);
+            high = high << 6 | (there ? at[i + k] & 0x3Fu : 0x3F);
+        }
+        if (high < least[size] || low > 0x10FFFF || (low >= 0xD800 && high <= 0xDFFF))
+            return false;
+        i += size;
+    }
+    return true;
+}
+
 #endif

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Usage: tests/fuzz/run.sh [SECONDS]
-# Builds the fuzz targets with clang and libFuzzer and runs them for SECONDS (60) altogether, each from its corpus.
+# Builds the fuzz targets with clang and libFuzzer and runs them for SECONDS (60) altogether, one after the other, each
+# from its corpus.
 # What crashes one is kept in build/fuzz/found/; minimised, it belongs into tests/fuzz/corpus/.
 
 set -euo pipefail
@@ -13,10 +14,12 @@ targets=(tests/fuzz/fuzz_*.c)
 
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz --target fuzz
-each=$(((seconds + ${#targets[@]} - 1) / ${#targets[@]}))
-failed=0
+failed=0 left=${#targets[@]} end=$((SECONDS + seconds))
 mkdir -p build/fuzz/found
 for target in "${targets[@]}"; do
+    each=$(((end - SECONDS) / left)) # what one took too long, by reading its corpus, the others have less
+    [ $each -ge 1 ] || each=1
+    left=$((left - 1))
     name=$(basename "$target" .c)
     subject=${name#fuzz_}
     grown=build/fuzz/corpus/$subject
