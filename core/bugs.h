@@ -18,6 +18,9 @@ enum gy__bug {
     GY__BUG_LEAKED_WAITER, /* what a waiter was given and never saw is not taken back */
     GY__BUG_LATE_HANDLE,   /* a connect that succeeds after it was cancelled is taken for a failed one */
     GY__BUG_FLOW_AFTER_DEATH, /* a flow that was cancelled goes on when its actor has ended */
+    GY__BUG_WS_PONG,  /* WebSocket: a pong is put into the frame that waits instead of behind it */
+    GY__BUG_WS_CLOSE, /* WebSocket: the peer's close is answered also if ours was sent before */
+    GY__BUG_WS_PING,  /* WebSocket: a control frame between two fragments becomes a part of their message */
     GY__BUGS
 };
 

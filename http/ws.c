@@ -10,6 +10,8 @@
 
 #include "gyre/buf.h"
 
+#include "core/bugs.h"
+
 #include <string.h>
 
 #define MESSAGE_FIRST 256
@@ -128,7 +130,7 @@ static bool utf8_goes_on(struct gy_ws *ws, const uint8_t *bytes, size_t len)
 /* Bytes of the frame's payload, unmasked. -> 0, or a code. */
 static unsigned take_payload(struct gy_ws *ws, const uint8_t *bytes, size_t len)
 {
-    if (ws->gy__opcode >= GY__WS_CLOSE) {
+    if (ws->gy__opcode >= GY__WS_CLOSE && !(gy__bug(GY__BUG_WS_PING) && ws->gy__type != 0)) {
         memcpy(ws->gy__control + ws->gy__control_len, bytes, len);
         ws->gy__control_len += (uint8_t)len;
         return 0;
@@ -183,7 +185,7 @@ enum gy__ws_event gy__ws_feed(struct gy_ws *ws, uint8_t **at, uint8_t *end)
 
 bool gy__ws_put(struct gy_ws *ws, enum gy__ws_opcode opcode, const void *data, size_t len)
 {
-    uint8_t head[10] = { (uint8_t)(0x80 | opcode) };
+    uint8_t head[10] = { (uint8_t)(0x80 | opcode) }, *to;
     size_t size = len < 126 ? 2 : len < 65536 ? 4 : 10;
 
     head[1] = (uint8_t)(size == 2 ? len : size == 4 ? 126 : 127);
@@ -191,9 +193,14 @@ bool gy__ws_put(struct gy_ws *ws, enum gy__ws_opcode opcode, const void *data, s
         head[i] = (uint8_t)rest;
     if (!reserve(&ws->gy__out, size + len, 1024))
         return false;
-    memcpy(ws->gy__out->data + ws->gy__out->len, head, size);
+    to = ws->gy__out->data + ws->gy__out->len;
+    if (gy__bug(GY__BUG_WS_PONG) && opcode == GY__WS_PONG && ws->gy__out->len > 0) {
+        to--;
+        to[size + len] = *to;
+    }
+    memcpy(to, head, size);
     if (len > 0)
-        memcpy(ws->gy__out->data + ws->gy__out->len + size, data, len);
+        memcpy(to + size, data, len);
     ws->gy__out->len += (uint32_t)(size + len);
     return true;
 }

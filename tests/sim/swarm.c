@@ -37,6 +37,7 @@ static const struct scenario *const scenarios[] = {
     &scenario_echo,
     &scenario_http,
     &scenario_bodies,
+    &scenario_websocket,
     &scenario_fetch,
     &scenario_limiter,
     &scenario_hosts,
@@ -66,6 +67,9 @@ static const struct {
     [GY__BUG_RESTART_TWICE] = {"restart-twice", &scenario_supervision},
     [GY__BUG_LATE_HANDLE] = {"late-handle", &scenario_streams},
     [GY__BUG_LEAKED_WAITER] = {"leaked-waiter", &scenario_primitives},
+    [GY__BUG_WS_PONG] = {"ws-pong", &scenario_websocket},
+    [GY__BUG_WS_CLOSE] = {"ws-close-twice", &scenario_websocket},
+    [GY__BUG_WS_PING] = {"ws-ping-in-message", &scenario_websocket},
     [GY__BUG_FLOW_AFTER_DEATH] = {"flow-after-death", &scenario_flows},
 };
 
