@@ -16,9 +16,6 @@
 #define KEEPS_BITS_MAX 8
 /* Polls without a find after which a bit is cleared. */
 #define QUIET_MAX 64
-/* Cells run from one ring between two publications of its head. */
-#define HEAD_STRIDE 32
-#define CLOCK_STRIDE 16
 
 int gy__mesh_open(struct gy_shard *shard)
 {
@@ -111,11 +108,7 @@ struct gy_cell *gy__mesh_reserve_answer(struct gy_shard *shard, uint32_t peer)
 
 void gy__mesh_commit(struct gy_shard *shard, uint32_t peer, struct gy_cell *cell, uint64_t target)
 {
-    struct gy__mesh *mesh = &shard->mesh;
-    struct gy__out *out = &mesh->out[peer];
-    if (out->tail == out->flushed)
-        mesh->dirty[mesh->dirty_count++] = (uint16_t)peer;
-    gy__ring_commit(out, cell, target);
+    gy__mesh_commit_hot(&shard->mesh, peer, cell, target);
 }
 
 /* ---- what found no room waits in its own record ---- */
@@ -236,7 +229,7 @@ void gy__mesh_return_buf(struct gy_shard *shard, struct gy_buf *buf)
     out->bufs = buf;
 }
 
-static void backlog_send(struct gy_shard *shard)
+static __attribute__((noinline)) void backlog_send(struct gy_shard *shard)
 {
     struct gy__mesh *mesh = &shard->mesh;
     for (uint32_t peer = 0; peer < shard->runtime->shard_count; peer++) {
@@ -304,42 +297,6 @@ static struct gy__in *ring_of(struct gy_shard *shard, uint32_t from)
     return in;
 }
 
-/* Run what one ring holds, at most all of its slots once. -> false when time is up. */
-static bool ring_drain(struct gy_shard *shard, struct gy__in *in, uint32_t from, uint64_t stop_ns,
-                       uint32_t *since_clock)
-{
-    struct gy__out *out = &shard->mesh.out[from];
-    uint64_t begun = in->head;
-    bool time_left = true;
-    struct gy_cell *cell;
-    while ((cell = gy__ring_peek(in)) != NULL) {
-        /* The credit of a call comes back with its answer, whoever still waits for it. */
-        out->calls -= cell->verb == &gy__verb_answer || cell->verb == &gy__verb_answer_buf;
-        gy__cell_run(shard, cell, true);
-        in->head++;
-        if (in->head - in->published >= HEAD_STRIDE)
-            gy__ring_publish_head(in);
-        if (in->head - begun >= in->count)
-            break;
-        if (++*since_clock < CLOCK_STRIDE)
-            continue;
-        *since_clock = 0;
-        if (shard->driver->now(shard->ctx) >= stop_ns) {
-            time_left = false;
-            break;
-        }
-    }
-    if (in->head == begun)
-        return true;
-    if (in->head != in->published)
-        gy__ring_publish_head(in);
-    shard->mesh.moved[shard->mesh.moved_count++] = (uint16_t)from;
-    gy__count(&shard->core_counters[GY__COUNT_RING_CELLS], in->head - begun);
-    gy__count(&shard->core_counters[GY__COUNT_CELLS], in->head - begun);
-    in->quiet = 0;
-    return time_left;
-}
-
 /* Quiet for long: clear the bit, so that nobody looks until the sender sets it again. */
 static void bit_clear(struct gy_shard *shard, struct gy__in *in, uint32_t from)
 {
@@ -353,61 +310,76 @@ static void bit_clear(struct gy_shard *shard, struct gy__in *in, uint32_t from)
         atomic_fetch_or_explicit(word, UINT64_C(1) << from % 64, memory_order_relaxed);
 }
 
-static bool drain_from(struct gy_shard *shard, uint32_t from, uint64_t stop_ns,
-                       uint32_t *since_clock)
+/* -> false when time is up. */
+static inline bool drain_from(struct gy_shard *shard, uint32_t from, uint64_t stop_ns)
 {
     struct gy__in *in = ring_of(shard, from);
-    uint64_t before = in->head;
-    bool time_left = ring_drain(shard, in, from, stop_ns, since_clock);
-    if (in->head == before && ++in->quiet >= QUIET_MAX && !shard->mesh.keeps_bits)
+    struct gy_cell *cell = gy__ring_peek(in);
+    if (cell != NULL)
+        return gy__ring_run(shard, from, cell, stop_ns);
+    if (++in->quiet >= QUIET_MAX && !shard->mesh.keeps_bits)
         bit_clear(shard, in, from);
-    return time_left;
+    return true;
 }
 
-/* -> false when time is up. */
 static inline bool word_drain(struct gy_shard *shard, uint32_t word, uint64_t bits,
-                              uint64_t stop_ns, uint32_t *since_clock)
+                              uint64_t stop_ns)
 {
     for (; bits != 0; bits &= bits - 1)
-        if (!drain_from(shard, word * 64 + (uint32_t)__builtin_ctzll(bits), stop_ns, since_clock))
+        if (!drain_from(shard, word * 64 + (uint32_t)__builtin_ctzll(bits), stop_ns))
             return false;
     return true;
 }
 
 /* The bits at or behind a rotating start, then those before it. */
-void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns)
+static __attribute__((noinline)) void words_drain(struct gy_shard *shard, uint64_t stop_ns)
 {
     struct gy__mesh *mesh = &shard->mesh;
-    uint32_t words = mesh->words, start = mesh->start, since_clock = 0; /* cells since the clock was read, of all rings */
+    uint32_t words = mesh->words, start = mesh->start;
     mesh->start = start + 1 == shard->runtime->shard_count ? 0 : start + 1;
     uint32_t w = start / 64;
     uint64_t behind = ~UINT64_C(0) << start % 64;
     /* acquire: pairs with the fetch_or in gy__mesh_publish(); the ring's pointer is there. */
     uint64_t first = atomic_load_explicit(&mesh->door->written[w], memory_order_acquire);
-    if (!word_drain(shard, w, first & behind, stop_ns, &since_clock))
+    if (!word_drain(shard, w, first & behind, stop_ns))
         return;
     for (uint32_t i = 1; i < words; i++) {
         w = w + 1 == words ? 0 : w + 1;
         uint64_t bits = atomic_load_explicit(&mesh->door->written[w], memory_order_acquire);
-        if (!word_drain(shard, w, bits, stop_ns, &since_clock))
+        if (!word_drain(shard, w, bits, stop_ns))
             return;
     }
-    (void)word_drain(shard, start / 64, first & ~behind, stop_ns, &since_clock);
+    (void)word_drain(shard, start / 64, first & ~behind, stop_ns);
+}
+
+void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns)
+{
+    /* acquire: as in words_drain(). */
+    uint64_t bits = atomic_load_explicit(&shard->mesh.door->written[0], memory_order_acquire);
+    shard->mesh.clock_left = GY__RING_STRIDE;
+    /* Between two there is no order to keep. */
+    if (__builtin_expect((bits & (bits - 1)) == 0 && shard->mesh.words == 1, 1)) {
+        if (bits != 0)
+            (void)drain_from(shard, (uint32_t)__builtin_ctzll(bits), stop_ns);
+        return;
+    }
+    words_drain(shard, stop_ns);
 }
 
 void gy__mesh_drain_all(struct gy_shard *shard)
 {
-    uint32_t since_clock = 0;
+    shard->mesh.clock_left = GY__RING_STRIDE;
     /* Each ring may be in the list of moved heads once. */
     gy__mesh_publish(shard);
     for (uint32_t from = 0; from < shard->runtime->shard_count; from++) {
         struct gy__in *in = ring_of(shard, from);
-        if (in->ring != NULL)
-            (void)ring_drain(shard, in, from, UINT64_MAX, &since_clock);
+        struct gy_cell *cell = in->ring != NULL ? gy__ring_peek(in) : NULL;
+        if (cell != NULL)
+            (void)gy__ring_run(shard, from, cell, UINT64_MAX);
     }
 }
 
-bool gy__mesh_inbound(const struct gy__mesh *mesh)
+bool gy__mesh_inbound_many(const struct gy__mesh *mesh)
 {
     for (uint32_t w = 0; w < mesh->words; w++) {
         uint64_t bits = atomic_load_explicit(&mesh->door->written[w], memory_order_acquire);
@@ -457,18 +429,10 @@ static void wake_if_asleep(struct gy_shard *shard, uint32_t peer)
     shard->driver->wake(shard->ctx, peer);
 }
 
-void gy__mesh_publish(struct gy_shard *shard)
+/* Everything is visible: look at the doors of those who got something, and who wants room. */
+static __attribute__((noinline)) void doors_look(struct gy_shard *shard)
 {
     struct gy__mesh *mesh = &shard->mesh;
-    if (mesh->backlog > 0)
-        backlog_send(shard);
-    if (mesh->dirty_count == 0 && mesh->moved_count == 0)
-        return;
-    for (uint32_t i = 0; i < mesh->dirty_count; i++)
-        gy__ring_flush(&mesh->out[mesh->dirty[i]]);
-    /* Once per turn for all peers: our cells and heads are visible before we look at their doors.
-     * Pairs with the fences in gy__shard_announce_sleep() and bit_clear(). */
-    gy__full_fence();
     for (uint32_t i = 0; i < mesh->dirty_count; i++) {
         uint32_t peer = mesh->dirty[i];
         _Atomic uint64_t *word = &shard->runtime->doors[peer].written[shard->index / 64];
@@ -491,5 +455,42 @@ void gy__mesh_publish(struct gy_shard *shard)
             wake_if_asleep(shard, peer);
     }
     gy__count(&shard->core_counters[GY__COUNT_FLUSHES], mesh->dirty_count);
-    mesh->dirty_count = mesh->moved_count = 0;
+    gy__count(&shard->core_counters[GY__COUNT_RING_CELLS], mesh->ran);
+    gy__count(&shard->core_counters[GY__COUNT_CELLS], mesh->ran);
+    mesh->dirty_count = mesh->moved_count = mesh->ran = 0;
+}
+
+static __attribute__((noinline)) void publish_many(struct gy_shard *shard)
+{
+    struct gy__mesh *mesh = &shard->mesh;
+    if (mesh->backlog > 0)
+        backlog_send(shard);
+    if (mesh->dirty_count == 0 && mesh->moved_count == 0)
+        return;
+    for (uint32_t i = 0; i < mesh->dirty_count; i++)
+        gy__ring_flush(&mesh->out[mesh->dirty[i]]);
+    for (uint32_t i = 0; i < mesh->moved_count; i++)
+        gy__ring_publish_head(&mesh->in[mesh->moved[i]]);
+    /* Once per turn for all peers: our cells and heads are visible before we look at their doors.
+     * Pairs with the fences in gy__shard_announce_sleep() and bit_clear(). */
+    gy__full_fence();
+    doors_look(shard);
+}
+
+void gy__mesh_publish(struct gy_shard *shard)
+{
+    struct gy__mesh *mesh = &shard->mesh;
+    struct gy__out *out = &mesh->out[mesh->dirty[0]];
+    if (mesh->dirty_count != 1 || mesh->moved_count > 1 || mesh->backlog > 0 ||
+        out->tail - out->flushed != 1) {
+        publish_many(shard);
+        return;
+    }
+    /* One message, an answer mostly: the same in fewer steps, since somebody may wait for it. */
+    gy__ring_flush_one(out);
+    if (mesh->moved_count > 0)
+        gy__ring_publish_head(&mesh->in[mesh->moved[0]]);
+    /* As in publish_many(). */
+    gy__full_fence();
+    doors_look(shard);
 }

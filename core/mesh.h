@@ -31,13 +31,18 @@ struct gy__mesh {
     struct gy_cell *stages; /* and of their stages */
     uint32_t ring_count;   /* cells in each */
     uint32_t start;        /* rotating first peer to look at */
+    uint32_t clock_left;   /* cells to run until the clock is looked at, of all rings */
     uint16_t *dirty;       /* peers with cells not yet visible */
     uint32_t dirty_count;
     uint16_t *moved;       /* peers whose ring's head was published this turn */
     uint32_t moved_count;
+    uint32_t ran;          /* cells run and not counted yet */
     uint32_t backlog;      /* peers with discards, notices or buffers that wait for room */
     bool keeps_bits;       /* few shards: bits are never cleared */
 };
+
+/* Cells run between two looks at the clock, and at how far the ring's head is published. */
+#define GY__RING_STRIDE 16
 
 struct gy_shard;
 int gy__mesh_open(struct gy_shard *shard);
@@ -47,14 +52,51 @@ struct gy_cell *gy__mesh_reserve(struct gy_shard *shard, uint32_t peer, uint64_t
 /* For an answer: always has room, since calls outstanding are limited. */
 struct gy_cell *gy__mesh_reserve_answer(struct gy_shard *shard, uint32_t peer);
 void gy__mesh_commit(struct gy_shard *shard, uint32_t peer, struct gy_cell *cell, uint64_t target);
+/* The common case of the first, inline: everything is there, and nothing is called. NULL, with nothing
+ * changed, if anything is not. */
+static inline struct gy_cell *gy__mesh_reserve_hot(struct gy__mesh *mesh, uint32_t peer,
+                                                   uint64_t sender)
+{
+    struct gy__out *out = &mesh->out[peer];
+    uint16_t *sent = gy__quota_of(&out->quota, sender);
+    /* Of a ring that is not there yet all of this is 0. */
+    if (__builtin_expect(out->tail - out->head >= out->count / 2 || *sent >= out->quota.max ||
+                             out->staged == GY__STAGE, 0))
+        return NULL;
+    ++*sent;
+    return &out->stage[out->staged];
+}
+static inline void gy__mesh_commit_hot(struct gy__mesh *mesh, uint32_t peer, struct gy_cell *cell,
+                                       uint64_t target)
+{
+    struct gy__out *out = &mesh->out[peer];
+    if (out->tail == out->flushed)
+        mesh->dirty[mesh->dirty_count++] = (uint16_t)peer;
+    gy__ring_commit(out, cell, target);
+}
 bool gy__mesh_has_room(struct gy_shard *shard, uint32_t peer, uint64_t sender);
 
+/* Run what one ring holds, from `cell` on, at most all of its slots once or so. -> false: time is up.
+ * (core/run.c) */
+bool gy__ring_run(struct gy_shard *shard, uint32_t from, struct gy_cell *cell, uint64_t stop_ns);
 /* Run what came in, until stop_ns. */
 void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns);
 /* The same of every ring once, whatever the bits say, and without looking at the clock. */
 void gy__mesh_drain_all(struct gy_shard *shard);
 void gy__mesh_publish(struct gy_shard *shard);
-bool gy__mesh_inbound(const struct gy__mesh *mesh);
+bool gy__mesh_inbound_many(const struct gy__mesh *mesh);
+/* Is there anything in a ring, by the bits? */
+static inline bool gy__mesh_inbound(const struct gy__mesh *mesh)
+{
+    /* acquire: as in gy__mesh_drain(). */
+    uint64_t bits = atomic_load_explicit(&mesh->door->written[0], memory_order_acquire);
+    if (__builtin_expect((bits & (bits - 1)) != 0 || mesh->words > 1, 0))
+        return gy__mesh_inbound_many(mesh);
+    if (bits == 0)
+        return false;
+    const struct gy__in *in = &mesh->in[__builtin_ctzll(bits)];
+    return in->ring == NULL || gy__ring_peek(in) != NULL;
+}
 /* Nothing in any ring, whatever the bits say; costs a look at each. */
 bool gy__mesh_is_empty(struct gy_shard *shard);
 /* Before sleeping, after saying so: want room in the rings that something waits for in its own

@@ -173,6 +173,23 @@ static inline void gy__ring_flush(struct gy__out *out)
     out->flushed = out->tail;
 }
 
+/* The same when it is a single cell. Its words go through registers one by one: they were written
+ * just now, and a wider load than the stores before it has to wait until those have left the core. */
+static inline void gy__ring_flush_one(struct gy__out *out)
+{
+    uint64_t *slot = &out->ring->cells[out->flushed & (out->count - 1)].target;
+    const uint64_t *cell = &out->stage->target;
+    for (unsigned i = 1; i < sizeof(struct gy_cell) / 8; i++) {
+        uint64_t word = cell[i];
+        __asm__("" : "+r"(word));
+        slot[i] = word;
+    }
+    out->staged = 0;
+    /* release: as in gy__ring_flush(). */
+    atomic_store_explicit((_Atomic uint64_t *)(void *)slot, out->held_word, memory_order_release);
+    out->flushed = out->tail;
+}
+
 /* The next cell to run, or NULL. It stays the receiver's until head is published beyond it. */
 static inline struct gy_cell *gy__ring_peek(const struct gy__in *in)
 {

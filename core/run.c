@@ -16,6 +16,8 @@
 #define STRIDE_MIN 16
 #define STRIDE_MAX 64
 #define STRIDE_CHEAP_NS 2000
+/* Cells run from one ring between two publications of its head. */
+#define HEAD_STRIDE 32
 /* A turn runs what was queued when it began, and what these cells send, up to so many in all; time
  * bounds it besides. Without the latter a single message going back and forth would cost a turn per hop. */
 #define CELLS_PER_TURN 1024
@@ -111,6 +113,42 @@ void gy__cell_run(struct gy_shard *shard, struct gy_cell *cell, bool from_ring)
     cell_run(shard, cell, from_ring);
     shard->context = saved;
 }
+
+/* ---- from another shard ---- */
+
+bool gy__ring_run(struct gy_shard *shard, uint32_t from, struct gy_cell *cell, uint64_t stop_ns)
+{
+    struct gy__mesh *mesh = &shard->mesh;
+    struct gy__in *in = &mesh->in[from];
+    uint64_t begun = in->head;
+    bool time_left = true;
+    do {
+        const struct gy_verb *verb = cell->verb;
+        if (verb == &gy__verb_answer || verb == &gy__verb_answer_buf)
+            /* The credit of a call comes back with its answer, whoever still waits for it. */
+            mesh->out[from].calls--;
+        cell_run(shard, cell, true);
+        in->head++;
+        if (__builtin_expect(--mesh->clock_left > 0, 1))
+            continue;
+        mesh->clock_left = GY__RING_STRIDE;
+        if (in->head - in->published >= HEAD_STRIDE)
+            gy__ring_publish_head(in);
+        if (in->head - begun >= in->count)
+            break;
+        if (shard->driver->now(shard->ctx) >= stop_ns) {
+            time_left = false;
+            break;
+        }
+    } while ((cell = gy__ring_peek(in)) != NULL);
+    shard->context = (struct gy__context){ &shard->nobody, 0 };
+    in->quiet = 0;
+    mesh->moved[mesh->moved_count++] = (uint16_t)from;
+    mesh->ran += (uint32_t)(in->head - begun);
+    return time_left;
+}
+
+/* ---- from this one ---- */
 
 /* Prefetch what the cell will touch. Forced inline: gcc takes a function that only prefetches for one
  * without effect, and drops it. */

@@ -97,7 +97,7 @@ static struct gy_cell *local_take(struct gy_shard *shard, uint64_t to, int *err)
     return cell;
 }
 
-static int cast_remote(struct gy_shard *shard, uint64_t to,
+static __attribute__((noinline)) int cast_remote(struct gy_shard *shard, uint64_t to,
                                                  const struct gy_verb *verb, uint64_t w0,
                                                  uint64_t w1, uint64_t w2, uint64_t w3)
 {
@@ -115,18 +115,36 @@ static int cast_remote(struct gy_shard *shard, uint64_t to,
     return 0;
 }
 
+static __attribute__((noinline)) int cast_local(struct gy_shard *shard, uint64_t to,
+                                                const struct gy_verb *verb, uint64_t w0,
+                                                uint64_t w1, uint64_t w2, uint64_t w3)
+{
+    uint64_t sender = shard->context.actor->pid.bits;
+    int err = 0;
+    struct gy_cell *cell = local_take(shard, to, &err);
+    if (cell == NULL)
+        return err;
+    fill(cell, verb, sender, 0, w0, w1, w2, w3);
+    return 0;
+}
+
+/* To another shard, mostly: the common case of that calls nothing either. */
 static __attribute__((noinline)) int cast_slow(gy_pid to, const struct gy_verb *verb, uint64_t w0,
                                                uint64_t w1, uint64_t w2, uint64_t w3)
 {
     struct gy_shard *shard = gy__self();
-    if (to.bits >> GY__SHARD_SHIFT != shard->index)
+    struct gy_actor *self = shard->context.actor;
+    uint32_t peer = (uint32_t)(to.bits >> GY__SHARD_SHIFT);
+    if (peer == shard->index)
+        return cast_local(shard, to.bits, verb, w0, w1, w2, w3);
+    struct gy_cell *cell = NULL;
+    if (__builtin_expect(peer < shard->runtime->shard_count && (to.bits & 1) != 0 &&
+                             !(self->gy__flags & GY__ACTOR_FAILED), 1))
+        cell = gy__mesh_reserve_hot(&shard->mesh, peer, self->pid.bits);
+    if (__builtin_expect(cell == NULL, 0))
         return cast_remote(shard, to.bits, verb, w0, w1, w2, w3);
-    uint64_t sender = shard->context.actor->pid.bits;
-    int err = 0;
-    struct gy_cell *cell = local_take(shard, to.bits, &err);
-    if (cell == NULL)
-        return err;
-    fill(cell, verb, sender, 0, w0, w1, w2, w3);
+    fill(cell, verb, self->pid.bits, 0, w0, w1, w2, w3);
+    gy__mesh_commit_hot(&shard->mesh, peer, cell, to.bits);
     return 0;
 }
 

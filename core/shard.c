@@ -15,6 +15,7 @@
 #include "core/signals.h"
 #include "core/resolve.h"
 #include "core/datagrams.h"
+#include "core/streams.h"
 
 #include <errno.h>
 #include <string.h>
@@ -268,17 +269,25 @@ static void gauges_set(struct gy_shard *shard)
         atomic_store_explicit(&shard->core_gauges[i], values[i], memory_order_relaxed);
 }
 
-bool gy__shard_run(struct gy_shard *shard)
+/* The first step of a turn: the time, and what other shards sent. -> when the turn's time is up. */
+static inline uint64_t rings_run(struct gy_shard *shard, uint64_t now_ns)
 {
     gy__shard_enter(shard);
-    shard->now_ns = shard->told_ns != 0 ? shard->told_ns : shard->driver->now(shard->ctx);
-    shard->told_ns = 0;
+    shard->now_ns = now_ns;
     shard->wall_ns = 0;
     shard->context = (struct gy__context){ &shard->nobody, 0 };
-    uint64_t stop_ns = shard->now_ns + TURN_NS;
+    uint64_t stop_ns = now_ns + TURN_NS;
     gy__mesh_drain(shard, stop_ns);
     /* Peers do not wait for their answers until the rest of this turn is done. */
     gy__mesh_publish(shard);
+    return stop_ns;
+}
+
+bool gy__shard_run(struct gy_shard *shard)
+{
+    uint64_t now_ns = shard->told_ns != 0 ? shard->told_ns : shard->driver->now(shard->ctx);
+    shard->told_ns = 0;
+    uint64_t stop_ns = rings_run(shard, now_ns);
     foreign_drain(shard);
     if (!gy__fifo_empty(&shard->fifo))
         gy__fifo_run(shard, stop_ns);
@@ -356,9 +365,12 @@ static bool anything(const struct gy_shard *shard)
            gy__foreign_peek(shard->foreign) != NULL;
 }
 
-bool gy__shard_heard(const struct gy_shard *shard)
+bool gy__shard_hear(struct gy_shard *shard, uint64_t now_ns)
 {
-    return gy__mesh_inbound(&shard->mesh);
+    if (!gy__mesh_inbound(&shard->mesh))
+        return false;
+    (void)rings_run(shard, now_ns);
+    return true;
 }
 
 bool gy__shard_inbound(struct gy_shard *shard)
@@ -388,6 +400,12 @@ void gy__shard_announce_sleep(struct gy_shard *shard)
 bool gy__shard_look_again(struct gy_shard *shard)
 {
     return !gy__bug(GY__BUG_LOST_WAKE_UP) && gy__shard_inbound(shard);
+}
+
+bool gy__shard_is_quiet(const struct gy_shard *shard)
+{
+    return gy__fifo_empty(&shard->fifo) && shard->phase == GY__PHASE_RUN &&
+           gy__streams_are_quiet(shard->streams) && !shard->datagrams->dirty;
 }
 
 uint64_t gy__shard_deadline_ns(const struct gy_shard *shard)

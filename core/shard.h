@@ -60,8 +60,11 @@ void gy__shard_publish(struct gy_shard *shard);
 void gy__shard_complete(struct gy_shard *shard, const struct gy_completion *completion);
 /* Nothing was found: has anything arrived (cheap, for spinning)? */
 bool gy__shard_inbound(struct gy_shard *shard);
-/* Has another shard sent anything? Part of the above; cheaper, for between. */
-bool gy__shard_heard(const struct gy_shard *shard);
+/* Has another shard sent anything? Part of the above; cheaper, for between. If so it is run at once, with
+ * now_ns for the time, and what it sends becomes visible: a turn's first step before the turn. */
+bool gy__shard_hear(struct gy_shard *shard, uint64_t now_ns);
+/* After that: is there nothing for the rest of a turn? */
+bool gy__shard_is_quiet(const struct gy_shard *shard);
 /* What it has done since its start: messages handled and completions told. */
 uint64_t gy__shard_work(const struct gy_shard *shard);
 /* Say that this shard will sleep; a full fence. Then look again: true = do not sleep. */

@@ -327,4 +327,10 @@ static inline void gy__stream_count(struct gy_shard *shard, enum gy__stream_coun
     gy__count(&shard->streams->counters[which], add);
 }
 
+/* Would gy__streams_flush() find nothing to do? */
+static inline bool gy__streams_are_quiet(const struct gy__streams *streams)
+{
+    return streams->marked_first == 0 && streams->dirty_first == 0 && streams->starved == 0;
+}
+
 #endif

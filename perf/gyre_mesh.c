@@ -48,6 +48,7 @@ GY_CAST(racket, ball);
 struct racket {
     struct gy_actor actor;
     struct rally *rally;
+    racket_pid other; /* known from the first hit on */
     uint64_t count;
 };
 GY_ACTOR_TYPE(racket, racket_start, racket_stop);
@@ -69,9 +70,10 @@ static void racket_stop(struct racket *self, int why)
 static void racket_hit(struct racket *self, uint64_t hop)
 {
     struct rally *rally = self->rally;
-    racket_pid other = {rally->run.pids[!gy_shard()]};
+    if (self->other.pid.bits == 0)
+        self->other.pid = rally->run.pids[!gy_shard()];
     uint64_t stamp = rally->took ? perf_now_ns() : 0;
-    perf_must(&rally->run, racket_ball(other, (struct racket_ball_msg){hop, stamp}));
+    perf_must(&rally->run, racket_ball(self->other, (struct racket_ball_msg){hop, stamp}));
 }
 
 void racket_on_serve(struct racket *self, const struct racket_serve_msg *msg)

@@ -10,6 +10,10 @@
 #include <time.h>
 
 #define LOOKS_PER_CLOCK 4 /* a look costs 20 ns or so, as the clock does */
+#define RINGS_PER_LOOK 16
+#define RINGS_PER_PAUSE 4
+/* Turns keep the gauges fresh. */
+#define HEARD_MAX 64
 
 static inline void relax(void)
 {
@@ -20,43 +24,70 @@ static inline void relax(void)
 #endif
 }
 
-/* Rings are looked at more often than the rest: whoever waits there counts in tens of ns. */
-static bool look(const struct gy__uring *u)
+enum found {
+    FOUND_NOTHING,
+    FOUND_HEARD, /* cells of another shard, which have been run */
+    FOUND_OTHER, /* what takes a turn */
+};
+
+/* Has anything come? Rings are looked at more often than the rest, in bursts (a pause takes longer
+ * than a look), and what came is run here and now: whoever waits for an answer counts in tens of ns. */
+static enum found look(const struct gy__uring *u, uint64_t now_ns)
 {
     for (unsigned i = 0; i < LOOKS_PER_CLOCK; i++) {
-        for (unsigned rings = 0; rings < 4; rings++) {
-            if (gy__shard_heard(u->shard))
-                return true;
-            relax();
+        for (unsigned rings = 1; rings <= RINGS_PER_LOOK; rings++) {
+            if (gy__shard_hear(u->shard, now_ns))
+                return FOUND_HEARD;
+            if (rings % RINGS_PER_PAUSE == 0)
+                relax();
         }
         if (gy__shard_inbound(u->shard) || io_uring_cq_ready(&u->ring.io) > 0 ||
             gy__io_asks(&u->ring) || gy__work_is_back(u))
-            return true;
+            return FOUND_OTHER;
     }
-    return false;
+    return FOUND_NOTHING;
 }
 
-/* -> true: there is something to do. The clock is read while what was sent is still on its way, and
- * the turn that follows need not read it again: it is as old as a few looks. */
+/* When to stop spinning for a timer's sake, or for an entry that is to be tried again. */
+static uint64_t deadline_of(const struct gy__uring *u)
+{
+    uint64_t deadline_ns = gy__shard_deadline_ns(u->shard);
+    return u->retry_at_ns < deadline_ns ? u->retry_at_ns : deadline_ns;
+}
+
+/* -> true: there is something to do in a turn. As long as nothing but other shards is heard, and hearing
+ * them leaves nothing to do, no turn is needed, but for one now and then. The clock is read while what
+ * was sent is still on its way. */
 static bool spin(struct gy__uring *u, uint64_t spin_ns)
 {
     if (spin_ns == 0)
         return false;
-    uint64_t deadline_ns = gy__shard_deadline_ns(u->shard);
-    if (u->retry_at_ns < deadline_ns)
-        deadline_ns = u->retry_at_ns;
+    uint64_t deadline_ns = deadline_of(u);
     uint64_t begun_ns = gy__uring_now(), now_ns = begun_ns;
-    bool found = now_ns >= deadline_ns || look(u);
-    while (!found) {
-        now_ns = gy__uring_now();
-        if (now_ns - begun_ns >= spin_ns)
+    bool more = true;
+    unsigned heard = 0;
+    while (now_ns < deadline_ns) {
+        enum found found = look(u, now_ns);
+        if (found == FOUND_OTHER)
             break;
-        found = now_ns >= deadline_ns || look(u);
+        if (found == FOUND_HEARD) {
+            u->counts[GY__COUNT_SPIN_NS] += now_ns - begun_ns;
+            if (++heard == HEARD_MAX || !gy__shard_is_quiet(u->shard) || gy__uring_is_pending(u))
+                return true;
+            begun_ns = now_ns = gy__uring_now();
+            deadline_ns = deadline_of(u);
+            continue;
+        }
+        now_ns = gy__uring_now();
+        if (now_ns - begun_ns >= spin_ns) {
+            more = false;
+            break;
+        }
     }
     u->counts[GY__COUNT_SPIN_NS] += now_ns - begun_ns;
-    if (found)
+    if (more)
         gy__shard_tell_time(u->shard, now_ns);
-    return found;
+    return more;
 }
 
 /* A few times in thousands of waits: the clock of CPU time costs a system call. */

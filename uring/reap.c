@@ -117,7 +117,7 @@ static void retry_due(struct gy__uring *u)
         gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
 }
 
-static bool is_pending(const struct gy__uring *u)
+bool gy__uring_is_pending(const struct gy__uring *u)
 {
     return u->done.first || gy__work_is_back(u) || u->unsent.first || u->lists_dirty || u->bufs.queued > 0 ||
            gy__wake_wants_arming(u) || gy__signals_want_arming(u) ||
@@ -168,7 +168,7 @@ bool gy__uring_poll(struct gy__uring *u)
     }
     if (u->counts[GY__COUNT_ENTERS] | u->counts[GY__COUNT_CQES] | u->counts[GY__COUNT_SPIN_NS])
         gy__uring_count(u);
-    return u->told != told || is_pending(u);
+    return u->told != told || gy__uring_is_pending(u);
 }
 
 void gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns)
@@ -176,7 +176,7 @@ void gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns)
     if (u->retry_at_ns < deadline_ns)
         deadline_ns = u->retry_at_ns;
     uint64_t before_ns = gy__uring_now();
-    if (is_pending(u) || deadline_ns <= before_ns)
+    if (gy__uring_is_pending(u) || deadline_ns <= before_ns)
         return;
     struct __kernel_timespec wait = {0};
     struct io_uring_cqe *cqe = NULL;

@@ -319,6 +319,8 @@ void gy__signals_reaped(struct gy__uring *u, uint32_t flags);
 /* One round of a driver's duties: what is due, buffers, entries, a system call if something is
  * queued or the kernel asks, completions. -> true: call again before sleeping. */
 bool gy__uring_poll(struct gy__uring *u);
+/* Is there anything for it to do? */
+bool gy__uring_is_pending(const struct gy__uring *u);
 /* The same, but waits in the kernel until a completion or deadline_ns (monotonic). */
 void gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns);
 /* Submit what is queued. -> 0, or -EAGAIN and the like: entries are left in the queue. */

@@ -1,7 +1,10 @@
 /* How a shard waits: what it counts tells whether it spun, slept, or turned for nothing. */
 #include "core/kernel.h"
 #include "fixture.h"
+#include "gyre/file.h"
 #include "hopper.h"
+
+#include <errno.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -100,6 +103,111 @@ static void who_always_polls_never_sleeps(void **state)
     stop(runtime);
 }
 
+/* ---- what is heard while spinning ---- */
+
+/* The one on shard 1, which spins for ever, hears the one on shard 0: what it leaves to be done needs a
+ * turn, or the spin to know a nearer deadline, and nothing else will cause that. */
+enum { LEAVE_TIMER = 1, LEAVE_CELL, LEAVE_FILE, LEAVE_KINDS };
+
+struct leaver_world {
+    _Atomic uint64_t done[LEAVE_KINDS];
+    _Atomic uint64_t pids[2];
+};
+struct leaver_args {
+    struct leaver_world *world;
+};
+GY_ACTOR(leaver);
+struct leaver_leave_msg {
+    uint64_t kind;
+};
+GY_CAST(leaver, leave);
+struct leaver_cell_msg {
+    uint64_t nothing;
+};
+GY_CAST(leaver, cell);
+struct leaver {
+    struct gy_actor actor;
+    struct leaver_world *world;
+};
+GY_ACTOR_TYPE(leaver, leaver_start, leaver_stop);
+GY_VERB(leaver, leave);
+GY_VERB(leaver, cell);
+GY_THEN_RES(leaver, leaver_on_end);
+
+static int leaver_start(struct leaver *self, const struct leaver_args *args)
+{
+    self->world = args->world;
+    return 0;
+}
+
+static void leaver_stop(struct leaver *self, int why)
+{
+    (void)self;
+    (void)why;
+}
+
+static void leaver_on_end(struct leaver *self, uint64_t kind, int res)
+{
+    self->world->done[kind] += res == (kind == LEAVE_FILE ? -ENOENT : 0);
+}
+
+void leaver_on_cell(struct leaver *self, const struct leaver_cell_msg *msg)
+{
+    (void)msg;
+    self->world->done[LEAVE_CELL]++;
+}
+
+static leaver_pid leaver_on_shard(struct leaver_world *w, unsigned shard)
+{
+    return (leaver_pid){{w->pids[shard]}};
+}
+
+void leaver_on_leave(struct leaver *self, const struct leaver_leave_msg *msg)
+{
+    int err = 0;
+    if (gy_shard() == 0)
+        err = leaver_leave(leaver_on_shard(self->world, 1), *msg);
+    else if (msg->kind == LEAVE_CELL)
+        err = leaver_cell(leaver_on_shard(self->world, 1), (struct leaver_cell_msg){0});
+    else if (msg->kind == LEAVE_TIMER)
+        err = gy_then(self, gy_after(1000000), leaver_on_end, LEAVE_TIMER);
+    else
+        err = gy_then(self, gy_file_open("/no/such/file", GY_FILE_READ, 0), leaver_on_end,
+                      LEAVE_FILE);
+    assert_int_equal(err, 0);
+}
+
+static int leaver_boot(unsigned shard, void *arg)
+{
+    struct leaver_world *w = arg;
+    leaver_pid pid;
+    int err = leaver_spawn(&pid, &(struct leaver_args){w});
+    w->pids[shard] = pid.pid.bits;
+    return err;
+}
+
+static void what_is_heard_while_spinning_is_not_left_behind(void **state)
+{
+    (void)state;
+    static struct leaver_world w;
+    struct gy_runtime *runtime = NULL;
+    struct gy_config config;
+    gy_config_init(&config);
+    config.shards = 2;
+    config.pin = false;
+    config.poll = GY_POLL_ALWAYS;
+    config.actors_max = 4096;
+    assert_int_equal(gy_start(&runtime, &config, leaver_boot, &w), 0);
+    for (uint64_t round = 1; round <= 20; round++) {
+        for (uint64_t kind = LEAVE_TIMER; kind < LEAVE_KINDS; kind++) {
+            assert_int_equal(leaver_leave_post(runtime, leaver_on_shard(&w, 0),
+                                               (struct leaver_leave_msg){kind}), 0);
+            hopper_await(&w.done[kind], round);
+        }
+    }
+    stop(runtime);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +215,7 @@ int main(void)
         cmocka_unit_test(who_never_polls_does_not_spin),
         cmocka_unit_test(who_adapts_spins_then_sleeps),
         cmocka_unit_test(who_always_polls_never_sleeps),
+        cmocka_unit_test(what_is_heard_while_spinning_is_not_left_behind),
     };
     fixture_need_io_uring();
     return cmocka_run_group_tests(tests, NULL, NULL);
