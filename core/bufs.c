@@ -4,12 +4,13 @@
  * pools need neither locks nor atomics.
  *
  * Invariants: a buffer is in exactly one of: its pool (kind FREE), an owner's hands, the mesh on
- * its way home. in_use counts the last two. Pools grow by doubling up to a bound and never shrink;
- * large buffers go back to the driver at once. */
+ * its way home. in_use counts the last two. Pools grow by doubling up to a bound, and give back the
+ * memory of what lies unused (slabs.h); large buffers go back to the driver at once. */
 #include "core/bufs.h"
 #include "core/stats.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 static const struct {
@@ -29,13 +30,16 @@ static uint64_t round_up(uint64_t bytes, uint64_t to)
 /* ---- pools ---- */
 
 /* What is handed out of a chunk knows its number. */
-static void chunk_pin(struct gy_shard *shard, struct gy__pool *pool, struct gy__chunk *chunk)
+static void chunk_pin(struct gy_shard *shard, struct gy__pool *pool, struct gy__slabs_chunk *chunk)
 {
-    if (chunk->fixed != 0 || pool->size < PAGE)
+    if (chunk->mark != 0 || pool->size < PAGE)
         return;
-    chunk->fixed = shard->driver->pin(shard->ctx, chunk->bytes, (size_t)chunk->count * pool->size);
-    for (uint32_t i = 0; i < chunk->count && chunk->fixed != 0; i++)
-        chunk->headers[i].buf.gy__id = chunk->fixed;
+    chunk->mark = shard->driver->pin(shard->ctx, chunk->bytes, (size_t)chunk->count * pool->size);
+    if (chunk->mark == 0)
+        return;
+    gy__slabs_stay(&pool->slabs, chunk);
+    for (uint32_t i = 0; i < chunk->count; i++)
+        ((struct gy__header *)(void *)chunk->records)[i].buf.gy__id = chunk->mark;
 }
 
 void gy__bufs_pin(struct gy_shard *shard)
@@ -44,61 +48,48 @@ void gy__bufs_pin(struct gy_shard *shard)
         return;
     shard->bufs->pins = true;
     for (unsigned i = 0; i < GY__BUF_CLASSES; i++)
-        for (uint32_t n = 0; n < shard->bufs->pools[i].chunk_count; n++)
-            chunk_pin(shard, &shard->bufs->pools[i], &shard->bufs->pools[i].chunks[n]);
+        for (uint32_t n = 0; n < shard->bufs->pools[i].slabs.chunk_count; n++)
+            chunk_pin(shard, &shard->bufs->pools[i], &shard->bufs->pools[i].slabs.chunks[n]);
 }
 
-/* As many again as there are, within the bound. The fresh ones are handed out before it is called.
- */
-static bool grow(struct gy_shard *shard, struct gy__pool *pool, uint32_t first)
+static void header_init(struct gy__slabs *slabs, void *record, void *bytes,
+                        const struct gy__slabs_chunk *chunk)
 {
-    uint32_t count = pool->total > 0 ? pool->total : first;
-    uint64_t headers;
-    uint8_t *memory;
+    const struct gy_shard *shard = slabs->arg;
+    struct gy__pool *pool = GY__CONTAINER(slabs, struct gy__pool, slabs);
+    struct gy_buf *buf = record;
 
-    if (count > pool->total_max - pool->total)
-        count = pool->total_max - pool->total;
-    if (count == 0)
-        return false;
-    headers = round_up(count * sizeof(struct gy__header), PAGE);
-    memory = gy__shard_memory(shard, headers + (uint64_t)count * pool->size);
-    if (memory == NULL)
-        return false;
-    pool->fresh = (struct gy__header *)(void *)memory;
-    pool->fresh_bytes = memory + headers;
-    pool->fresh_left = count;
-    pool->total += count;
-    GY_ASSERT(pool->chunk_count < GY__BUF_CHUNKS);
-    pool->chunks[pool->chunk_count++] =
-        (struct gy__chunk){pool->fresh, pool->fresh_bytes, count, 0};
+    buf->base = bytes;
+    buf->capacity = pool->size;
+    buf->gy__home = (uint16_t)shard->index;
+    buf->gy__class = (uint8_t)(pool - shard->bufs->pools);
+    buf->gy__id = chunk->mark;
+}
+
+static struct gy_buf *pool_more(struct gy_shard *shard, struct gy__pool *pool)
+{
+    bool grew;
+    struct gy_buf *buf = gy__slabs_take(&pool->slabs, &grew);
+
+    if (buf == NULL)
+        gy__count(&pool->exhausted, 1);
+    if (!grew)
+        return buf;
+    gy__count(&pool->growths, 1);
     if (shard->bufs->pins)
-        chunk_pin(shard, pool, &pool->chunks[pool->chunk_count - 1]);
-    return true;
+        chunk_pin(shard, pool, &pool->slabs.chunks[pool->slabs.chunk_count - 1]);
+    return buf;
 }
 
 static struct gy_buf *pool_take(struct gy_shard *shard, unsigned class)
 {
     struct gy__pool *pool = &shard->bufs->pools[class];
-    struct gy_buf *buf = pool->free;
+    struct gy_buf *buf = pool->slabs.free;
 
-    if (buf != NULL) {
-        pool->free = buf->next;
-    } else {
-        if (pool->fresh_left == 0) {
-            if (!grow(shard, pool, classes[class].first)) {
-                gy__count(&pool->exhausted, 1);
-                return NULL;
-            }
-            gy__count(&pool->growths, 1);
-        }
-        pool->fresh_left--;
-        buf = &pool->fresh++->buf;
-        buf->base = pool->fresh_bytes;
-        buf->capacity = pool->size;
-        buf->gy__home = (uint16_t)shard->index;
-        buf->gy__class = (uint8_t) class;
-        pool->fresh_bytes += pool->size;
-    }
+    if (buf != NULL)
+        pool->slabs.free = buf->next;
+    else if ((buf = pool_more(shard, pool)) == NULL)
+        return NULL;
     GY_ASSERT(buf->gy__kind == GY__BUF_FREE);
     gy__count(&pool->taken, 1);
     gy__count(&pool->in_use, 1);
@@ -120,8 +111,8 @@ static void pool_give(struct gy_shard *shard, struct gy_buf *buf)
 #endif
     gy__count(&pool->in_use, UINT64_MAX); /* one fewer */
     buf->gy__kind = GY__BUF_FREE;
-    buf->next = pool->free;
-    pool->free = buf;
+    buf->next = pool->slabs.free;
+    pool->slabs.free = buf;
 }
 
 int gy__bufs_open(struct gy_shard *shard)
@@ -133,10 +124,16 @@ int gy__bufs_open(struct gy_shard *shard)
     shard->bufs = bufs;
     for (unsigned i = 0; i <= GY__BUF_CLASSES; i++) {
         struct gy__pool *pool = &bufs->pools[i];
-        pool->size = classes[i].size;
-        pool->total_max =
+        struct gy__slabs *slabs = &pool->slabs;
+        pool->size = slabs->bytes_size = classes[i].size;
+        slabs->total_max =
             i == GY__BUF_BARE ? GY__BUFS_BARE_MAX : (uint32_t)(GY__BUFS_POOL_MAX / pool->size);
-        if (!grow(shard, pool, classes[i].first))
+        slabs->first = classes[i].first;
+        slabs->record_size = sizeof(struct gy__header);
+        slabs->next_at = offsetof(struct gy_buf, next);
+        slabs->init = header_init;
+        gy__trim_adopt(shard, slabs);
+        if (!gy__slabs_open(slabs))
             return -ENOMEM;
     }
     bufs->receive_count = shard->runtime->config.recv_buffers;

@@ -3,6 +3,7 @@
 #define GYRE_CORE_BUFS_H
 
 #include "core/kernel.h"
+#include "core/slabs.h"
 #include "gyre/buf.h"
 
 enum gy__buf_kind {
@@ -27,21 +28,9 @@ _Static_assert(sizeof(struct gy__header) == 64, "a header is one cache line");
 /* The last class has no bytes: its headers serve large and wrapped buffers. */
 enum { GY__BUF_CLASSES = 4, GY__BUF_BARE = GY__BUF_CLASSES };
 
-#define GY__BUF_CHUNKS 24
 struct gy__pool {
-    struct gy_buf *free;      /* last in, first out: the next one taken is in the cache */
-    struct gy__header *fresh; /* never used, so never touched: the next of fresh_left */
-    uint8_t *fresh_bytes;
-    uint32_t fresh_left;
-    uint32_t size; /* of each buffer, bytes */
-    uint32_t total, total_max;
-    /* What it is made of; each is at least as large as all before it. */
-    struct gy__chunk {
-        struct gy__header *headers;
-        uint8_t *bytes;
-        uint32_t count, fixed; /* fixed: what the driver's pin() has said */
-    } chunks[GY__BUF_CHUNKS];
-    uint32_t chunk_count;
+    struct gy__slabs slabs;
+    uint32_t size;         /* of each buffer, bytes */
     gy__counter taken;     /* ever */
     gy__counter in_use;    /* now */
     gy__counter growths;   /* since boot */

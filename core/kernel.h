@@ -9,6 +9,7 @@
 #include "core/fifo.h"
 #include "core/mesh.h"
 #include "core/shard.h"
+#include "core/trim.h"
 #include "core/wheel.h"
 #include "gyre/config.h"
 #include "gyre/core.h"
@@ -282,6 +283,7 @@ struct gy_shard {
     struct gy__wheel wheel;
     struct gy__streams *streams;
     struct gy__bufs *bufs;
+    struct gy__trim trim;
 
     uint64_t random;
     struct gy__kept *kept;

@@ -90,6 +90,7 @@ void gy__stats_each(const struct gy_runtime *runtime, unsigned index,
     rows_each(gauge_rows, shard->core_gauges, GY__CORE_GAUGES, each, arg);
     rows_each(driver_rows, shard->driver_counters, GY__DRIVER_COUNTERS, each, arg);
     gy__bufs_stats(shard, each, arg);
+    gy__trim_stats(shard, each, arg);
     gy__streams_stats(shard, each, arg);
     gy__opfut_stats(shard, each, arg);
     gy__failed_stats(shard, each, arg);

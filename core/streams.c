@@ -72,6 +72,14 @@ int gy__streams_open(struct gy_shard *shard)
     streams->refused = gy__shard_memory(shard, GY__REFUSED_MAX * sizeof(streams->refused[0]));
     if (streams->pool == NULL || streams->refused == NULL)
         return -ENOMEM;
+    streams->slabs.record_size = sizeof(struct gy_stream);
+    streams->slabs.total_max = streams->pool_count;
+    streams->slabs.reserved = 1;
+    streams->slabs.next_at = offsetof(struct gy_stream, context);
+    streams->slabs.generation_at = offsetof(struct gy_stream, generation);
+    gy__trim_adopt(shard, &streams->slabs);
+    if (!gy__slabs_open_at(&streams->slabs, streams->pool))
+        return -ENOMEM;
     streams->soon.fire = nothing;
     streams->owed.fire = gy__handover_owed;
     streams->dry_retry.fire = dry_retry;
@@ -83,16 +91,18 @@ int gy__streams_open(struct gy_shard *shard)
 struct gy_stream *gy__stream_take(struct gy_shard *shard)
 {
     struct gy__streams *streams = shard->streams;
-    uint32_t index = streams->free_first, generation;
-    struct gy_stream *s;
+    struct gy_stream *s = streams->slabs.free;
+    uint32_t generation;
+    bool grew;
 
-    if (index != 0)
-        streams->free_first = gy__stream_at(streams, index)->dirty_next;
-    else if (streams->pool_used < streams->pool_count)
-        index = streams->pool_used++;
-    else
+    if (streams->open + 1 >= streams->pool_count)
         return NULL;
-    s = gy__stream_at(streams, index);
+    if (s != NULL)
+        streams->slabs.free = s->context;
+    else if ((s = gy__slabs_take(&streams->slabs, &grew)) == NULL)
+        return NULL;
+    if (streams->pool_used <= gy__stream_index(streams, s))
+        streams->pool_used = gy__stream_index(streams, s) + 1;
     GY_ASSERT(s->state == GY__STREAM_FREE);
     generation = s->generation;
     memset(s, 0, offsetof(struct gy_stream, u));
@@ -120,9 +130,10 @@ static void give(struct gy_shard *shard, struct gy_stream *s)
     gy__stream_move(shard, s, GY__STREAM_FREE);
     /* Buffers of it that are still held count for nobody. */
     s->generation++;
-    s->dirty_next = streams->free_first;
-    streams->free_first = gy__stream_index(streams, s);
+    s->context = streams->slabs.free;
+    streams->slabs.free = s;
     streams->open--;
+    gy__trim_soon(shard);
     if (listener != NULL) {
         listener->streams--;
         gy__handover_ended(shard, listener);

@@ -57,7 +57,7 @@ struct gy_stream {
     struct gy_actor *owner; /* NULL: it died; nobody is told anything */
     struct gy__listener *listener; /* NULL: this side has connected */
     const struct gy_stream_events *events;
-    void *context;
+    void *context; /* also links free streams */
     struct gy_buf *queue, *queue_last; /* in order; the first `sending` are in the operation */
     uint64_t queued;                   /* bytes of the queue */
     uint64_t linger_bytes;             /* left to be dropped */
@@ -66,7 +66,7 @@ struct gy_stream {
     uint32_t owner_next, owner_prev;
     uint32_t starved_next, starved_prev;
     uint32_t marked_next;
-    uint32_t dirty_next;   /* also links free streams */
+    uint32_t dirty_next;
     uint32_t flushed_turn; /* when flush() ran last */
     int32_t handle; /* -1: none yet, or it was never made */
     int32_t why;
@@ -167,8 +167,8 @@ enum gy__stream_counter {
 
 struct gy__streams {
     struct gy_stream *pool; /* [0] is never used */
-    uint32_t pool_count, pool_used;
-    uint32_t free_first;
+    uint32_t pool_count, pool_used; /* used: those behind have never been */
+    struct gy__slabs slabs; /* of the pool; free ones are linked through `context` */
     uint32_t open;
     uint32_t turn;
     uint32_t dirty_first, dirty_last;

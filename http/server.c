@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define LINKS_FIRST 64u
+#define LINKS_MAX (1u << 21) /* more than there can be streams */
 /* Remembering a head costs as much as four requests that are known. */
 #define MEMO_INTERVAL 8u
 #define LINGER_BYTES_MAX (4u << 20)
@@ -43,31 +44,33 @@ static void look_at_clock(struct gy__http_server *server)
 
 /* ---- the pool of connections ------------------------------------------------------------- */
 
+static bool links_open(struct gy__http_server *server)
+{
+    struct gy__slabs *slabs = &server->links_free;
+
+    slabs->total_max = LINKS_MAX;
+    slabs->first = LINKS_FIRST;
+    slabs->record_size = sizeof(struct gy__http_link);
+    slabs->next_at = offsetof(struct gy__http_link, next);
+    gy__http_trim(slabs);
+    return gy__slabs_open(slabs);
+}
+
 static struct gy__http_link *link_take(struct gy__http_server *server)
 {
-    struct gy__http_link *link = server->free;
+    struct gy__http_link *link = server->links_free.free;
+    bool grew;
 
-    if (link == NULL) {
-        uint32_t count = server->links_made > 0 ? server->links_made : LINKS_FIRST;
-
-        link = gy__http_memory(count * sizeof(*link));
-        if (link == NULL)
-            return NULL;
-        server->links_made += count;
-        for (uint32_t i = count; i-- > 0;) {
-            link[i].next = server->free;
-            server->free = &link[i];
-        }
-        link = server->free;
-    }
-    server->free = link->next;
+    if (link == NULL)
+        return gy__slabs_take(&server->links_free, &grew);
+    server->links_free.free = link->next;
     return link;
 }
 
 static void link_give(struct gy__http_server *server, struct gy__http_link *link)
 {
-    link->next = server->free;
-    server->free = link;
+    link->next = server->links_free.free;
+    server->links_free.free = link;
 }
 
 /* ---- deadlines --------------------------------------------------------------------------- */
@@ -323,6 +326,13 @@ static const struct gy_stream_events events = { opened,  received, ended, flush,
 
 /* ---- the actor --------------------------------------------------------------------------- */
 
+/* They lie in the actor, which is about to be no more. */
+static void pools_end(struct gy__http_server *server)
+{
+    gy__http_trim_end(&server->env.slots.slabs);
+    gy__http_trim_end(&server->links_free);
+}
+
 static int start(struct gy_actor *self, const void *args)
 {
     struct gy__http_server *server = server_of(self);
@@ -330,12 +340,14 @@ static int start(struct gy_actor *self, const void *args)
     (void)args;
     server->shard = gy_shard();
     server->env.calls = &gy__http_dispatch_calls;
-    server->env.slots.memory = gy__http_memory;
+    gy__http_trim(&server->env.slots.slabs);
     server->env.memo.interval = MEMO_INTERVAL;
     server->env.memo.entries =
         gy__http_memory(GY__HTTP_MEMO_ENTRIES * sizeof(struct gy__http_memo_entry));
-    if (server->env.memo.entries == NULL)
+    if (server->env.memo.entries == NULL || !links_open(server)) {
+        pools_end(server);
         return -ENOMEM;
+    }
     server->env.config = (struct gy_http_config)GY_HTTP_CONFIG_INIT(NULL);
     return 0;
 }
@@ -358,6 +370,7 @@ static void stop(struct gy_actor *self, int why)
     gy__http_processes_fini(server);
     gy__http_registry_fini(server);
     gy__http_routes_fini(&server->routes);
+    pools_end(server);
 }
 
 const struct gy_actor_type gy__http_server_type = { "http", sizeof(struct gy__http_server), 0, start,

@@ -10,18 +10,20 @@
 #ifndef GYRE_HTTP_SERVER_H
 #define GYRE_HTTP_SERVER_H
 
+#include "core/slabs.h"
 #include "core/wheel.h"
 #include "gyre/stream.h"
 #include "http/access.h"
 #include "http/conn.h"
 #include "http/route.h"
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 /* A connection with its stream. */
 struct gy__http_link {
-    struct gy__http_conn conn; /* first */
+    alignas(64) struct gy__http_conn conn; /* first */
     struct gy__http_server *server;
     struct gy_stream *stream;
     struct gy__http_link *next, *prev; /* all of the shard, or free */
@@ -41,8 +43,8 @@ struct gy__http_server {
     struct gy__http_routes routes;
     struct gy__http_peers peers; /* access NULL: all may come */
     struct gy_http_route_options builtins[GY__HTTP_BUILTINS];
-    struct gy__http_link *links, *free;
-    uint32_t links_made; /* of them some are free */
+    struct gy__http_link *links;
+    struct gy__slabs links_free;
     uint32_t shard;
     bool listens, built_in, not_ready;
     /* What the other shards have still to be told, in order; each buffer is one word to one shard. */

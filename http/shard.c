@@ -104,6 +104,16 @@ void *gy__http_memory(size_t bytes)
     return gy__shard_memory(gy__self(), bytes);
 }
 
+void gy__http_trim(struct gy__slabs *slabs)
+{
+    gy__trim_adopt(gy__self(), slabs);
+}
+
+void gy__http_trim_end(struct gy__slabs *slabs)
+{
+    gy__trim_forget(gy__self(), slabs);
+}
+
 void gy__http_timer_arm(struct gy__timer *timer, uint64_t deadline_ns)
 {
     gy__timer_arm(&gy__self()->wheel, timer, deadline_ns);

@@ -13,6 +13,7 @@ struct gy_runtime;
 struct gy__http_server;
 struct gy__stat;
 struct gy__client;
+struct gy__slabs;
 
 /* The server actor of this shard, NULL if it was not spawned. */
 struct gy__http_server *gy__http_here(void);
@@ -52,6 +53,10 @@ bool gy__http_alive(gy_pid pid);
 gy_fut gy__http_refused(int err);
 /* Zeroed memory for the shard's life, or NULL. */
 void *gy__http_memory(size_t bytes);
+/* These records are the shard's for its life, which gives back what is not needed. Before gy__slabs_open. */
+void gy__http_trim(struct gy__slabs *slabs);
+/* Until then, if not for all its life. */
+void gy__http_trim_end(struct gy__slabs *slabs);
 
 /* An armed timer's function runs outside any actor. */
 void gy__http_timer_arm(struct gy__timer *timer, uint64_t deadline_ns);

@@ -1,42 +1,64 @@
 /* http/slot.c - the pool of requests in hand, and moving a request's bytes.
  *
- * Chunks, each twice as large as the one before, stay for the shard's life. Free slots are reused
- * last in, first out, because the last one is the warmest; the generation (32 bits, moved at each
- * return) makes that safe for what still names the old request.
+ * They stay where they are for the shard's life, though memory of those long unused is given back
+ * (core/slabs.h). Free slots are reused last in, first out, because the last one is the warmest; the
+ * generation (32 bits, moved at each return) makes that safe for what still names the old request, and
+ * reads as zero, which is nobody's, or as it was, when the memory is gone.
  *
  * Invariant: every slice of a request points into [start, stop), into `body`, or to constant text. */
 #include "http/slot.h"
 
+#include <stddef.h>
 #include <string.h>
 
-static bool grow(struct gy__http_slots *slots)
+static void init(struct gy__slabs *slabs, void *record, void *bytes, const struct gy__slabs_chunk *chunk)
 {
-    uint32_t count = GY__HTTP_SLOTS_FIRST << slots->chunk_count;
-    struct gy__http_slot *slot;
+    struct gy__http_slot *slot = record;
 
-    if (slots->chunk_count == GY__HTTP_CHUNKS_MAX)
-        return false;
-    slot = slots->memory(count * sizeof(*slot));
-    if (slot == NULL)
-        return false;
-    for (uint32_t i = count; i-- > 0;) {
-        slot[i].index = count - GY__HTTP_SLOTS_FIRST + i; /* the chunks before hold that many */
-        slot[i].generation = 1;
-        slot[i].next = slots->free;
-        slots->free = &slot[i];
+    (void)slabs, (void)bytes;
+    slot->index = chunk->number + (uint32_t)(slot - (struct gy__http_slot *)(void *)chunk->records);
+}
+
+static void *plain_memory(void *arg, size_t bytes)
+{
+    return ((struct gy__http_slots *)arg)->memory(bytes);
+}
+
+static bool open_slabs(struct gy__http_slots *slots)
+{
+    static const struct gy__slabs_host plain = { plain_memory, NULL, NULL };
+    struct gy__slabs *slabs = &slots->slabs;
+
+    if (slabs->host == NULL) {
+        slabs->host = &plain;
+        slabs->arg = slots;
     }
-    slots->chunks[slots->chunk_count++] = slot;
-    return true;
+    slabs->total_max = GY__HTTP_SLOTS_MAX;
+    slabs->first = GY__HTTP_SLOTS_FIRST;
+    slabs->record_size = sizeof(struct gy__http_slot);
+    slabs->next_at = offsetof(struct gy__http_slot, next);
+    slabs->generation_at = offsetof(struct gy__http_slot, generation);
+    slabs->init = init;
+    return gy__slabs_open(slabs);
+}
+
+static struct gy__http_slot *more(struct gy__http_slots *slots)
+{
+    bool grew;
+
+    if (slots->slabs.total == 0 && !open_slabs(slots))
+        return NULL;
+    return gy__slabs_take(&slots->slabs, &grew);
 }
 
 struct gy__http_slot *gy__http_slot_take(struct gy__http_slots *slots)
 {
-    struct gy__http_slot *slot;
+    struct gy__http_slot *slot = slots->slabs.free;
 
-    if (slots->free == NULL && !grow(slots))
+    if (slot != NULL)
+        slots->slabs.free = slot->next;
+    else if ((slot = more(slots)) == NULL)
         return NULL;
-    slot = slots->free;
-    slots->free = slot->next;
     slots->used++;
     slot->next = NULL;
     slot->state = GY__SLOT_PARSING;
@@ -71,21 +93,22 @@ void gy__http_slot_give(struct gy__http_slots *slots, struct gy__http_slot *slot
     slot->state = GY__SLOT_FREE;
     slot->conn = NULL;
     slot->generation++;
-    slot->next = slots->free;
-    slots->free = slot;
+    slot->next = slots->slabs.free;
+    slots->slabs.free = slot;
     slots->used--;
 }
 
 struct gy__http_slot *gy__http_slot_find(const struct gy__http_slots *slots, uint64_t ticket)
 {
-    uint32_t place = (uint32_t)ticket / GY__HTTP_SLOTS_FIRST + 1;
-    uint32_t chunk = 31 - (uint32_t)__builtin_clz(place);
+    /* Chunks have 64, 64, 128, 256, ... */
+    uint32_t place = (uint32_t)ticket / GY__HTTP_SLOTS_FIRST;
+    uint32_t chunk = 31 - (uint32_t)__builtin_clz(2 * place + 1);
+    const struct gy__slabs_chunk *at = &slots->slabs.chunks[chunk];
     struct gy__http_slot *slot;
 
-    if (chunk >= slots->chunk_count)
+    if (chunk >= slots->slabs.chunk_count)
         return NULL;
-    slot = &slots->chunks[chunk][(uint32_t)ticket + GY__HTTP_SLOTS_FIRST -
-                                 (GY__HTTP_SLOTS_FIRST << chunk)];
+    slot = (struct gy__http_slot *)(void *)at->records + ((uint32_t)ticket - at->number);
     return slot->generation == ticket >> 32 && slot->state != GY__SLOT_FREE ? slot : NULL;
 }
 

@@ -7,10 +7,12 @@
 #ifndef GYRE_HTTP_SLOT_H
 #define GYRE_HTTP_SLOT_H
 
+#include "core/slabs.h"
 #include "gyre/buf.h"
 #include "gyre/core.h"
 #include "gyre/http.h"
 
+#include <stdalign.h>
 #include <stdint.h>
 
 struct gy__http_conn;
@@ -41,7 +43,7 @@ enum gy__http_slot_flags {
 };
 
 struct gy__http_slot {
-    struct gy__http_slot *next; /* in the order of requests, or among the free */
+    alignas(64) struct gy__http_slot *next; /* in the order of requests, or among the free */
     struct gy__http_conn *conn;
     uint32_t generation, index;
     uint8_t state;
@@ -73,15 +75,13 @@ struct gy__http_slot {
     struct gy_http_header inline_headers[GY__HTTP_INLINE_HEADERS];
 };
 
-/* The slots of a shard: chunk i has GY__HTTP_SLOTS_FIRST << i of them. */
+/* The slots of a shard. */
 #define GY__HTTP_SLOTS_FIRST 64u
-#define GY__HTTP_CHUNKS_MAX 12
+#define GY__HTTP_SLOTS_MAX (1u << 18)
 struct gy__http_slots {
-    struct gy__http_slot *free;
-    uint32_t chunk_count;
+    struct gy__slabs slabs; /* with a host before the first use, or without */
     uint32_t used;
-    struct gy__http_slot *chunks[GY__HTTP_CHUNKS_MAX];
-    /* Zeroed memory that outlives every message to a handler, or NULL; never given back. */
+    /* Then: zeroed memory that outlives every message to a handler, or NULL; never given back. */
     void *(*memory)(size_t bytes);
 };
 

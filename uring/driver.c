@@ -52,6 +52,13 @@ static void driver_memory_free(void *ctx, void *memory, size_t bytes)
     munmap(memory, bytes);
 }
 
+static void driver_memory_idle(void *ctx, void *memory, size_t bytes)
+{
+    (void)ctx;
+    /* Where it is refused, of locked memory, the pages stay, and nothing else is different. */
+    (void)madvise(memory, bytes, MADV_DONTNEED);
+}
+
 static uint32_t driver_pin(void *ctx, void *memory, size_t bytes)
 {
     return gy__file_pin(ctx, memory, bytes);
@@ -142,6 +149,7 @@ void gy__driver_init(struct gy_driver *driver)
         .random = driver_random,
         .memory = driver_memory,
         .memory_free = driver_memory_free,
+        .memory_idle = driver_memory_idle,
         .pin = driver_pin,
         .submit = gy__uring_submit,
         .cancel = gy__uring_cancel,

@@ -74,6 +74,22 @@ static void on_memory_free(void *ctx, void *memory, size_t bytes)
     gy__sim_give(place_of(ctx)->sim, memory);
 }
 
+/* Page by page it is lost, or stays: who relies on either is found out. */
+static void on_memory_idle(void *ctx, void *memory, size_t bytes)
+{
+    struct gy__place *place = place_of(ctx);
+    struct gy_sim *sim = place->sim;
+
+    GY_ASSERT((uintptr_t)memory % 4096 == 0 && bytes % 4096 == 0);
+    for (uint32_t i = 0; i < place->pin_count; i++)
+        GY_ASSERT((uint8_t *)memory + bytes <= (uint8_t *)place->pins[i].start ||
+                  (uint8_t *)memory >= (uint8_t *)place->pins[i].start + place->pins[i].bytes);
+    gy__trace(sim, place, GY__TRACE_IDLE, bytes, 0, 0);
+    for (size_t at = 0; at < bytes; at += 4096)
+        if (!gy__random_chance(gy__rng(sim, GY__RANDOM_MEMORY), sim->config.faults.memory_fail_ppm))
+            memset((uint8_t *)memory + at, 0, 4096);
+}
+
 static uint32_t on_pin(void *ctx, void *memory, size_t bytes)
 {
     struct gy__place *place = place_of(ctx);
@@ -223,6 +239,7 @@ void gy__sim_driver_init(struct gy_driver *driver)
         .random = on_random,
         .memory = on_memory,
         .memory_free = on_memory_free,
+        .memory_idle = on_memory_idle,
         .pin = on_pin,
         .submit = on_submit,
         .cancel = on_cancel,

@@ -340,6 +340,7 @@ enum gy__trace {
     GY__TRACE_WAKE,      /* a: whom, b: after ns */
     GY__TRACE_WOKEN,
     GY__TRACE_MEMORY,    /* a: refused? */
+    GY__TRACE_IDLE,      /* memory given back; a: bytes */
     GY__TRACE_LOG,       /* a: hash of the line */
     GY__TRACE_WALL,      /* a: ns that the clock jumped */
     GY__TRACE_CONNECT,   /* a: client, b: port */

@@ -63,6 +63,7 @@ static const struct {
     [GY__TRACE_WAKE] = {"wake", "shard", "after-ns", NULL},
     [GY__TRACE_WOKEN] = {"woken", NULL, NULL, NULL},
     [GY__TRACE_MEMORY] = {"memory", "refused", NULL, NULL},
+    [GY__TRACE_IDLE] = {"idle memory", "bytes", NULL, NULL},
     [GY__TRACE_LOG] = {"log", "hash", NULL, NULL},
     [GY__TRACE_WALL] = {"wall clock jumps", "ns", NULL, NULL},
     [GY__TRACE_CONNECT] = {"connect", "client", "port", "try"},

@@ -65,6 +65,22 @@ static void on_memory_free(void *ctx, void *memory, size_t bytes)
     munmap(memory, bytes);
 }
 
+static void on_memory_idle(void *ctx, void *memory, size_t bytes)
+{
+    struct fake_driver *fake = self_of(ctx)->fake;
+    unsigned i = 0;
+
+    assert_true((uintptr_t)memory % 4096 == 0 && bytes % 4096 == 0 && bytes > 0);
+    while (i < fake->block_count &&
+           ((uint8_t *)memory < (uint8_t *)fake->blocks[i].memory ||
+            (uint8_t *)memory + bytes > (uint8_t *)fake->blocks[i].memory + fake->blocks[i].bytes))
+        i++;
+    assert_true(i < fake->block_count);
+    fake->idle_bytes += bytes;
+    if (!fake->idle_stays)
+        assert_int_equal(madvise(memory, bytes, MADV_DONTNEED), 0);
+}
+
 static uint32_t on_pin(void *ctx, void *memory, size_t bytes)
 {
     assert_non_null(memory);
@@ -229,6 +245,7 @@ void fake_init(struct fake_driver *fake)
         .random = on_random,
         .memory = on_memory,
         .memory_free = on_memory_free,
+        .memory_idle = on_memory_idle,
         .pin = on_pin,
         .submit = on_submit,
         .cancel = on_cancel,

@@ -74,6 +74,8 @@ struct fake_driver {
     } blocks[FAKE_BLOCKS_MAX];
     unsigned block_count;
     uint64_t memory_left, memory_calls;
+    uint64_t idle_bytes; /* ever */
+    bool idle_stays;     /* and what lies there is not lost */
 
     char log[FAKE_LOG_MAX]; /* "LEVEL text\n", cut at the end */
     size_t log_len;

@@ -160,8 +160,8 @@ static void test_the_next_pool_helps_out(void **state)
     struct gy_buf *first = NULL, *buf;
 
     (void)state;
-    pool->total_max = pool->total;
-    for (uint32_t n = 0; n < pool->total; n++) {
+    pool->slabs.total_max = pool->slabs.total;
+    for (uint32_t n = 0; n < pool->slabs.total; n++) {
         assert_non_null(buf = gy_buf_take(4096));
         assert_int_equal(buf->capacity, 4096);
         buf->next = first;
@@ -186,13 +186,13 @@ static void test_no_header_left(void **state)
     unsigned n = 0, blocks = fake.block_count;
 
     (void)state;
-    bare->total_max = bare->total;
+    bare->slabs.total_max = bare->slabs.total;
     while ((buf = gy_buf_wrap("x", 1, NULL, NULL)) != NULL) {
         buf->next = first;
         first = buf;
         n++;
     }
-    assert_int_equal(n, bare->total);
+    assert_int_equal(n, bare->slabs.total);
     assert_null(gy_buf_take(100000));
     assert_int_equal(fake.block_count, blocks);
     while ((buf = first) != NULL) {

@@ -1,7 +1,7 @@
 /* Peers that mean harm, while others want to be served: heads and bodies that come byte by byte, large
- * answers that nobody reads, thousands of pipelined requests without reading, storms of resets. The
- * others are answered meanwhile, and afterwards the server has no descriptor and, from the second time
- * on, hardly any memory more. Being out of descriptors costs no processor and few lines of log. */
+ * answers that nobody reads, thousands of pipelined requests without reading, storms of resets, thousands
+ * that only stay. The others are answered soon meanwhile, and afterwards the server has no descriptor and
+ * hardly any memory more. Being out of descriptors costs no processor and few lines of log. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,12 +23,17 @@
 
 #define HELLO "GET /demo/hello HTTP/1.1\r\nHost: t\r\n\r\n"
 #define BIG "GET /demo/big HTTP/1.1\r\nHost: t\r\n\r\n"
-#define PEERS_MAX 400
+#define UPLOAD_BYTES 16384
+#define PEERS_MAX 5000
 #define ASKS 200
-/* Far above what it takes, and far below what a server that waits for a slow peer would take. */
+/* What nine of ten must see, and, as other programs of this machine may take the processor at any time,
+ * one of two attempts; and nobody more than the last, far below what a server that waits for a slow peer
+ * would take. */
+#define LATENCY_MS 50
 #define LATENCY_MAX_MS 3000
 #define KEPT_KIB 2048
-#define WAVES_MAX 12
+/* Memory is given back within 4 s; on a busy machine that may be noticed later. */
+#define GIVES_BACK_MS 20000
 
 static struct server server;
 static unsigned idle_files;
@@ -92,10 +98,13 @@ struct attack {
     bool resets;       /* or is reset, and there is a new one */
 };
 
+static char half_body[50000] = "POST /demo/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n";
+
 static const struct attack attacks[] = {
     {"slow heads", 400, "GET /demo/hello HTTP/1.1\r\nHost: t\r\n", "X-Header: value\r\n", 0, false},
     {"slow bodies", 400, "POST /demo/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n", "x",
      0, false},
+    {"halves of bodies", 400, half_body, "x", 0, false},
     {"slow chunks", 400, "POST /demo/echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n",
      "1\r\nx\r\n", 0, false},
     {"large answers that nobody reads", 40, BIG, NULL, 1, false},
@@ -104,6 +113,7 @@ static const struct attack attacks[] = {
     {"resets behind requests", 40, HELLO BIG, NULL, 1, true},
     {"resets inside requests", 40, "POST /demo/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 9999\r\n\r\nab",
      NULL, 1, true},
+    {"5,000 that say nothing", 5000, "", NULL, 0, false},
 };
 
 static struct {
@@ -124,6 +134,8 @@ static void open_peer(const struct attack *a, unsigned i)
 static void send_on(const struct attack *a, unsigned i)
 {
     size_t len = strlen(a->begin), all = len * (a->repeat > 0 ? a->repeat : 1);
+    if (len == 0)
+        return;
     while (peers[i].sent < all) {
         const char *at = a->begin + peers[i].sent % len;
         ssize_t n = send(peers[i].fd, at, strlen(at), MSG_NOSIGNAL);
@@ -156,15 +168,25 @@ static void go_on(const struct attack *a)
 
 /* ---- the others ---- */
 
-/* -> the longest that one of them waited, a new connection for every second one. */
-static uint64_t serve_others(const struct attack *a)
+struct waits {
+    uint64_t median_ms, p90_ms, max_ms;
+};
+
+static int by_size(const void *a, const void *b)
 {
-    uint64_t longest = 0;
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* How long they waited, a new connection for every second one. */
+static struct waits serve_others(const struct attack *a)
+{
+    uint64_t took[ASKS];
     struct answer answer;
     int kept = client_connect(server.port);
     assert_true(kept >= 0);
     for (unsigned i = 0; i < ASKS; i++) {
-        uint64_t begin, took;
+        uint64_t begin;
         if (i % 10 == 0)
             go_on(a);
         begin = now_ms();
@@ -175,48 +197,76 @@ static uint64_t serve_others(const struct attack *a)
             assert_int_equal(client_ask(server.port, HELLO, &answer), 0);
         }
         assert_int_equal(answer.status, 200);
-        took = now_ms() - begin;
-        if (took > longest)
-            longest = took;
+        took[i] = now_ms() - begin;
     }
     (void)close(kept);
-    return longest;
+    qsort(took, ASKS, sizeof(took[0]), by_size);
+    return (struct waits){took[ASKS / 2], took[ASKS * 9 / 10], took[ASKS - 1]};
 }
 
-static void attack_once(const struct attack *a, long *peak, uint64_t *longest)
+/* Ordinary use: what the server has then is where it starts from. */
+static void use(void)
 {
+    static const char head[] = "POST /demo/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 16384\r\n\r\n";
+    static char upload[sizeof(head) - 1 + UPLOAD_BYTES + 1];
+    struct answer answer;
+    memset(upload, 'x', sizeof(upload) - 1);
+    memcpy(upload, head, sizeof(head) - 1);
+    for (unsigned i = 0; i < 1000; i++) {
+        const char *request = i % 2 == 0 ? HELLO : i % 20 == 1 ? BIG : upload;
+        assert_int_equal(client_ask(server.port, request, &answer), 0);
+        assert_int_equal(answer.status, 200);
+    }
+}
+
+static struct waits attack_once(const struct attack *a, long *peak)
+{
+    struct waits waits;
     for (unsigned i = 0; i < a->peers; i++)
         open_peer(a, i);
-    *longest = serve_others(a);
+    waits = serve_others(a);
     *peak = server_rss_kib(&server);
     for (unsigned i = 0; i < a->peers; i++)
         reset_peer(i);
     assert_no_connections();
+    return waits;
+}
+
+static long rss_when_given_back(long start)
+{
+    uint64_t until = now_ms() + (is_instrumented() ? 0 : GIVES_BACK_MS);
+    long rss;
+    while ((rss = server_rss_kib(&server)) - start >= KEPT_KIB && now_ms() < until)
+        sleep_ms(50);
+    return rss;
+}
+
+static bool waited_long(const struct waits *waits)
+{
+    return waits->median_ms >= LATENCY_MS || waits->p90_ms >= LATENCY_MS;
 }
 
 static void others_are_served_and_nothing_is_left(void **state)
 {
+    long start;
     (void)state;
+    use();
+    start = server_rss_kib(&server);
     for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++) {
         const struct attack *a = &attacks[i];
-        long before = server_rss_kib(&server), peak = 0, last = before;
-        uint64_t longest = 0;
-        unsigned waves = 0, quiet = 0;
-        /* Pools keep what the worst moment of a wave took, and which wave meets it is chance: but soon
-         * none takes more. */
-        for (; waves < WAVES_MAX && quiet < 2; waves++) {
-            long after;
-            attack_once(a, &peak, &longest);
-            after = server_rss_kib(&server);
-            quiet = after - last < KEPT_KIB ? quiet + 1 : 0;
-            last = after;
-            assert_true(longest < LATENCY_MAX_MS);
-        }
-        print_message("%s: others waited %llu ms at most; KiB resident: %ld before, %ld after %u waves\n",
-                      a->name, (unsigned long long)longest, before, last, waves);
+        long peak = 0, rss;
+        struct waits waits = attack_once(a, &peak);
+        if (!is_instrumented() && waited_long(&waits))
+            waits = attack_once(a, &peak);
+        rss = rss_when_given_back(start);
+        print_message("%s: others waited %llu ms, one of ten %llu, at most %llu; KiB resident: %ld at the "
+                      "start, %ld, %ld afterwards\n",
+                      a->name, (unsigned long long)waits.median_ms, (unsigned long long)waits.p90_ms,
+                      (unsigned long long)waits.max_ms, start, peak, rss);
+        assert_true(waits.max_ms < LATENCY_MAX_MS);
         if (!is_instrumented()) {
-            assert_int_equal(quiet, 2);
-            assert_true(last - before < 64 * 1024);
+            assert_false(waited_long(&waits));
+            assert_true(rss - start < KEPT_KIB);
         }
     }
     assert_true(cpu_ms() > 0); /* it can be measured: see below */
@@ -308,7 +358,17 @@ int main(void)
         cmocka_unit_test_setup_teardown(slow_body_is_reaped_by_its_total_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_descriptors_cost_nothing, set_up, tear_down),
     };
+    struct rlimit files;
+    memset(half_body + strlen(half_body), 'x', sizeof(half_body) - 1 - strlen(half_body));
     (void)signal(SIGPIPE, SIG_IGN);
     (void)alarm(300);
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_max < PEERS_MAX + 100) {
+        print_message("skipped: %d descriptors are needed, and ulimit -Hn is %llu\n", PEERS_MAX + 100,
+                      (unsigned long long)files.rlim_max);
+        return 77;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

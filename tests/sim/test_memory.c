@@ -84,6 +84,34 @@ static void arrays_grow_and_keep_what_they_have(void **state)
     assert_ptr_equal(gy__sim_grown(sim, array, &room, 5, sizeof(array[0])), array);
 }
 
+/* Which pages of it are lost the seed decides. */
+static void idle_memory_is_lost_page_by_page(void **state)
+{
+    enum { PAGES = 64 };
+    void *ctx = sim->places[0];
+    uint8_t *memory;
+    unsigned lost = 0;
+
+    (void)state;
+    memory = sim->driver.memory(ctx, (PAGES + 2) * 4096);
+    assert_non_null(memory);
+    memset(memory, 0xA5, (PAGES + 2) * 4096);
+    sim->config.faults.memory_fail_ppm = 500000;
+    sim->driver.memory_idle(ctx, memory + 4096, PAGES * 4096);
+    for (unsigned i = 0; i < PAGES + 2; i++) {
+        bool is_lost = memory[i * 4096] == 0;
+
+        assert_true(is_lost ? is_zero(memory + i * 4096, 4096) : memory[i * 4096 + 4095] == 0xA5);
+        assert_false(is_lost && (i == 0 || i == PAGES + 1));
+        lost += is_lost;
+    }
+    assert_in_range(lost, 10, PAGES - 10);
+    sim->config.faults.memory_fail_ppm = 0;
+    sim->driver.memory_idle(ctx, memory, (PAGES + 2) * 4096);
+    assert_true(is_zero(memory, (PAGES + 2) * 4096));
+    sim->driver.memory_free(ctx, memory, (PAGES + 2) * 4096);
+}
+
 /* The core is told, and may go on; what the simulator itself needs ends the run. */
 static void without_memory(void **state)
 {
@@ -99,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(blocks_come_and_go_in_any_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(arrays_grow_and_keep_what_they_have, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(idle_memory_is_lost_page_by_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

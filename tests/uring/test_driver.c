@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,6 +66,33 @@ static void memory_is_zeroed_and_whole_pages(void **state)
     assert_null(driver.memory(NULL, SIZE_MAX / 2));
 }
 
+static unsigned resident(uint8_t *memory, size_t pages)
+{
+    unsigned char there[16];
+    unsigned n = 0;
+    assert_true(pages <= sizeof(there) && mincore(memory, pages * 4096, there) == 0);
+    for (size_t i = 0; i < pages; i++)
+        n += there[i] & 1;
+    return n;
+}
+
+static void idle_memory_is_given_back(void **state)
+{
+    (void)state;
+    uint8_t *memory = driver.memory(NULL, 16 * 4096);
+    assert_non_null(memory);
+    memset(memory, 0xEE, 16 * 4096);
+    assert_int_equal(resident(memory, 16), 16);
+    driver.memory_idle(NULL, memory + 4096, 14 * 4096);
+    assert_int_equal(resident(memory, 16), 2);
+    assert_int_equal(memory[4095], 0xEE);
+    assert_int_equal(memory[4096], 0);
+    assert_int_equal(memory[15 * 4096], 0xEE);
+    memory[4096] = 1;
+    assert_int_equal(memory[4096], 1);
+    driver.memory_free(NULL, memory, 16 * 4096);
+}
+
 static void a_peer_has_a_name(void **state)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -106,6 +134,7 @@ int main(void)
         cmocka_unit_test(times_are_those_of_the_system),
         cmocka_unit_test(random_words_differ),
         cmocka_unit_test(memory_is_zeroed_and_whole_pages),
+        cmocka_unit_test(idle_memory_is_given_back),
         cmocka_unit_test(a_peer_has_a_name),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
