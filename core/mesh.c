@@ -467,10 +467,12 @@ static __attribute__((noinline)) void publish_many(struct gy_shard *shard)
         backlog_send(shard);
     if (mesh->dirty_count == 0 && mesh->moved_count == 0)
         return;
-    for (uint32_t i = 0; i < mesh->dirty_count; i++)
-        gy__ring_flush(&mesh->out[mesh->dirty[i]]);
+    /* Heads first: the credit of an answer that was run may be in a call that leaves here, and whoever
+     * runs that must find the room for its answer (FLUSH_BEFORE_HEAD in tests/model). */
     for (uint32_t i = 0; i < mesh->moved_count; i++)
         gy__ring_publish_head(&mesh->in[mesh->moved[i]]);
+    for (uint32_t i = 0; i < mesh->dirty_count; i++)
+        gy__ring_flush(&mesh->out[mesh->dirty[i]]);
     /* Once per turn for all peers: our cells and heads are visible before we look at their doors.
      * Pairs with the fences in gy__shard_announce_sleep() and bit_clear(). */
     gy__full_fence();
@@ -487,10 +489,10 @@ void gy__mesh_publish(struct gy_shard *shard)
         return;
     }
     /* One message, an answer mostly: the same in fewer steps, since somebody may wait for it. */
-    gy__ring_flush_one(out);
     if (mesh->moved_count > 0)
         gy__ring_publish_head(&mesh->in[mesh->moved[0]]);
-    /* As in publish_many(). */
+    gy__ring_flush_one(out);
+    /* As in publish_many(), the order too. */
     gy__full_fence();
     doors_look(shard);
 }

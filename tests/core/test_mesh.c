@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -337,6 +338,97 @@ static void twelve_shards_clear_their_bits(void **state)
     tokens_travel(12, 16, 3, 1500);
 }
 
+/* ---- one thread, step by step: in what order a turn publishes ---- */
+
+static const struct gy__ring *watched;
+static void *page;
+static uint64_t head_then;
+static unsigned writes;
+
+/* The first write to the slots of the protected page. */
+static void on_write(int signal)
+{
+    (void)signal;
+    head_then = atomic_load_explicit(&watched->head, memory_order_relaxed);
+    writes++;
+    mprotect(page, 4096, PROT_READ | PROT_WRITE);
+}
+
+static void token_leave(struct gy_shard *from, unsigned to, uint64_t *sequence)
+{
+    gy__shard_enter(from);
+    struct relay_token_msg msg = { 1, ++*sequence, from->index };
+    assert_int_equal(relay_token(relays[to], msg), 0);
+}
+
+/* Shard 0 runs a token of shard 1 and sends `casts` of its own: at its first write to the ring, the room
+ * of what it ran is given back already. Else an answer to what it sends might find none. */
+static void heads_precede_cells(unsigned casts)
+{
+    static struct world world;
+    struct gy_shard *shard[2];
+    uint64_t sequence[2] = { 0, 0 };
+    memset(&world, 0, sizeof(world));
+    shards = world.shards = 2;
+    gy_config_init(&world.config);
+    world.config.actors_max = 1024;
+    assert_int_equal(gy__runtime_open(&world.runtime, &world.config, 2, &driver, NULL), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        world.places[i].world = &world;
+        world.places[i].index = i;
+        assert_int_equal(gy__shard_open(&shard[i], world.runtime, i, &world.places[i]), 0);
+        gy__shard_enter(shard[i]);
+        assert_int_equal(relay_spawn(&relays[i], &(struct relay_args){ i }), 0);
+    }
+    /* The rings come to be. */
+    for (unsigned i = 0; i < 2; i++) {
+        gy__shard_started(shard[i]);
+        (void)gy__shard_run(shard[i]);
+        token_leave(shard[i], 1 - i, &sequence[i]);
+        gy__shard_publish(shard[i]);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        (void)gy__shard_run(shard[i]);
+        gy__shard_publish(shard[i]);
+    }
+    token_leave(shard[1], 0, &sequence[1]);
+    gy__shard_publish(shard[1]);
+    for (unsigned i = 0; i < casts; i++)
+        token_leave(shard[0], 1, &sequence[0]);
+
+    const struct gy__out *out = &shard[0]->mesh.out[1];
+    watched = shard[1]->mesh.out[0].ring;
+    page = (void *)((uintptr_t)&out->ring->cells[out->flushed & (out->count - 1)] & ~(uintptr_t)4095);
+    writes = 0;
+    struct sigaction before, action = { .sa_handler = on_write };
+    assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
+    assert_int_equal(mprotect(page, 4096, PROT_READ), 0);
+    (void)gy__shard_run(shard[0]);
+    sigaction(SIGSEGV, &before, NULL);
+    assert_int_equal(writes, 1);
+    assert_int_equal(head_then, 2);
+
+    for (unsigned i = 0; i < 2; i++)
+        gy__runtime_stop(world.runtime, i);
+    for (unsigned turn = 0; turn < 100; turn++) {
+        (void)gy__shard_run(shard[turn % 2]);
+        gy__shard_publish(shard[turn % 2]);
+    }
+    gy__runtime_sweep(world.runtime);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(gy__shard_phase(world.runtime, i), GY__PHASE_STOPPED);
+        gy__shard_close(shard[i]);
+    }
+    gy__runtime_close(world.runtime);
+}
+
+static void room_is_given_back_before_anything_leaves(void **state)
+{
+    (void)state;
+    heads_precede_cells(1);
+    heads_precede_cells(3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +436,7 @@ int main(void)
         cmocka_unit_test(two_shards_one_token),
         cmocka_unit_test(four_shards),
         cmocka_unit_test(twelve_shards_clear_their_bits),
+        cmocka_unit_test(room_is_given_back_before_anything_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
