@@ -13,7 +13,7 @@
 /* How many cells ahead the target is prefetched. */
 #define AHEAD 16 /* less than a block */
 /* Cells between two looks at the clock: begins at the first, grows while they are cheap. */
-#define STRIDE_MIN 16
+#define STRIDE_MIN 8
 #define STRIDE_MAX 64
 #define STRIDE_CHEAP_NS 2000
 /* Cells run from one ring between two publications of its head. */

@@ -20,7 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define TURN_NS 20000
+#define TURN_NS 10000
 #define TIMERS_AT_ONCE 256
 #define FOREIGN_AT_ONCE 64
 #define GAUGE_TURNS 64

@@ -107,7 +107,7 @@ GY_API unsigned gy_shards(void);
 GY_API struct gy_runtime *gy_runtime_of_shard(void);
 /* The actor whose code is running; {0} in boot. */
 GY_API gy_pid gy_self(void);
-/* Monotonic time in ns, read once per turn: never goes back, may be some 20 us old. No system call. */
+/* Monotonic time in ns, read once per turn: never goes back, may be some 10 us old. No system call. */
 GY_API uint64_t gy_now(void);
 /* Time since 1970 in ns by the wall clock, as old as gy_now(). It may jump. */
 GY_API uint64_t gy_wall(void);
