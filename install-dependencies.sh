@@ -25,7 +25,8 @@ Usage: ./install-dependencies.sh [--check] [--all]
   (no option)  install what building, running and testing gyre needs, where it is missing
   --check      only report what is there and what is missing; exit status 1 if something is missing
   --all        also the tools of the longer checks: clang, spin, valgrind, strace, debootstrap, other
-               servers and clients: wrk, ab, nginx, haproxy, node, python3, and libuv to measure beside
+               servers and clients: wrk, ab, nginx, haproxy, node, python3, chromium, and libuv to
+               measure beside
 
 Root is needed for the distribution's packages only; sudo is used if it is there.
 
@@ -135,6 +136,7 @@ report()
     check_optional haproxy haproxy
     check_optional node node
     check_optional python3 python3
+    check_optional chromium chromium
     check_optional debootstrap debootstrap
 }
 
@@ -331,6 +333,8 @@ install_debian()
         apt_install clang libclang-rt-dev spin valgrind strace wrk libuv1-dev debootstrap libpcre2-8-0 libssl3"$(apt_t64)" \
             apache2-utils python3 liblua5.3-0
         have node || apt_install nodejs
+        # Ubuntu has it as a snap only.
+        [ "$os_id" != debian ] || have chromium || apt_install chromium
         program_debian nginx
         program_debian haproxy
     fi
@@ -346,7 +350,7 @@ install_fedora()
     local want=(gcc gcc-c++ cmake ninja-build pkgconf-pkg-config liburing-devel llhttp-devel libcmocka-devel
                 google-benchmark-devel curl zlib-devel openssl-devel)
     [ $all = no ] || want+=(clang compiler-rt valgrind strace nginx debootstrap haproxy nodejs httpd-tools python3
-                           libuv-devel)
+                           libuv-devel chromium)
     if rpm -q --quiet --whatprovides "${want[@]}"; then return 0; fi
     say "dnf install ${want[*]}"
     as_root dnf install -y "${want[@]}" </dev/null
@@ -356,7 +360,8 @@ install_fedora()
 install_arch()
 {
     local want=(gcc make cmake ninja pkgconf liburing llhttp cmocka benchmark curl zlib openssl)
-    [ $all = no ] || want+=(clang compiler-rt valgrind strace nginx wrk debootstrap haproxy nodejs apache python libuv)
+    [ $all = no ] || want+=(clang compiler-rt valgrind strace nginx wrk debootstrap haproxy nodejs apache python libuv
+                           chromium)
     if pacman -Q "${want[@]}" >/dev/null 2>&1; then return 0; fi
     say "pacman -S --needed ${want[*]}"
     as_root pacman -S --needed --noconfirm "${want[@]}" </dev/null

@@ -93,7 +93,11 @@ fi
 
 ask "$url/ticks?n=3"
 equal "events" "200 text/event-stream" "$status $type"
-equal "events" "$(printf 'event: tick\ndata: 2\n\nevent: tick\ndata: 1\n\nevent: tick\ndata: 0\n\n')" "$(body)"
+equal "events" "$(printf 'event: tick\nid: %s\ndata: %s\n\n' 2 2 1 1 0 0)" "$(body)"
+ask -H 'Last-Event-ID: 2' "$url/ticks?n=3&part=1"
+equal "events, when asked for again" "200 $(printf 'event: tick\nid: 1\ndata: 1\n\n')" "$status $(body)"
+ask -H 'Last-Event-ID: 0' "$url/ticks?n=3"
+equal "no more events" 204 "$status"
 ask "$url/help/hello"
 equal "help" "GET /hello/:name    (web)" "$(body)"
 ask "$url/ready"

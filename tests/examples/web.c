@@ -7,13 +7,15 @@
  *     POST /count                 how many bytes a body has, read as it comes; no limit
  *     POST /echo                  the body back, while it still comes
  *     POST /upper                 the body in capitals, decompressed before if need be
- *     GET  /ticks?n=3             events, one every 100 ms
+ *     GET  /ticks?n=3&part=2      events, one every 100 ms, at most part of them; who comes again, as a browser does,
+ *                                 has the others: the event's id is how many are still to come
  *     GET  /help, /health, /ready, /metrics
  *
  * In reading order: the table of tasks, one handler after the other, main. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gyre/args.h"
@@ -34,6 +36,7 @@ struct task {
     gy_http_promise reply;
     gy_http_stream stream;
     uint64_t count; /* bytes so far, or ticks to come */
+    uint64_t last;  /* ticks that are left for the next time */
 };
 
 struct web_args {
@@ -66,7 +69,7 @@ static int task_begin(struct web *self, const struct gy_http_req *req, gy_http_p
 {
     for (int i = 0; i < TASKS_MAX; i++)
         if (!self->tasks[i].used) {
-            self->tasks[i] = (struct task){true, reply, gy_http_stream_of(req), 0};
+            self->tasks[i] = (struct task){true, reply, gy_http_stream_of(req), 0, 0};
             return i;
         }
     return -EAGAIN;
@@ -218,26 +221,46 @@ static void web_upper(struct web *self, const struct gy_http_req *req, gy_http_p
 
 /* ---- events ---- */
 
+/* Which part of the ticks is asked for. -> 0; -EINVAL. */
+static int ticks_of(const struct gy_http_req *req, struct task *task)
+{
+    const struct gy_slice *id = gy_http_header(req, "Last-Event-ID");
+    uint64_t n = 3, part = UINT64_MAX;
+    char text[24], *end;
+
+    if (gy_http_query_u64(req, "n", &n) == -EINVAL || gy_http_query_u64(req, "part", &part) == -EINVAL)
+        return -EINVAL;
+    if (id != NULL) { /* the client comes again */
+        (void)snprintf(text, sizeof(text), "%.*s", (int)id->len, id->ptr);
+        task->count = strtoull(text, &end, 10);
+        if (id->len == 0 || id->len >= sizeof(text) || *end != '\0')
+            return -EINVAL;
+    }
+    if (id == NULL || task->count > n)
+        task->count = n;
+    task->last = task->count > part ? task->count - part : 0;
+    return 0;
+}
+
 static void web_ticks(struct web *self, const struct gy_http_req *req, gy_http_promise reply)
 {
-    int i = task_begin(self, req, reply), err = i < 0 ? i : 0;
-    uint64_t n = 3;
+    int i = task_begin(self, req, reply), err = i < 0 ? i : ticks_of(req, &self->tasks[i]);
     struct gy_http_res res;
 
-    if (err == 0)
-        err = gy_http_query_u64(req, "n", &n);
-    if (err < 0 && err != -ENOENT) {
-        if (i >= 0)
+    if (err == 0 && self->tasks[i].count > 0) {
+        gy_http_begin(&res, 200);
+        if (gy_http_end_events(&res, reply) < 0)
             self->tasks[i].used = false;
-        gy_http_fail(reply, err);
+        else
+            web_on_time(self, (uint64_t)i, 0);
         return;
     }
-    self->tasks[i].count = n;
-    gy_http_begin(&res, 200);
-    if (gy_http_end_events(&res, reply) < 0)
+    if (i >= 0)
         self->tasks[i].used = false;
+    if (err < 0)
+        gy_http_fail(reply, err);
     else
-        web_on_time(self, (uint64_t)i, 0);
+        gy_http_reply(reply, 204, NULL, NULL, 0); /* by which a browser knows not to come again */
 }
 
 static void web_on_time(struct web *self, uint64_t i, int res)
@@ -245,12 +268,12 @@ static void web_on_time(struct web *self, uint64_t i, int res)
     struct task *task = &self->tasks[i];
     char text[32];
 
-    if (res < 0 || task->count == 0) {
+    if (res < 0 || task->count == task->last) {
         echo_over(task, res);
         return;
     }
     (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)--task->count);
-    res = gy_then(self, gy_http_event(task->stream, "tick", NULL, text), web_on_ticked, i);
+    res = gy_then(self, gy_http_event(task->stream, "tick", text, text), web_on_ticked, i);
     if (res < 0)
         echo_over(task, res);
 }
