@@ -315,8 +315,13 @@ static inline bool drain_from(struct gy_shard *shard, uint32_t from, uint64_t st
 {
     struct gy__in *in = ring_of(shard, from);
     struct gy_cell *cell = gy__ring_peek(in);
-    if (cell != NULL)
-        return gy__ring_run(shard, from, cell, stop_ns);
+    if (cell != NULL) {
+        if (gy__ring_run(shard, from, cell, stop_ns))
+            return true;
+        /* It used up the time, and may do so again: the next turn begins with those behind it. */
+        shard->mesh.start = from + 1 == shard->runtime->shard_count ? 0 : from + 1;
+        return false;
+    }
     if (++in->quiet >= QUIET_MAX && !shard->mesh.keeps_bits)
         bit_clear(shard, in, from);
     return true;

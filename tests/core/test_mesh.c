@@ -37,10 +37,15 @@ struct world {
     } places[SHARDS_MAX];
 };
 
+/* Not 0: the time, which passes by being looked at. */
+static uint64_t stepped_ns;
+
 static uint64_t on_now(void *ctx)
 {
     struct timespec t;
     (void)ctx;
+    if (stepped_ns != 0)
+        return stepped_ns += 25000;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
@@ -338,7 +343,61 @@ static void twelve_shards_clear_their_bits(void **state)
     tokens_travel(12, 16, 3, 1500);
 }
 
-/* ---- one thread, step by step: in what order a turn publishes ---- */
+/* ---- one thread, step by step ---- */
+
+static struct world stepped;
+static struct gy_shard *shard_at[SHARDS_MAX];
+static uint64_t sequences[SHARDS_MAX]; /* of tokens to shard 0; those of shard 0 are to shard 1 */
+
+static void stepped_open(unsigned n)
+{
+    memset(&stepped, 0, sizeof(stepped));
+    memset(sequences, 0, sizeof(sequences));
+    shards = stepped.shards = n;
+    gy_config_init(&stepped.config);
+    stepped.config.actors_max = 1024;
+    assert_int_equal(gy__runtime_open(&stepped.runtime, &stepped.config, n, &driver, NULL), 0);
+    for (unsigned i = 0; i < n; i++) {
+        stepped.places[i].world = &stepped;
+        stepped.places[i].index = i;
+        assert_int_equal(gy__shard_open(&shard_at[i], stepped.runtime, i, &stepped.places[i]), 0);
+        gy__shard_enter(shard_at[i]);
+        assert_int_equal(relay_spawn(&relays[i], &(struct relay_args){ i }), 0);
+        gy__shard_started(shard_at[i]);
+        (void)gy__shard_run(shard_at[i]);
+    }
+}
+
+static void stepped_close(void)
+{
+    for (unsigned i = 0; i < shards; i++)
+        gy__runtime_stop(stepped.runtime, i);
+    for (unsigned turn = 0; turn < 100 * shards; turn++) {
+        (void)gy__shard_run(shard_at[turn % shards]);
+        gy__shard_publish(shard_at[turn % shards]);
+    }
+    gy__runtime_sweep(stepped.runtime);
+    for (unsigned i = 0; i < shards; i++) {
+        assert_int_equal(gy__shard_phase(stepped.runtime, i), GY__PHASE_STOPPED);
+        gy__shard_close(shard_at[i]);
+    }
+    gy__runtime_close(stepped.runtime);
+}
+
+/* A token that ends where it arrives. */
+static void token_leave(unsigned from, unsigned to)
+{
+    gy__shard_enter(shard_at[from]);
+    struct relay_token_msg msg = { 1, ++sequences[from], from };
+    assert_int_equal(relay_token(relays[to], msg), 0);
+}
+
+static uint64_t tokens_of(unsigned from)
+{
+    const struct relay *relay =
+        (const void *)gy__actor_find(shard_at[0], relays[0].pid.bits);
+    return relay->sequence_from[from];
+}
 
 static const struct gy__ring *watched;
 static void *page;
@@ -354,72 +413,34 @@ static void on_write(int signal)
     mprotect(page, 4096, PROT_READ | PROT_WRITE);
 }
 
-static void token_leave(struct gy_shard *from, unsigned to, uint64_t *sequence)
-{
-    gy__shard_enter(from);
-    struct relay_token_msg msg = { 1, ++*sequence, from->index };
-    assert_int_equal(relay_token(relays[to], msg), 0);
-}
-
 /* Shard 0 runs a token of shard 1 and sends `casts` of its own: at its first write to the ring, the room
  * of what it ran is given back already. Else an answer to what it sends might find none. */
 static void heads_precede_cells(unsigned casts)
 {
-    static struct world world;
-    struct gy_shard *shard[2];
-    uint64_t sequence[2] = { 0, 0 };
-    memset(&world, 0, sizeof(world));
-    shards = world.shards = 2;
-    gy_config_init(&world.config);
-    world.config.actors_max = 1024;
-    assert_int_equal(gy__runtime_open(&world.runtime, &world.config, 2, &driver, NULL), 0);
-    for (unsigned i = 0; i < 2; i++) {
-        world.places[i].world = &world;
-        world.places[i].index = i;
-        assert_int_equal(gy__shard_open(&shard[i], world.runtime, i, &world.places[i]), 0);
-        gy__shard_enter(shard[i]);
-        assert_int_equal(relay_spawn(&relays[i], &(struct relay_args){ i }), 0);
-    }
+    stepped_open(2);
     /* The rings come to be. */
     for (unsigned i = 0; i < 2; i++) {
-        gy__shard_started(shard[i]);
-        (void)gy__shard_run(shard[i]);
-        token_leave(shard[i], 1 - i, &sequence[i]);
-        gy__shard_publish(shard[i]);
+        token_leave(i, 1 - i);
+        gy__shard_publish(shard_at[i]);
     }
-    for (unsigned i = 0; i < 2; i++) {
-        (void)gy__shard_run(shard[i]);
-        gy__shard_publish(shard[i]);
-    }
-    token_leave(shard[1], 0, &sequence[1]);
-    gy__shard_publish(shard[1]);
+    (void)gy__shard_run(shard_at[0]);
+    token_leave(1, 0);
+    gy__shard_publish(shard_at[1]);
     for (unsigned i = 0; i < casts; i++)
-        token_leave(shard[0], 1, &sequence[0]);
+        token_leave(0, 1);
 
-    const struct gy__out *out = &shard[0]->mesh.out[1];
-    watched = shard[1]->mesh.out[0].ring;
+    const struct gy__out *out = &shard_at[0]->mesh.out[1];
+    watched = shard_at[1]->mesh.out[0].ring;
     page = (void *)((uintptr_t)&out->ring->cells[out->flushed & (out->count - 1)] & ~(uintptr_t)4095);
     writes = 0;
     struct sigaction before, action = { .sa_handler = on_write };
     assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
     assert_int_equal(mprotect(page, 4096, PROT_READ), 0);
-    (void)gy__shard_run(shard[0]);
+    (void)gy__shard_run(shard_at[0]);
     sigaction(SIGSEGV, &before, NULL);
     assert_int_equal(writes, 1);
     assert_int_equal(head_then, 2);
-
-    for (unsigned i = 0; i < 2; i++)
-        gy__runtime_stop(world.runtime, i);
-    for (unsigned turn = 0; turn < 100; turn++) {
-        (void)gy__shard_run(shard[turn % 2]);
-        gy__shard_publish(shard[turn % 2]);
-    }
-    gy__runtime_sweep(world.runtime);
-    for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(gy__shard_phase(world.runtime, i), GY__PHASE_STOPPED);
-        gy__shard_close(shard[i]);
-    }
-    gy__runtime_close(world.runtime);
+    stepped_close();
 }
 
 static void room_is_given_back_before_anything_leaves(void **state)
@@ -427,6 +448,26 @@ static void room_is_given_back_before_anything_leaves(void **state)
     (void)state;
     heads_precede_cells(1);
     heads_precede_cells(3);
+}
+
+/* Each of two peers sends more than a turn has time for: they take turns, wherever they are among all. */
+static void peers_that_fill_all_time_take_turns(void **state)
+{
+    (void)state;
+    enum { TOKENS = 160, TURNS = 10 };
+    stepped_open(SHARDS_MAX);
+    for (unsigned from = 1; from <= 2; from++) {
+        for (unsigned i = 0; i < TOKENS; i++)
+            token_leave(from, 0);
+        gy__shard_publish(shard_at[from]);
+    }
+    stepped_ns = on_now(NULL);
+    for (unsigned turn = 0; turn < TURNS; turn++)
+        (void)gy__shard_run(shard_at[0]);
+    stepped_ns = 0;
+    assert_int_equal(tokens_of(1) + tokens_of(2), TURNS * GY__RING_STRIDE);
+    assert_int_equal(tokens_of(1), tokens_of(2));
+    stepped_close();
 }
 
 int main(void)
@@ -437,6 +478,7 @@ int main(void)
         cmocka_unit_test(four_shards),
         cmocka_unit_test(twelve_shards_clear_their_bits),
         cmocka_unit_test(room_is_given_back_before_anything_leaves),
+        cmocka_unit_test(peers_that_fill_all_time_take_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
