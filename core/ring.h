@@ -177,16 +177,17 @@ static inline void gy__ring_flush(struct gy__out *out)
  * just now, and a wider load than the stores before it has to wait until those have left the core. */
 static inline void gy__ring_flush_one(struct gy__out *out)
 {
-    uint64_t *slot = &out->ring->cells[out->flushed & (out->count - 1)].target;
-    const uint64_t *cell = &out->stage->target;
-    for (unsigned i = 1; i < sizeof(struct gy_cell) / 8; i++) {
-        uint64_t word = cell[i];
+    struct gy_cell *slot = &out->ring->cells[out->flushed & (out->count - 1)];
+    const unsigned char *cell = (const unsigned char *)out->stage;
+    for (size_t at = sizeof(slot->target); at < sizeof(*slot); at += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, cell + at, sizeof(word));
         __asm__("" : "+r"(word));
-        slot[i] = word;
+        memcpy((unsigned char *)slot + at, &word, sizeof(word));
     }
     out->staged = 0;
     /* release: as in gy__ring_flush(). */
-    atomic_store_explicit((_Atomic uint64_t *)(void *)slot, out->held_word, memory_order_release);
+    atomic_store_explicit(gy__ring_word(slot), out->held_word, memory_order_release);
     out->flushed = out->tail;
 }
 
