@@ -313,6 +313,10 @@ void gy__bufs_home(struct gy_shard *shard, struct gy_buf *buf)
         gy__passing_drop(shard, buf);
         pool_give(shard, buf);
         return;
+    case GY__BUF_FILE:
+        gy__part_drop(shard, buf);
+        pool_give(shard, buf);
+        return;
     case GY__BUF_RECEIVE:
         buf->gy__kind = GY__BUF_FREE;
         gy__count(&bufs->receive_out, UINT64_MAX);

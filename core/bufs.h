@@ -14,6 +14,7 @@ enum gy__buf_kind {
     GY__BUF_RECEIVE, /* shows a receive buffer of the driver's; gy__id is its number */
     /* What is no bytes, in the queue of a stream: */
     GY__BUF_FDS,     /* holds a struct gy_pass (core/passing.c), which is closed with it */
+    GY__BUF_FILE,    /* stands for a part of a file: holds a struct gy__part (core/part.c) */
 };
 
 /* A header is one cache line, apart from the bytes, so that a walk over headers touches nothing
@@ -78,6 +79,14 @@ uint64_t gy__bufs_out(const struct gy_shard *shard);
 
 /* core/passing.c: close what a buffer of descriptors holds. */
 void gy__passing_drop(struct gy_shard *shard, const struct gy_buf *buf);
+
+/* core/part.c: it stands for nothing any more. */
+void gy__part_drop(struct gy_shard *shard, struct gy_buf *buf);
+/* Are there bytes where it says? */
+static inline bool gy__buf_is_bytes(const struct gy_buf *buf)
+{
+    return buf->gy__kind < GY__BUF_FDS;
+}
 
 struct gy__stat;
 void gy__bufs_stats(const struct gy_shard *shard,

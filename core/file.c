@@ -134,6 +134,11 @@ static void close_if_idle(struct gy_shard *shard, struct gy__file *file)
 {
     if (file->ops > 0)
         return;
+    if (shard->phase >= GY__PHASE_STOPPED) { /* a part of it has come home from a shard that stopped later */
+        shard->driver->drop_handle(shard->ctx, file->handle);
+        slot_give(shard, file);
+        return;
+    }
     file->close = (struct gy_op){ .done = on_closed, .kind = GY_OP_CLOSE_FILE,
                                   .handle = file->handle };
     gy__op_submit(shard, &file->close);

@@ -7,6 +7,7 @@
  * Invariants: at most one operation each way is in flight, and what is sent leaves in the order
  * queued. CLOSE is submitted only when no receive is in flight. A state changes only by
  * gy__stream_move(), along the table. */
+#include "core/part.h"
 #include "core/streams.h"
 #include "core/text.h"
 
@@ -97,6 +98,8 @@ void gy__stream_drop(struct gy_stream *s, uint32_t keep)
     while (buf != NULL) {
         struct gy_buf *next = buf->next;
         s->queued -= buf->len;
+        if (buf->gy__kind == GY__BUF_FILE)
+            gy__part_failed(buf, s->why);
         gy_buf_release(buf);
         buf = next;
     }
@@ -118,6 +121,17 @@ static void receive(struct gy_shard *shard, struct gy_stream *s)
     gy__op_submit(shard, &s->in);
 }
 
+static void send_file(struct gy_shard *shard, struct gy_stream *s)
+{
+    const struct gy__part *part = gy__part_of(s->queue);
+
+    s->sending = 1;
+    s->out.u.file.from = part->handle;
+    s->out.u.file.offset = part->offset;
+    s->out.u.file.len = s->queue->len < SEND_MAX ? s->queue->len : (uint32_t)SEND_MAX;
+    submit_out(shard, s, GY_OP_SEND_FILE);
+}
+
 /* What is queued, as far as one operation carries it. */
 static void send(struct gy_shard *shard, struct gy_stream *s)
 {
@@ -127,12 +141,16 @@ static void send(struct gy_shard *shard, struct gy_stream *s)
     uint32_t most = GY__STREAM_IOV;
     bool passes = buf->gy__kind == GY__BUF_FDS;
 
+    if (buf->gy__kind == GY__BUF_FILE) {
+        send_file(shard, s);
+        return;
+    }
     if (passes) {
         s->out.u.send.pass = (struct gy_pass *)(void *)buf->data;
         buf = buf->next; /* the bytes that they belong to, which go alone: so the receiver can tell */
         most = 1;
     }
-    while (buf != NULL && n < most && left > 0 && buf->gy__kind != GY__BUF_FDS) {
+    while (buf != NULL && n < most && left > 0 && gy__buf_is_bytes(buf)) {
         size_t len = buf->len < left ? buf->len : left;
         s->u.iov[n++] = (struct gy_iov){buf->data, len};
         left -= len;
@@ -186,6 +204,10 @@ void gy__stream_step(struct gy_shard *shard, struct gy_stream *s)
     if (s->state == GY__STREAM_HALF && s->fin && !s->out.in_flight)
         gy__stream_move(shard, s, GY__STREAM_CLOSING);
 
+    if (s->doomed) {
+        s->doomed = false;
+        gy__stream_abort(shard, s, -ECANCELED);
+    }
     step_receive(shard, s);
     if (s->out.in_flight) {
         if (s->state == GY__STREAM_ABORTING)

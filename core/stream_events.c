@@ -5,6 +5,7 @@
  * are harmless, because calls and deaths only note things down: a stream changes hands, submits or
  * is freed only at the end of the turn. */
 #include "core/bugs.h"
+#include "core/part.h"
 #include "core/failed.h"
 #include "core/streams.h"
 
@@ -275,6 +276,24 @@ static int sent(struct gy_shard *shard, struct gy_stream *s, int32_t res)
     return res < 0 ? res : -EPIPE;
 }
 
+/* The same of a part of a file. */
+static int sent_file(struct gy_shard *shard, struct gy_stream *s, int32_t res)
+{
+    struct gy_buf *part = s->queue;
+
+    s->sending = 0;
+    if (res <= 0)
+        return res < 0 ? res : -ENODATA;
+    gy__stream_count(shard, GY__COUNT_BYTES_OUT, (uint64_t)res);
+    if (gy__part_sent(s, part, (uint32_t)res)) {
+        s->queue = part->next;
+        if (s->queue == NULL)
+            s->queue_last = NULL;
+        gy_buf_release(part);
+    }
+    return 0;
+}
+
 static void half_closed(struct gy_shard *shard, struct gy_stream *s, int32_t res);
 
 void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completion)
@@ -290,7 +309,9 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
             gy__stream_count(shard, GY__COUNT_FDS_SENT, op->u.send.pass->n);
         /* fall through */
     case GY_OP_SEND:
-        err = sent(shard, s, completion->res);
+    case GY_OP_SEND_FILE:
+        err = op->kind == GY_OP_SEND_FILE ? sent_file(shard, s, completion->res) :
+                                            sent(shard, s, completion->res);
         if (s->state == GY__STREAM_ABORTING)
             gy__stream_drop(s, 0);
         else if (err < 0)

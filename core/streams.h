@@ -86,6 +86,7 @@ struct gy_stream {
     bool holds : 1;   /* holds the drain */
     bool half : 1;    /* when all is sent: HALF; takes no more */
     bool attempt : 1; /* it has no owner, and never had: see race.c */
+    bool doomed : 1;  /* to be aborted: what it was to send was given up */
     bool deaf : 1;    /* the end of a pipe that is only read: nothing can be sent */
     struct gy_op in;  /* receives */
     struct gy_op out; /* sends, half-close, close: one at a time */

@@ -163,7 +163,7 @@ static size_t chunk_line(uint32_t n, char line[CHUNK_LINE_MAX])
 /* One piece, with the chunk's framing if need be. buf: taken. -> false: no memory. */
 static bool pump_piece(struct gy__http_conn *conn, const struct gy__http_slot *slot, struct gy_buf *buf)
 {
-    bool chunked = gy__http_is_chunked(slot), copied = buf->len <= GY__HTTP_COPY_MAX;
+    bool chunked = gy__http_is_chunked(slot), copied = buf->len <= GY__HTTP_COPY_MAX && buf->data != NULL;
     char line[CHUNK_LINE_MAX], *to = line;
     size_t before = chunked ? chunk_line(buf->len, line) : 0, behind = chunked ? 2 : 0;
 

@@ -95,6 +95,8 @@ static int run(struct gy_op *op)
         return gy__process_spawn(op);
     case GY_OP_RESOLVE:
         return gy__resolve_run(op);
+    case GY_OP_SEND_FILE:
+        return gy__sendfile_run(op);
     default:
         return gy__file_run(op);
     }
@@ -170,7 +172,9 @@ bool gy__work_start(struct gy__uring *u, struct gy_op *op)
         pthread_cond_signal(&pool->more);
     }
     pthread_mutex_unlock(&pool->lock);
-    if (!fits)
+    if (!fits && op->kind == GY_OP_SEND_FILE)
+        gy__sendfile_ran(u, op, -EAGAIN); /* a stream waits its turn */
+    else if (!fits)
         gy__uring_done(u, op, -EAGAIN);
     return true;
 }
@@ -213,6 +217,8 @@ void gy__work_reap(struct gy__uring *u)
         int32_t res = (int32_t)(int64_t)op->gy__driver[1];
         if (op->kind == GY_OP_PROCESS)
             gy__process_born(u, op, res);
+        else if (op->kind == GY_OP_SEND_FILE)
+            gy__sendfile_ran(u, op, res);
         else
             gy__uring_end(u, op, res);
     }

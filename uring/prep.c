@@ -63,6 +63,7 @@ static const struct kind kinds[] = {
     [GY_OP_SOCKET_SET] = {"socket_set", gy__socket_set_start, NULL, NULL, false},
     [GY_OP_SEND_FDS] = {"send_fds", gy__send_fds_start, gy__send_reaped, gy__send_swept, false},
     [GY_OP_RECV_FDS] = {"recv_fds", gy__recv_start, gy__recv_reaped, NULL, false},
+    [GY_OP_SEND_FILE] = {"send_file", gy__sendfile_start, gy__sendfile_reaped, NULL, false},
     [GY_OP_CLOSE_FD] = {"close_fd", gy__close_start, gy__close_reaped, NULL, true},
     [GY_OP_RESOLVE] = {"resolve", gy__work_start, NULL, NULL, false},
 };

@@ -304,6 +304,13 @@ bool gy__redirect_start(struct gy__uring *u, struct gy_op *op);
 void gy__redirect_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
 void gy__redirect_swept(struct gy__uring *u, struct gy_op *op);
 
+/* ---- sendfile.c ---- */
+bool gy__sendfile_start(struct gy__uring *u, struct gy_op *op);
+void gy__sendfile_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags);
+/* Its call, which may block, on a thread of the pool; its result, back on the shard. */
+int32_t gy__sendfile_run(const struct gy_op *op);
+void gy__sendfile_ran(struct gy__uring *u, struct gy_op *op, int32_t res);
+
 /* ---- taken.c ---- */
 /* As the driver's signal_watch. */
 int gy__signal_watch(void *ctx, int number);

@@ -74,6 +74,8 @@ enum gy_op_kind {
     GY_OP_SEND_FDS,   /* send: as SEND, and send.pass goes with the first byte: sent once, or not at all. The
                        * descriptors stay the submitter's; their numbers are good for closing only, afterwards */
     GY_OP_RECV_FDS,   /* as RECV_MULTI; what came with the bytes is told with them, given */
+    GY_OP_SEND_FILE,  /* file: from a file to the handle of a stream, in its order: res = bytes, 1 to len;
+                       * -ENODATA the file ends there, -EOPNOTSUPP no socket's stream */
     GY_OP_CLOSE_FD,   /* handle: a number of the program's. Whatever else has the same file open keeps it as
                        * it is: a connection is not shut down */
     GY_OP_KINDS
@@ -195,6 +197,12 @@ struct gy_op {
             uint32_t n;
             struct gy_pass *pass; /* pinned: of SEND_FDS */
         } send;
+        struct {
+            uint64_t offset;
+            int32_t from; /* handle of the file, which stays open meanwhile */
+            uint32_t len;
+            uint32_t step; /* the driver's */
+        } file;
         struct {
             const char *addr; /* pinned: "127.0.0.1:8080", "unix:/path", "fd:name" */
             uint16_t backlog;

@@ -102,6 +102,25 @@ GY_INLINE struct gy_buf *gy_file_buffers(const void *value)
     return value == NULL ? NULL : *(struct gy_buf *const *)value;
 }
 
+/* ---- to a stream ---- */
+
+/* len bytes of a file from offset on, as a buffer to be sent: by gy_stream_send(), or as a piece of an answer by
+ * gy_http_write(), on any shard. The bytes go from the file to the socket and come into no memory of the
+ * program's: data is NULL, and nobody may read it.
+ * len counts as what is queued, and falls as it is sent. The file may be closed at once: it is when the buffer is
+ * released. A file that ends before offset + len when its turn comes ends the stream with -ENODATA.
+ * What pays: files of 64 KiB and more, that the system has in its cache; others are sent by threads of the pool
+ * for work that blocks. -> given; NULL: not a file of this actor, or none is left. */
+GY_API GY_MUST_CHECK struct gy_buf *gy_file_part(gy_file file, uint64_t offset, uint32_t len);
+
+/* Queue such a part at a stream of this actor's and be told of its end, which comes when the last byte is the
+ * system's. len: any; 0 is no error. A discard, a deadline, and what else ends the future before, aborts the stream (closed()
+ * tells -ECANCELED): what was begun cannot be taken back. -> 0; the reason why the stream closes, -ENODATA the
+ * file is too short, -ECONNRESET, ...; refused: -EPIPE as gy_stream_send(). */
+struct gy_stream;
+GY_API GY_MUST_CHECK gy_fut gy_file_send(gy_file file, uint64_t offset, uint64_t len,
+                                         struct gy_stream *to);
+
 /* ---- one after the other ---- */
 
 /* Reading from front to back, with blocks read ahead. gy_file_ahead(): begin at offset, in blocks of

@@ -3,6 +3,7 @@
 #include "core/bufs.h"
 #include "core/foreign.h"
 #include "core/future.h"
+#include "core/part.h"
 #include "core/streams.h"
 
 /* ---- failing ---- */
@@ -176,6 +177,15 @@ static uint64_t undelivered(const struct gy__machine *host, const struct gy_shar
     return count;
 }
 
+/* A part of a file that was closed holds its handle until it comes home. */
+static void drop_part(struct gy__machine *host, const struct gy_buf *buf)
+{
+    struct gy__file *file = buf->gy__kind == GY__BUF_FILE ? gy__part_of(buf)->file : NULL;
+
+    if (file != NULL && --file->ops == 0)
+        gy__handle_drop(host, file->handle);
+}
+
 /* Handles in messages that nobody has run. The runtime's sweep would close them. */
 static void drop_undelivered(struct gy__machine *host, const struct gy_shard *from)
 {
@@ -186,9 +196,14 @@ static void drop_undelivered(struct gy__machine *host, const struct gy_shard *fr
         const struct gy_cell *cell;
         if (receiver != NULL)
             in.head = receiver->mesh.in[from->index].head;
-        for (; in.ring != NULL && (cell = gy__ring_peek(&in)) != NULL; in.head++)
+        for (; in.ring != NULL && (cell = gy__ring_peek(&in)) != NULL; in.head++) {
             if (cell->verb == &gy__verb_handover && (int64_t)cell->payload.word[2] >= 0)
                 gy__handle_drop(host, (int32_t)cell->payload.word[2]);
+            if (carries(cell))
+                drop_part(host, cell->payload.with.buf);
+        }
+        for (const struct gy_buf *buf = out->bufs; buf != NULL; buf = buf->next)
+            drop_part(host, buf);
     }
 }
 

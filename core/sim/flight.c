@@ -38,6 +38,7 @@ static const char *const names[GY_OP_KINDS] = {
     [GY_OP_SEND_FDS] = "send-fds",
     [GY_OP_RECV_FDS] = "recv-fds",
     [GY_OP_CLOSE_FD] = "close-fd",
+    [GY_OP_SEND_FILE] = "send-file",
     [GY_OP_CONNECT] = "connect",
     [GY_OP_OPEN] = "open",
     [GY_OP_CLOSE_FILE] = "close-file",

@@ -392,6 +392,8 @@ void gy__sim_pipe_start(struct gy__sim_pipe *pipe, unsigned side, struct gy__fli
         gy__sim_pipe_close(pipe, side);
     } else if (flight->kind == GY_OP_HALF_CLOSE) {
         gy__flight_tell(flight, -ENOTSOCK, false);
+    } else if (flight->kind == GY_OP_SEND_FILE) {
+        gy__flight_tell(flight, -EOPNOTSUPP, false);
     } else if (sends != (side == GY__SIM_PIPE_WRITES)) {
         gy__flight_tell(flight, -EBADF, false);
     } else {

@@ -553,6 +553,12 @@ uint32_t gy__parcel_limit(struct gy__end *end, uint32_t ready);
 bool gy__parcel_take(struct gy__end *end, struct gy__machine *host, struct gy_passed *out);
 void gy__parcels_drop(struct gy__parcel *parcels, struct gy_sim *sim);
 
+/* ---- sendfile.c ---- */
+/* Of an operation that is at its end: the disk begins. */
+void gy__sim_sendfile_start(struct gy__flight *flight);
+/* The end may have room. -> it has moved what it could, or failed: *res. */
+bool gy__sim_sendfile_moves(struct gy__end *end, struct gy__flight *flight, int32_t *res);
+
 /* ---- listen.c ---- */
 void gy__listening_open(struct gy__flight *flight);
 void gy__listening_accept(struct gy__flight *flight);

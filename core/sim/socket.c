@@ -210,6 +210,12 @@ void gy__socket_writable(struct gy__end *end)
         send_ended(end, flight, error_of(end));
         return;
     }
+    if (flight->kind == GY_OP_SEND_FILE) {
+        int32_t res;
+        if (gy__sim_sendfile_moves(end, flight, &res))
+            send_ended(end, flight, res);
+        return;
+    }
     if (flight->kind == GY_OP_SEND_FDS && flight->sent == 0 && gy__end_room(end) > 0) {
         int err = gy__parcel_send(end, flight->place->host, flight->op->u.send.pass);
         if (err < 0) {
@@ -236,6 +242,8 @@ static void send_start(struct gy__flight *flight)
     }
     GY__SIM_CHECK(end->tcp->sim, end->send == NULL, "two sends on one connection");
     end->send = flight;
+    if (flight->kind == GY_OP_SEND_FILE)
+        gy__sim_sendfile_start(flight);
     gy__socket_writable(end);
 }
 
@@ -310,6 +318,7 @@ void gy__socket_start(struct gy__flight *flight)
     case GY_OP_SEND:
     case GY_OP_SEND_CLOSE:
     case GY_OP_SEND_FDS:
+    case GY_OP_SEND_FILE:
         send_start(flight);
         break;
     case GY_OP_HALF_CLOSE:

@@ -249,6 +249,42 @@ static void failing_disks(void **state)
     assert_true(right > 0 && cut > 0);
 }
 
+/* A file that is cut while it is sent: the answer is whole, or it is the file's beginning and the connection ends. */
+static void files_that_shrink(void **state)
+{
+    unsigned whole = 0, cut = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct gy_sim *sim = open_world(seed, seed % 2, 0);
+        struct gy_sim_conn *conn = gy_sim_connect(sim, 0, PORT);
+        const char *text = "GET /s/big HTTP/1.1\r\nHost: sim\r\n\r\n";
+        const uint8_t *data, *body;
+        size_t len, left;
+        gy_sim_read_slowly(conn, 20000, GY_MS);
+        gy_sim_send(conn, text, strlen(text));
+        gy_sim_advance(sim, seed * 200 * GY_US);
+        gy_sim_file_put(sim, 0, "www/big", big, 5000);
+        gy_sim_settle(sim);
+        gy_sim_advance(sim, GY_S);
+        data = gy_sim_received(conn, &len);
+        body = memmem(data, len, "\r\n\r\n", 4);
+        if (body != NULL) {
+            left = len - (size_t)(body + 4 - data);
+            whole += left == BIG;
+            if (memmem(data, len, "Content-Length: 300000", 22) != NULL && left < BIG) {
+                assert_true(gy_sim_conn_has(conn, GY_SIM_ENDED) || gy_sim_conn_has(conn, GY_SIM_RESET));
+                cut++;
+            }
+            assert_true(left <= BIG);
+            assert_memory_equal(body + 4, big, left);
+        }
+        gy_sim_conn_free(conn);
+        close_world(sim);
+    }
+    assert_true(whole > 0 && cut > 0);
+}
+
 static void clients_that_leave(void **state)
 {
     (void)state;
@@ -265,6 +301,24 @@ static void clients_that_leave(void **state)
         gy_sim_settle(sim);
         gy_sim_conn_free(conn);
         close_world(sim);
+    }
+}
+
+/* Stopped at every moment, on both shards: parts of the file that are on their way keep it open, and nothing longer. */
+static void stopped_while_they_are_sent(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct gy_sim *sim = open_world(seed, seed % 2, 0);
+        struct gy_sim_conn *conns[4];
+        const char *text = "GET /s/big HTTP/1.1\r\nHost: sim\r\n\r\n";
+        for (unsigned i = 0; i < 4; i++) {
+            conns[i] = gy_sim_connect(sim, 0, PORT);
+            gy_sim_read_slowly(conns[i], 20000, GY_MS);
+            gy_sim_send(conns[i], text, strlen(text));
+        }
+        gy_sim_advance(sim, seed * 10 * GY_US);
+        assert_int_equal(gy_sim_close(sim), 0);
     }
 }
 
@@ -299,7 +353,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup(name, setup)
         T(what_is_there), T(what_is_not_reached), T(conditions_and_ranges), T(large_ones_come_whole),
-        T(failing_disks), T(clients_that_leave), T(options),
+        T(failing_disks), T(files_that_shrink), T(clients_that_leave), T(stopped_while_they_are_sent), T(options),
 #undef T
     };
 
