@@ -208,6 +208,107 @@ static void what_is_heard_while_spinning_is_not_left_behind(void **state)
     stop(runtime);
 }
 
+/* ---- a peer that is always heard ---- */
+
+/* The one on shard 0 sends as fast as there is room to the one on shard 1, which is slower and so finds
+ * its ring full whenever it looks. */
+#define FLOOD 60000u
+#define DROP_NS 1000u
+
+struct flood_world {
+    _Atomic uint64_t dropped;
+    _Atomic uint64_t pids[2];
+};
+struct flooder_args {
+    struct flood_world *world;
+};
+GY_ACTOR(flooder);
+struct flooder_begin_msg {
+    uint64_t drops;
+};
+GY_CAST(flooder, begin);
+struct flooder_drop_msg {
+    uint64_t nothing;
+};
+GY_CAST(flooder, drop);
+struct flooder {
+    struct gy_actor actor;
+    struct flood_world *world;
+    uint64_t left;
+};
+GY_ACTOR_TYPE(flooder, flooder_start, flooder_stop);
+GY_VERB(flooder, begin);
+GY_VERB(flooder, drop);
+GY_ROOM(flooder, flooder_on_room);
+
+static int flooder_start(struct flooder *self, const struct flooder_args *args)
+{
+    self->world = args->world;
+    return 0;
+}
+
+static void flooder_stop(struct flooder *self, int why)
+{
+    (void)self;
+    (void)why;
+}
+
+static void flooder_on_room(struct flooder *self, uint64_t ctx)
+{
+    flooder_pid to = {{self->world->pids[1]}};
+    for (; self->left > 0; self->left--) {
+        if (flooder_drop(to, (struct flooder_drop_msg){0}) == -EAGAIN) {
+            assert_int_equal(gy_room_again(self, to.pid, flooder_on_room, ctx), 0);
+            return;
+        }
+    }
+}
+
+void flooder_on_begin(struct flooder *self, const struct flooder_begin_msg *msg)
+{
+    self->left = msg->drops;
+    flooder_on_room(self, 0);
+}
+
+void flooder_on_drop(struct flooder *self, const struct flooder_drop_msg *msg)
+{
+    (void)msg;
+    for (uint64_t begun_ns = gy__uring_now(); gy__uring_now() - begun_ns < DROP_NS;)
+        ;
+    self->world->dropped++;
+}
+
+static int flooder_boot(unsigned shard, void *arg)
+{
+    struct flood_world *w = arg;
+    flooder_pid pid;
+    int err = flooder_spawn(&pid, &(struct flooder_args){w});
+    w->pids[shard] = pid.pid.bits;
+    return err;
+}
+
+static void who_is_always_heard_leaves_turns_to_others(void **state)
+{
+    (void)state;
+    static struct flood_world w;
+    struct gy_runtime *runtime = NULL;
+    struct gy_config config;
+    gy_config_init(&config);
+    config.shards = 2;
+    config.pin = false;
+    config.poll = GY_POLL_ALWAYS;
+    config.actors_max = 4096;
+    assert_int_equal(gy_start(&runtime, &config, flooder_boot, &w), 0);
+    _Atomic uint64_t *count = &runtime->shards[1]->core_counters[GY__COUNT_TURNS];
+    uint64_t before = *count;
+    flooder_pid first = {{w.pids[0]}};
+    assert_int_equal(flooder_begin_post(runtime, first, (struct flooder_begin_msg){FLOOD}), 0);
+    hopper_await(&w.dropped, FLOOD);
+    /* A look that hears runs 16 cells or so; after 64 of them there is a turn, which runs some too. */
+    assert_in_range(*count - before, FLOOD / 2048, UINT64_MAX);
+    stop(runtime);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +317,7 @@ int main(void)
         cmocka_unit_test(who_adapts_spins_then_sleeps),
         cmocka_unit_test(who_always_polls_never_sleeps),
         cmocka_unit_test(what_is_heard_while_spinning_is_not_left_behind),
+        cmocka_unit_test(who_is_always_heard_leaves_turns_to_others),
     };
     fixture_need_io_uring();
     return cmocka_run_group_tests(tests, NULL, NULL);
