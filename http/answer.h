@@ -46,6 +46,12 @@ struct gy__http_answer_stream {
  * written through the request's stream. -> as gy_http_end. */
 int gy__http_upgrade(gy_http_promise reply, const char *lines, size_t len);
 
+/* May it be a line of a head, or a trailer? */
+bool gy__http_field_valid(struct gy_slice name, const char *value);
+/* Names and values in turns, ended by NULL, as the lines of trailers, without the empty one. *lines: given;
+ * NULL: there are none. -> 0; -EINVAL; -EAGAIN. */
+int gy__http_trailer_lines(const char *const trailers[], struct gy_buf **lines);
+
 /* Bytes on their way out: buffers that are this list's own. */
 struct gy__http_out {
     struct gy_buf *first, *last;

@@ -108,7 +108,8 @@ int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise);
 /* buf: taken. */
 int gy__http_conn_write(struct gy__http_slot *slot, uint64_t promise, struct gy_buf *buf);
 int gy__http_conn_watch(struct gy__http_slot *slot, uint64_t promise);
-void gy__http_conn_finish(struct gy__http_slot *slot);
+/* trailers: lines, taken, or NULL. */
+void gy__http_conn_finish(struct gy__http_slot *slot, struct gy_buf *trailers);
 void gy__http_conn_abort(struct gy__http_slot *slot);
 
 /* The end of a turn: answers whose turn it is go to out, what must outlive the turn is copied,

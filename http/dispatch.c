@@ -199,10 +199,10 @@ static void stream(struct gy__http_server *server, struct gy__http_slot *slot,
     if (answer->answer.kind == GY__ANSWER_UPGRADE && !(slot->flags & GY__SLOT_UPGRADE)) {
         gy_buf_release(done->buf);
         gy__http_conn_refuse(slot, 500, "The client did not ask for another protocol");
-    } else if (gy__http_stream_begins(server, slot->handler) < 0) {
-        gy_buf_release(done->buf);
-        failed(server, slot, -ENOBUFS);
     } else if (!gy__http_conn_answer_stream(slot, done->value, done->buf)) {
+        failed(server, slot, -ENOBUFS);
+    } else if (slot->flow->out_open && gy__http_stream_begins(server, slot) < 0) {
+        gy__http_conn_abort(slot);
         failed(server, slot, -ENOBUFS);
     }
 }

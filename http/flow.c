@@ -71,9 +71,15 @@ void gy__http_flow_end(struct gy__http_flow *flow, const struct gy__http_calls *
     tell(calls, &flow->reader, flow->in_err < 0 ? flow->in_err : -EPIPE, NULL);
     tell(calls, &flow->writer, -EPIPE, NULL);
     tell(calls, &flow->watcher, why, NULL);
+    if (flow->by_at != NULL) {
+        *flow->by_at = flow->by_next;
+        if (flow->by_next != NULL)
+            flow->by_next->by_at = flow->by_at;
+    }
     gy__http_pieces_drop(&flow->in);
     gy__http_pieces_drop(&flow->out);
     gy_buf_release(flow->trailers);
+    gy_buf_release(flow->out_trailers);
     gy_buf_release(flow->memory);
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct gy__http_calls;
+struct gy__http_slot;
 
 struct gy__http_pieces {
     struct gy_buf *first, *last;
@@ -34,9 +35,13 @@ struct gy__http_flow {
     uint64_t length; /* announced, or UINT64_MAX */
     uint64_t left;   /* of it */
     uint64_t writer;
+    struct gy_buf *out_trailers; /* lines, to be written behind the last chunk, or NULL */
     bool out_open, out_ended;
     uint64_t watcher;
     bool drain_told; /* that the runtime drains */
+    /* Among the answers of its actor (http/streamers.h); by_at NULL: it is not. */
+    struct gy__http_flow *by_next, **by_at;
+    struct gy__http_slot *slot; /* while it is */
 };
 
 /* Zeroed, or NULL: no memory. */

@@ -72,6 +72,15 @@ static bool remember(struct gy__http_slot *slot, const struct gy_http_identity *
     return true;
 }
 
+static void forget(struct gy__http_slot *slot)
+{
+    slot->flags &= (uint16_t)~GY__SLOT_KNOWN;
+    gy_buf_release(slot->identity);
+    gy_buf_release(slot->claims);
+    slot->identity = slot->claims = NULL;
+    slot->req.principal = slot->req.claims = (struct gy_slice){ NULL, 0 };
+}
+
 static int authenticate(struct gy__http_slot *slot, const struct gy_http_realm *realm, const char **why)
 {
     struct gy_http_identity who;
@@ -94,7 +103,12 @@ int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_option
 {
     int status = 0;
 
-    if ((options->realm == NULL && options->authorize == NULL) || (slot->flags & GY__SLOT_KNOWN))
+    if (slot->flags & GY__SLOT_KNOWN) {
+        if (slot->judged == options)
+            return 0;
+        forget(slot); /* while its body came, the path became another route's */
+    }
+    if (options->realm == NULL && options->authorize == NULL)
         return 0;
     if (options->realm != NULL && options->realm->authenticate != NULL)
         status = authenticate(slot, options->realm, why);
@@ -105,5 +119,6 @@ int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_option
         return 403;
     }
     slot->flags |= GY__SLOT_KNOWN;
+    slot->judged = options;
     return 0;
 }

@@ -188,11 +188,25 @@ static bool pump_piece(struct gy__http_conn *conn, const struct gy__http_slot *s
     return to != NULL;
 }
 
+/* The last chunk, and what stands behind it. -> false: no memory. */
+static bool pump_end(struct gy__http_conn *conn, const struct gy__http_flow *flow)
+{
+    size_t len = flow->out_trailers != NULL ? flow->out_trailers->len : 0;
+    char *to = gy__http_out_room(&conn->out, 3 + len + 2, 0);
+
+    if (to == NULL)
+        return false;
+    memcpy(to, "0\r\n", 3);
+    if (len > 0)
+        memcpy(to + 3, flow->out_trailers->data, len);
+    memcpy(to + 3 + len, "\r\n", 2);
+    return true;
+}
+
 /* -> true: the answer is over; or the connection is, see finish. */
 bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot)
 {
     struct gy__http_flow *flow = slot->flow;
-    char *to;
 
     while (flow->out.first != NULL && !conn->full && conn->out.bytes < PUMP_MAX)
         if (!pump_piece(conn, slot, gy__http_pieces_take(&flow->out))) {
@@ -210,11 +224,8 @@ bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot
     if (flow->out.first != NULL || !flow->out_ended)
         return false;
     if (gy__http_is_chunked(slot)) {
-        to = gy__http_out_room(&conn->out, 5, 0);
-        if (to == NULL)
+        if (!pump_end(conn, flow))
             conn->finish = GY__FINISH_ABORT;
-        else
-            memcpy(to, "0\r\n\r\n", 5);
     } else if (flow->length == UINT64_MAX) {
         /* Which is what ends it; the peer of a tunnel may still be sending. */
         conn->finish = conn->tunnel && !conn->ended ? GY__FINISH_LINGER : GY__FINISH_CLOSE;
@@ -315,16 +326,19 @@ int gy__http_conn_watch(struct gy__http_slot *slot, uint64_t promise)
     return 1;
 }
 
-void gy__http_conn_finish(struct gy__http_slot *slot)
+void gy__http_conn_finish(struct gy__http_slot *slot, struct gy_buf *trailers)
 {
     struct gy__http_flow *flow = slot->flow;
 
-    if (!flow->out_open)
-        return;
-    if (flow->left != UINT64_MAX && flow->left > 0)
+    if (!flow->out_open || flow->out_ended) {
+        gy_buf_release(trailers);
+    } else if (flow->left != UINT64_MAX && flow->left > 0) {
+        gy_buf_release(trailers);
         gy__http_conn_abort(slot);
-    else
+    } else {
         flow->out_ended = true;
+        flow->out_trailers = trailers;
+    }
 }
 
 void gy__http_conn_abort(struct gy__http_slot *slot)

@@ -44,13 +44,47 @@ int gy_http_status(int err)
     }
 }
 
-int gy_http_fail(gy_http_promise reply, int err)
+int gy_http_status_upstream(int err)
 {
-    int status = gy_http_status(err);
+    switch (err) {
+    case -ETIMEDOUT:
+        return 504;
+    case -EAGAIN:
+    case -EBUSY:
+    case -ENOBUFS:
+    case -ENOMEM:
+    case -ENOSPC:
+    case -EMFILE:
+    case -ENFILE:
+    case -ECANCELED:
+        return 503;
+    case -EINVAL:
+    case -EOWNERDEAD:
+    case -ESRCH:
+    case -EFAULT:
+    case -ENOSYS:
+        return 500;
+    default:
+        return err < 0 ? 502 : 500;
+    }
+}
+
+static int say(gy_http_promise reply, int status)
+{
     size_t len;
     const char *reason = gy__http_reason((unsigned)status, &len);
 
     return gy_http_replyf(reply, status, "%.*s\n", (int)len, reason);
+}
+
+int gy_http_fail(gy_http_promise reply, int err)
+{
+    return say(reply, gy_http_status(err));
+}
+
+int gy_http_fail_upstream(gy_http_promise reply, int err)
+{
+    return say(reply, gy_http_status_upstream(err));
 }
 
 int gy_http_redirect(gy_http_promise reply, int status, const char *location)

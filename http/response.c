@@ -89,6 +89,11 @@ static bool name_valid(const char *name, size_t len)
     return true;
 }
 
+bool gy__http_field_valid(struct gy_slice name, const char *value)
+{
+    return name_valid(name.ptr, name.len) && value_len(value) != SIZE_MAX;
+}
+
 /* What frames an answer is the server's alone. */
 static bool name_reserved(const char *name, size_t len)
 {

@@ -44,7 +44,7 @@ static void look_at_clock(struct gy__http_server *server)
 
 /* ---- the pool of connections ------------------------------------------------------------- */
 
-static bool links_open(struct gy__http_server *server)
+static bool pools_open(struct gy__http_server *server)
 {
     struct gy__slabs *slabs = &server->links_free;
 
@@ -53,7 +53,8 @@ static bool links_open(struct gy__http_server *server)
     slabs->record_size = sizeof(struct gy__http_link);
     slabs->next_at = offsetof(struct gy__http_link, next);
     gy__http_trim(slabs);
-    return gy__slabs_open(slabs);
+    gy__http_trim(&server->streamers.slabs);
+    return gy__slabs_open(slabs) && gy__http_streamers_open(&server->streamers);
 }
 
 static struct gy__http_link *link_take(struct gy__http_server *server)
@@ -331,6 +332,7 @@ static void pools_end(struct gy__http_server *server)
 {
     gy__http_trim_end(&server->env.slots.slabs);
     gy__http_trim_end(&server->links_free);
+    gy__http_trim_end(&server->streamers.slabs);
 }
 
 static int start(struct gy_actor *self, const void *args)
@@ -344,7 +346,7 @@ static int start(struct gy_actor *self, const void *args)
     server->env.memo.interval = MEMO_INTERVAL;
     server->env.memo.entries =
         gy__http_memory(GY__HTTP_MEMO_ENTRIES * sizeof(struct gy__http_memo_entry));
-    if (server->env.memo.entries == NULL || !links_open(server)) {
+    if (server->env.memo.entries == NULL || !pools_open(server)) {
         pools_end(server);
         return -ENOMEM;
     }

@@ -16,6 +16,7 @@
 #include "http/access.h"
 #include "http/conn.h"
 #include "http/route.h"
+#include "http/streamers.h"
 
 #include <stdalign.h>
 #include <stdbool.h>
@@ -41,6 +42,7 @@ struct gy__http_server {
     struct gy_actor actor;
     struct gy__http_env env;
     struct gy__http_routes routes;
+    struct gy__http_streamers streamers;
     struct gy__http_peers peers; /* access NULL: all may come */
     struct gy_http_route_options builtins[GY__HTTP_BUILTINS];
     struct gy__http_link *links;
@@ -69,13 +71,13 @@ extern const struct gy__http_calls gy__http_dispatch_calls;
 /* Before a request is taken: is its path closed, has its peer had too many, of which it is one from now
  * on? -> 0, or the status; *why: the text. */
 int gy__http_judge_peer(struct gy__http_link *link, struct gy__http_slot *slot, const char **why);
-/* Then, for a route with options: who is it, and may it? Once for each request. -> as above. */
+/* Then, for a route with options: who is it, and may it? Once for each request and route. -> as above. */
 int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_options *options,
                    const char **why);
 
 /* ---- stream.c ---- */
-/* The actor that answers in pieces: when it ends, so do its answers. -> 0; -EAGAIN. */
-int gy__http_stream_begins(struct gy__http_server *server, gy_pid handler);
+/* The answer of a slot with a flow comes in pieces: it ends with the slot's handler. -> 0; -EAGAIN. */
+int gy__http_stream_begins(struct gy__http_server *server, struct gy__http_slot *slot);
 
 /* ---- registry.c ---- */
 int gy__http_register(struct gy__http_server *server, const char *route, gy_pid pid,

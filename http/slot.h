@@ -39,7 +39,7 @@ enum gy__http_slot_flags {
     GY__SLOT_STREAM = 256,        /* its handler reads the body */
     GY__SLOT_UPGRADE = 1024,      /* it asks for another protocol */
     GY__SLOT_COUNTED = 2048,      /* among the requests of its peer */
-    GY__SLOT_KNOWN = 512,         /* whom it comes from was found out, and it may come */
+    GY__SLOT_KNOWN = 512, /* `judged` says that it may come */
 };
 
 struct gy__http_slot {
@@ -67,6 +67,7 @@ struct gy__http_slot {
     struct gy_buf *trailers;
     struct gy_buf *identity; /* the principal's text */
     struct gy_buf *claims;
+    const struct gy_http_route_options *judged; /* by which route it was found out who asks; with KNOWN */
     struct gy__http_flow *flow; /* of a body in pieces, or NULL; ended before the slot is given back */
     uint64_t body_max;          /* set by admit */
     uint32_t headers_room;

@@ -108,9 +108,20 @@ static void end_run(struct gy_actor *self, const void *payload, struct gy_buf *b
     if (slot == NULL)
         return;
     if (((const uint64_t *)payload)[1] == FINISH)
-        gy__http_conn_finish(slot);
+        gy__http_conn_finish(slot, NULL);
     else
         gy__http_conn_abort(slot);
+}
+
+static void finish_with_run(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
+{
+    struct gy__http_slot *slot = slot_of(self, payload);
+
+    (void)promise;
+    if (slot == NULL)
+        gy_buf_release(buf);
+    else
+        gy__http_conn_finish(slot, buf);
 }
 
 static const struct gy_verb read_verb = { "http.read", &gy__http_server_type, read_run, 8,
@@ -119,28 +130,42 @@ static const struct gy_verb write_verb = { "http.write", &gy__http_server_type, 
                                            GY_MSG_INLINE_WITH_BUF, GY_VERB_CALL | GY_VERB_BUF };
 static const struct gy_verb watch_verb = { "http.watch", &gy__http_server_type, watch_run, 8,
                                            GY_VERB_CALL };
+static const struct gy_verb finish_with_verb = { "http.finish", &gy__http_server_type, finish_with_run,
+                                                 GY_MSG_INLINE_WITH_BUF, GY_VERB_BUF };
 static const struct gy_verb end_verb = { "http.end", &gy__http_server_type, end_run, 16, 0 };
 
 /* An actor that answered in pieces is no more: so are its answers. */
 static void gone(struct gy_actor *self, gy_pid pid, int why, uint64_t ctx)
 {
-    struct gy__http_server *server = server_of(self);
+    struct gy__http_flow *flow = gy__http_streamer_gone(&server_of(self)->streamers, pid);
 
     (void)why, (void)ctx;
-    for (struct gy__http_link *link = server->links; link != NULL; link = link->next)
-        for (struct gy__http_slot *slot = link->conn.first; slot != NULL; slot = slot->next)
-            if (slot->flow != NULL && slot->flow->out_open && !slot->flow->out_ended &&
-                gy_pid_equal(slot->handler, pid)) {
-                gy__http_conn_abort(slot);
-                gy_stream_mark(link->stream);
-            }
+    while (flow != NULL) {
+        struct gy__http_flow *next = flow->by_next;
+
+        if (!flow->out_ended) {
+            gy__http_conn_abort(flow->slot);
+            gy_stream_mark(gy__http_link_of(flow->slot->conn)->stream);
+        }
+        flow = next;
+    }
 }
 
-int gy__http_stream_begins(struct gy__http_server *server, gy_pid handler)
+int gy__http_stream_begins(struct gy__http_server *server, struct gy__http_slot *slot)
 {
-    if (gy_pid_equal(handler, server->actor.pid))
+    struct gy__http_streamer *streamer;
+
+    if (gy_pid_equal(slot->handler, server->actor.pid))
         return 0;
-    return gy_monitor_raw(&server->actor, handler, gone, 0);
+    streamer = gy__http_streamer_of(&server->streamers, slot->handler);
+    if (streamer == NULL)
+        return -EAGAIN;
+    /* Told more than once it is still one exit. */
+    if (gy_monitor_raw(&server->actor, slot->handler, gone, 0) < 0)
+        return -EAGAIN;
+    slot->flow->slot = slot;
+    gy__http_streamer_add(streamer, slot->flow);
+    return 0;
 }
 
 /* ---- at the handler ---------------------------------------------------------------------- */
@@ -148,7 +173,8 @@ int gy__http_stream_begins(struct gy__http_server *server, gy_pid handler)
 gy_http_stream gy_http_stream_of(const struct gy_http_req *req)
 {
     return (gy_http_stream){ req->gy__ticket,
-                             req->gy__shard != 0 ? req->gy__shard - 1u : gy_shard() };
+                             req->gy__shard != 0 ? req->gy__shard - 1u : gy_shard(),
+                             (uint32_t)gy_http_takes_trailers(req) };
 }
 
 gy_fut gy_http_read(gy_http_stream stream)
@@ -182,6 +208,26 @@ gy_fut gy_http_watch(gy_http_stream stream)
 int gy_http_finish(gy_http_stream stream)
 {
     return gy_cast_words(gy__http_pid(stream.gy__shard), &end_verb, stream.gy__ticket, FINISH, 0, 0);
+}
+
+int gy_http_finish_with(gy_http_stream stream, const char *const trailers[])
+{
+    struct gy_buf *lines;
+    int err = gy__http_trailer_lines(trailers, &lines);
+
+    if (err < 0)
+        return err;
+    if (lines != NULL && !stream.gy__trailers) {
+        gy_buf_release(lines);
+        lines = NULL;
+    }
+    if (lines == NULL)
+        return gy_http_finish(stream);
+    err = gy_cast_words(gy__http_pid(stream.gy__shard), &finish_with_verb, stream.gy__ticket, 0, 0,
+                        (uint64_t)(uintptr_t)lines);
+    if (err < 0)
+        gy_buf_release(lines);
+    return err;
 }
 
 int gy_http_abort(gy_http_stream stream)

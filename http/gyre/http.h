@@ -190,13 +190,20 @@ GY_API int gy_http_replyf(gy_http_promise reply, int status, const char *format,
  * promise; one that closes it in order may only have ended its side and still wait for the answer, so
  * that work for it goes on: give what you await a deadline. -> 0; -EAGAIN no record left: answer now. */
 GY_API GY_MUST_CHECK int gy_http_keep(gy_http_promise reply);
-/* The status for a negative errno that the request itself has caused; what a program or another server
- * answered with is for the handler to judge, whose client has no part in it. -EINVAL 400, -EACCES and -EPERM 403, -ENOENT 404, -EEXIST 409,
- * -EMSGSIZE 413, -ERANGE 416, -ENOTSUP 501, -EAGAIN, -EBUSY, -ENOBUFS, -ENOMEM, -ENOSPC and -ECANCELED
- * 503, -ETIMEDOUT 504, and 500 for all others, -EOWNERDEAD among them. */
+/* The status for a negative errno that the request itself has caused. -EINVAL 400, -EACCES and -EPERM 403,
+ * -ENOENT 404, -EEXIST 409, -EMSGSIZE 413, -ERANGE 416, -ENOTSUP 501, -EAGAIN, -EBUSY, -ENOBUFS, -ENOMEM,
+ * -ENOSPC and -ECANCELED 503, -ETIMEDOUT 504, and 500 for all others, -EOWNERDEAD among them. */
 GY_API int gy_http_status(int err);
 /* Answer with gy_http_status(err) and its name as text. -> as gy_http_reply. */
 GY_API int gy_http_fail(gy_http_promise reply, int err);
+/* The same for a negative errno that came of asking elsewhere (gy_http_fetch, a stream, a name, another
+ * actor), in which this client has no part: it is never told that its own request was bad, or that what it
+ * asked for is not there. -ETIMEDOUT 504; -EAGAIN, -EBUSY, -ENOBUFS, -ENOMEM, -ENOSPC, -EMFILE, -ENFILE and
+ * -ECANCELED 503: later it may work; -EINVAL, -EOWNERDEAD, -ESRCH, -EFAULT and -ENOSYS 500: this program's
+ * fault; all others 502: there was no answer, or none that could be used. A status that the other server
+ * answered with is no error of this kind: judge it, and answer gy_http_reply(reply, 502, ...), say. */
+GY_API int gy_http_status_upstream(int err);
+GY_API int gy_http_fail_upstream(gy_http_promise reply, int err);
 /* Answer with a redirect: 301, 302, 303, 307 or 308, and where to, which is checked as gy_http_set
  * does. -> as gy_http_reply; another status is -EINVAL, and 500 to the client. */
 GY_API int gy_http_redirect(gy_http_promise reply, int status, const char *location);

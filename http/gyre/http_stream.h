@@ -38,6 +38,7 @@ GY_BEGIN_DECLS
 typedef struct gy_http_stream {
     uint64_t gy__ticket;
     uint32_t gy__shard;
+    uint32_t gy__trailers; /* the client takes them */
 } gy_http_stream;
 
 /* The stream of a request: to read its body, if its route streams, and to write the answer to it.
@@ -68,6 +69,18 @@ GY_API GY_MUST_CHECK gy_fut gy_http_write_bytes(gy_http_stream stream, const voi
 /* There are no more pieces. With fewer bytes than announced it is an abort.
  * -> 0; -EAGAIN the queue to its shard is full: try again. */
 GY_API GY_MUST_CHECK int gy_http_finish(gy_http_stream stream);
+/* The same, with trailers behind the body: names and values in turns, ended by NULL; copied. For what is
+ * known only then: a digest, a signature, how long it took (RFC 9110 6.5).
+ *
+ * They are sent to who said TE: trailers and gets the body in chunks, and dropped otherwise, without which
+ * an answer must make sense. So nobody who would take them for something else, or for the beginning of
+ * another answer, ever sees any. Announce them in the head, with gy_http_set(&res, "Trailer", names).
+ * -> as gy_http_finish; -EAGAIN also: no buffer; -EINVAL a name or value that may not be, or a name that RFC
+ * 9110 6.5.1 keeps out of trailers, since a recipient must know of it before the body: what frames, routes,
+ * authenticates, controls caches, or says how the body is read. Then nothing is done: finish without. */
+GY_API GY_MUST_CHECK int gy_http_finish_with(gy_http_stream stream, const char *const trailers[]);
+/* Would they be sent to this client, if the answer goes in chunks? */
+GY_API int gy_http_takes_trailers(const struct gy_http_req *req);
 /* The answer cannot be completed: the connection is closed, so that the client sees that something
  * is missing. -> as gy_http_finish. */
 GY_API GY_MUST_CHECK int gy_http_abort(gy_http_stream stream);

@@ -213,6 +213,20 @@ static void test_short_answers(void **state)
     world_expect(&world, c, 504, "Gateway Timeout\n");
     world_expect(&world, c, 500, NULL);
     world_expect(&world, c, 404, NULL);
+    /* Of what came from elsewhere the client is not told that it was its own fault. */
+    world_text(&world, c, GET("/app/fail?upstream&n=2") GET("/app/fail?upstream&n=110") GET("/app/fail?upstream&n=11")
+                              GET("/app/fail?upstream&n=22") GET("/app/fail?upstream&n=111"));
+    world_expect(&world, c, 502, "Bad Gateway\n");
+    world_expect(&world, c, 504, "Gateway Timeout\n");
+    world_expect(&world, c, 503, "Service Unavailable\n");
+    world_expect(&world, c, 500, NULL);
+    world_expect(&world, c, 502, NULL);
+    assert_int_equal(gy_http_status_upstream(-EPROTO), 502);
+    assert_int_equal(gy_http_status_upstream(-ECONNRESET), 502);
+    assert_int_equal(gy_http_status_upstream(-EMSGSIZE), 502);
+    assert_int_equal(gy_http_status_upstream(-ECANCELED), 503);
+    assert_int_equal(gy_http_status_upstream(-EOWNERDEAD), 500);
+    assert_int_equal(gy_http_status_upstream(0), 500); /* that is no error */
     assert_non_null(strstr(ask(c, GET("/app/move?to=/x%3fy"), 302), "\r\nLocation: /x?y\r\n"));
     ask(c, GET("/app/move?status=308&to=http://h/"), 308);
     ask(c, GET("/app/move?status=200&to=/x"), 500);

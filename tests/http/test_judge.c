@@ -41,6 +41,7 @@ static const struct gy_http_cors any = { (const char *const[]){ "*", NULL }, "GE
 
 struct guarded_args {
     const char *prefix;
+    unsigned turn; /* which of the names has which options */
 };
 GY_ACTOR(guarded);
 struct guarded {
@@ -66,7 +67,7 @@ static int guarded_start(struct guarded *self, const struct guarded_args *args)
     int err = 0;
 
     for (unsigned i = 0; i < 5 && err == 0; i++) {
-        snprintf(route, sizeof(route), "%s/%s", args->prefix, names[i]);
+        snprintf(route, sizeof(route), "%s/%s", args->prefix, names[(i + args->turn) % 5]);
         err = gy_http_route_with(self, route, guarded_who, &options[i]);
     }
     snprintf(route, sizeof(route), "%s/cors", args->prefix);
@@ -121,7 +122,7 @@ static int boot(unsigned shard, void *arg)
     guarded_pid pid;
     int err = gy_http_listen(&((struct world *)arg)->http);
 
-    return err < 0 ? err : guarded_spawn(&pid, &(struct guarded_args){ shard == 0 ? "/far" : "/near" });
+    return err < 0 ? err : guarded_spawn(&pid, &(struct guarded_args){ shard == 0 ? "/far" : "/near", 0 });
 }
 
 static int setup(void **state)
@@ -200,6 +201,37 @@ static void test_order_and_bodies(void **state)
     world_expect(&world, c, 200, "1 ann");
     assert_non_null(strstr(ask(c, "POST", "/near/realm", "Content-Length: 100000\r\n", 401, NULL), "WWW-Authenticate"));
     assert_true(c->half_closed);
+}
+
+/* Between head and body the path becomes another route's, which asks for more. */
+static void test_the_route_changes(void **state)
+{
+    struct peer_conn *c, *ann, *open;
+    guarded_pid pid;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    ann = world_connect(&world, 1);
+    open = world_connect(&world, 1);
+    world_text(&world, c, "POST /far/open HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na");
+    world_text(&world, ann, "POST /far/realm HTTP/1.1\r\nHost: h\r\n" BOB "Content-Length: 2\r\n\r\na");
+    world_text(&world, open, "POST /far/nobody HTTP/1.1\r\nHost: h\r\n" ANN "Content-Length: 2\r\n\r\na");
+    world_expect(&world, open, 403, NULL);
+    open = world_connect(&world, 1);
+    world_text(&world, open, "POST /far/ann HTTP/1.1\r\nHost: h\r\n" ANN "Content-Length: 2\r\n\r\na");
+    /* An actor of the accepting shard comes before one elsewhere. */
+    fake_enter(&world.fake, 1);
+    assert_int_equal(guarded_spawn(&pid, &(struct guarded_args){ "/far", 2 }), 0);
+    fake_leave();
+    world_settle(&world);
+    world_text(&world, c, "b"); /* now of the realm */
+    world_expect(&world, c, 401, NULL);
+    world_text(&world, ann, "b"); /* now of the strange one */
+    world_expect(&world, ann, 401, NULL);
+    world_text(&world, open, "b"); /* now only for ann, without a realm: it is forgotten who she is */
+    world_expect(&world, open, 403, NULL);
+    assert_int_equal(entered, 0);
 }
 
 static void test_firewall(void **state)
@@ -326,7 +358,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_realms), T(test_order_and_bodies), T(test_firewall),
+        T(test_realms), T(test_order_and_bodies), T(test_the_route_changes), T(test_firewall),
         T(test_rate), T(test_rate_of_refused), T(test_networks),         T(test_cors),
 #undef T
     };

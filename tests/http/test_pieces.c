@@ -384,7 +384,7 @@ static void test_writes(void **state)
     assert_int_equal(put(0, 3, ""), 0);
     peer_flush(&peer);
     sent("11\r\n0123456789abcdef0\r\n");
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     assert_int_equal(put(0, 4, "late"), -EPIPE);
     peer_flush(&peer);
     assert_null(peer_slot(&peer, 0));
@@ -403,7 +403,7 @@ static void test_length(void **state)
     stream(0, 200, 5);
     assert_int_equal(put(0, 1, "abc"), 0);
     assert_int_equal(put(0, 2, "de"), 0);
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     peer_flush(&peer);
     assert_non_null(strstr(head(200), "Content-Length: 5\r\n"));
     sent("abcde");
@@ -417,7 +417,7 @@ static void test_length(void **state)
         if (i == 0)
             assert_int_equal(put(0, 2, "def"), -EMSGSIZE);
         else
-            gy__http_conn_finish(peer_slot(&peer, 0));
+            gy__http_conn_finish(peer_slot(&peer, 0), NULL);
         peer_flush(&peer);
         assert_int_equal(peer.conn.finish, GY__FINISH_ABORT);
     }
@@ -439,7 +439,7 @@ static void test_large_pieces(void **state)
         peer_flush(&peer);
         told(i, 1 + i, 0, NULL);
     }
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     peer_flush(&peer);
     (void)head(200);
     while (peer.out_read < peer.out_len) {
@@ -502,7 +502,7 @@ static void test_reset_content(void **state)
     stream(0, 205, 3);
     stream(1, 205, UINT64_MAX);
     assert_int_equal(put(0, 1, "abc"), -EPIPE);
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     peer_flush(&peer);
     assert_non_null(strstr(head(205), "Content-Length: 0\r\n"));
     assert_non_null(strstr(head(205), "Content-Length: 0\r\n"));
@@ -523,7 +523,7 @@ static void test_http10(void **state)
     assert_non_null(strstr(head(200), "Connection: close\r\n"));
     sent("abc");
     assert_int_equal(gy__http_conn_watch(peer_slot(&peer, 0), 3), 1);
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     peer_flush(&peer);
     sent("");
     told(1, 3, 0, NULL);
@@ -537,7 +537,7 @@ static void test_http10(void **state)
     peer_send(&peer, "def");
     assert_int_equal(gy__http_conn_read(peer_slot(&peer, 0), 1), 0);
     told(0, 1, 6, "abcdef");
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     peer_flush(&peer);
     assert_int_equal(peer.conn.finish, GY__FINISH_CLOSE);
     /* With a length all is as usual. */
@@ -545,7 +545,7 @@ static void test_http10(void **state)
     peer_send(&peer, "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     stream(0, 200, 3);
     assert_int_equal(put(0, 1, "abc"), 0);
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     peer_flush(&peer);
     assert_non_null(strstr(head(200), "Connection: keep-alive\r\n"));
     sent("abc");
@@ -652,7 +652,7 @@ static void test_time_behind_a_stream(void **state)
     advance(40 * GY_S);
     assert_int_equal(put(0, 1, "x"), 0);
     advance(49 * GY_S);
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     peer_flush(&peer);
     /* The second stream has all its time from its turn on. */
     assert_int_equal(gy__http_conn_deadline(&peer.conn), peer.env.now_ns + 50 * GY_S);
@@ -684,7 +684,7 @@ static void test_time_of_slow_reader(void **state)
     /* It has written all: what is left is the client's. */
     peer.conn.full = true;
     assert_int_equal(put(0, 2, "g"), 0);
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     advance(50 * GY_S);
     assert_int_equal(peer.conn.finish, GY__FINISH_NOT);
     peer.conn.full = false;
@@ -704,7 +704,7 @@ static void test_both_ways(void **state)
         assert_int_equal(put(0, 20 + i, "abc"), 0);
         peer_send(&peer, i < 4 ? "3\r\nabc\r\n" : "0\r\n\r\n" GET("/b"));
     }
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     peer_flush(&peer);
     assert_null(strstr(head(200), "close"));
     sent("3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n");
@@ -714,7 +714,7 @@ static void test_both_ways(void **state)
     peer_send(&peer, POST("/c", CHUNKED, "3\r\nabc\r\n"));
     assert_int_equal(peer_read(&peer, false).status, 200);
     stream(2, 200, UINT64_MAX);
-    gy__http_conn_finish(peer_slot(&peer, 2));
+    gy__http_conn_finish(peer_slot(&peer, 2), NULL);
     peer_flush(&peer);
     (void)head(200);
     sent("0\r\n\r\n");
@@ -754,7 +754,7 @@ static void test_drain(void **state)
     told(0, 3, -ESHUTDOWN, NULL);
     peer_flush(&peer);
     assert_int_equal(put(0, 4, "bye"), 0);
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     peer_flush(&peer);
     sent("3\r\nbye\r\n0\r\n\r\n");
     advance(peer.env.config.linger_ns);
@@ -820,7 +820,7 @@ static void test_late_watch(void **state)
     assert_int_equal(gy__http_conn_watch(peer_slot(&peer, 0), 3), -ESHUTDOWN);
     assert_int_equal(gy__http_conn_watch(peer_slot(&peer, 0), 4), 1);
     assert_int_equal(gy__http_conn_watch(peer_slot(&peer, 0), 5), -EBUSY);
-    gy__http_conn_finish(peer_slot(&peer, 0));
+    gy__http_conn_finish(peer_slot(&peer, 0), NULL);
     peer_flush(&peer);
     told(0, 4, 0, NULL);
 }

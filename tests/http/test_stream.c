@@ -155,7 +155,12 @@ static void reader_on_piece(struct reader *self, uint64_t i, int res, struct gy_
         snprintf(self->trailer, sizeof(self->trailer), "%.*s", (int)trailer.len, trailer.len > 0 ? trailer.ptr : "");
         gy_buf_release(buf);
         task->used = false;
-        if (task->copies)
+        if (task->copies && self->trailer[0] != '\0') {
+            const char *const trailers[] = { "X-Sum", self->trailer, "X-More", "", NULL };
+            const char *const bad[] = { "X-Sum", self->trailer, "Content-Length", "7", NULL };
+            assert_int_equal(gy_http_finish_with(task->stream, bad), -EINVAL);
+            assert_int_equal(gy_http_finish_with(task->stream, trailers), 0);
+        } else if (task->copies)
             assert_int_equal(gy_http_finish(task->stream), 0);
         else if (res == 0)
             gy_http_replyf(task->reply, 200, "%u: %llu", gy_shard(), (unsigned long long)task->total);
@@ -308,6 +313,40 @@ static void test_copy(void **state)
     }
 }
 
+/* Trailers there and back; only to who said that it takes them, and gets chunks. */
+static void test_trailers(void **state)
+{
+    static const struct {
+        const char *te, *end;
+    } rows[] = {
+        { "TE: trailers\r\n", "0\r\nX-Sum: z\r\nX-More: \r\n\r\n" },
+        { "TE: gzip;q=0.5 ,\ttrailers \r\n", "0\r\nX-Sum: z\r\nX-More: \r\n\r\n" },
+        { "TE: deflate\r\nTE: Trailers\r\n", "0\r\nX-Sum: z\r\nX-More: \r\n\r\n" },
+        { "TE: trailers2\r\n", "0\r\n\r\n" },
+        { "TE: ,\r\n", "0\r\n\r\n" },
+        { "", "0\r\n\r\n" },
+    };
+
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++)
+        for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            struct peer_conn *c = world_connect(&world, 1);
+            char head[200];
+
+            snprintf(head, sizeof(head), "%sTransfer-Encoding: chunked\r\n\r\n", rows[i].te);
+            ask(c, shard, "copy", head);
+            world_expect(&world, c, 200, NULL);
+            world_text(&world, c, "1\r\na\r\n0\r\nX-Sum: z\r\n\r\n");
+            assert_memory_equal(c->out + c->out_read, "1\r\na\r\n", 6);
+            c->out_read += 6;
+            came(c, rows[i].end);
+            /* What follows is the next answer. */
+            ask(c, shard, "small", "Content-Length: 3\r\n\r\nabc");
+            world_expect(&world, c, 200, "abc");
+        }
+}
+
 static void test_continue(void **state)
 {
     (void)state;
@@ -418,7 +457,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_count),  T(test_copy),        T(test_continue), T(test_client_leaves),
+        T(test_count),  T(test_copy), T(test_trailers), T(test_continue), T(test_client_leaves),
         T(test_events), T(test_actor_dies), T(test_drain),
 #undef T
     };

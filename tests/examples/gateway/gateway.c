@@ -58,7 +58,7 @@ GY_FLOW_BEGIN(gateway, self, both, f)
         GY_LEAVE(f, err);
 GY_CLEANUP(f)
     if (f->flow.why < 0)
-        gy_http_replyf(f->reply, f->flow.why == -ETIMEDOUT ? 504 : 502, "error %d\n", -f->flow.why);
+        gy_http_fail_upstream(f->reply, f->flow.why);
 GY_FLOW_END(f)
 
 static void gateway_both(struct gateway *self, const struct gy_http_req *req, gy_http_promise reply)

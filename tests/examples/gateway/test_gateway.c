@@ -168,7 +168,7 @@ static void one_is_too_late(void **state)
     (void)gy_sim_received(conn, &len);
     assert_int_equal(len, 0);
     gy_sim_advance(sim, 20 * GY_MS);
-    expect(conn, "504", "error 110\n");
+    expect(conn, "504", "Gateway Timeout\n");
     expect_connections(1, 0); /* to the right it is closed: it may be answered any time */
     gy_sim_advance(sim, 3 * GY_S);
 }
