@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define LINKS_FIRST 64u
+#define PATIENCE 8 /* turns */
 #define LINKS_MAX (1u << 21) /* more than there can be streams */
 /* Remembering a head costs as much as four requests that are known. */
 #define MEMO_INTERVAL 8u
@@ -186,6 +187,31 @@ static void opened(struct gy_actor *self, struct gy_stream *s)
     arm(link);
 }
 
+/* The first request of a connection is to be its last. Its answer and the close are one operation if no
+ * receive is armed, and several with a system call if one is, which only tells that the client leaves.
+ * So it has some turns: many such requests that came together take more than one. */
+static void be_patient(struct gy__http_link *link)
+{
+    const struct gy__http_conn *conn = &link->conn;
+
+    if (!conn->stopped || conn->requests != 1 || conn->first == NULL || link->paused)
+        return;
+    link->patience = PATIENCE;
+    gy_stream_pause(link->stream);
+}
+
+/* -> true: nothing is received yet. */
+static bool is_patient(struct gy__http_link *link)
+{
+    if (link->patience == 0)
+        return false;
+    if (--link->patience > 0)
+        gy_stream_mark(link->stream);
+    else
+        gy_stream_resume(link->stream);
+    return link->patience > 0;
+}
+
 static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf)
 {
     struct gy__http_link *link = gy_stream_context(s);
@@ -196,6 +222,7 @@ static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *
     }
     look_at_clock(server_of(self));
     gy__http_conn_receive(&link->conn, buf);
+    be_patient(link);
     gy_stream_mark(s);
 }
 
@@ -259,6 +286,8 @@ static void flush(struct gy_actor *self, struct gy_stream *s)
     send_out(link);
     switch (conn->finish) {
     case GY__FINISH_NOT:
+        if (is_patient(link))
+            break;
         pause_or_resume(link);
         if (gy__http_conn_again(conn))
             gy_stream_mark(s);

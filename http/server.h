@@ -34,6 +34,7 @@ struct gy__http_link {
     uint64_t write_deadline_ns; /* until then something must have been sent */
     uint64_t given, sent;       /* bytes given to the stream; of them sent when that was set */
     bool paused;
+    uint8_t patience; /* turns until its only receive is armed again, while its last answer is awaited */
 };
 
 #define GY__HTTP_BUILTINS 5

@@ -6,8 +6,10 @@
  * submits and cancels; nothing it can do there touches what poll is walking over, because lists are
  * taken whole and the queue's head has moved on before a completion is told.
  *
- * With DEFER_TASKRUN the kernel posts completions only inside our system calls, some 20 per call,
- * and says by TASKRUN that there are more. It may say so long after: it sets the flag behind queueing
+ * With DEFER_TASKRUN the kernel posts completions only inside our system calls, 20 per call, or 40
+ * in one that submits, and says by TASKRUN that there are more. They are not asked for at once: what
+ * the first ones bring about is run before, and the call that submits it brings the next. It may say
+ * so long after: it sets the flag behind queueing
  * its work, which a call of ours may have done by then, and takes it back only with the next work. So a
  * call that brings nothing is not made again before the shard has slept, and sleeping does such work
  * first. A completion queue that overflows loses nothing: the
@@ -149,23 +151,11 @@ bool gy__uring_poll(struct gy__uring *u)
 {
     uint32_t told = u->told;
     prepare(u);
-    bool entered_now = io_uring_sq_ready(&u->ring.io) > 0 || gy__io_asks(&u->ring);
-    if (entered_now)
+    bool asked = io_uring_sq_ready(&u->ring.io) > 0 || gy__io_asks(&u->ring);
+    if (asked)
         (void)gy__uring_enter(u); /* what it left in the queue makes the next poll try again */
-    u->asks_in_vain = false;
-    for (unsigned left = GY__REAP_MAX;;) {
-        unsigned n = reap(u, left);
-        left -= n;
-        if (left == 0 || !gy__io_asks(&u->ring))
-            break;
-        if (n == 0 && entered_now) {
-            u->asks_in_vain = true;
-            break;
-        }
-        if (gy__uring_enter(u) < 0)
-            break;
-        entered_now = true;
-    }
+    unsigned n = reap(u, GY__REAP_MAX);
+    u->asks_in_vain = asked && n == 0 && gy__io_asks(&u->ring);
     if (u->counts[GY__COUNT_ENTERS] | u->counts[GY__COUNT_CQES] | u->counts[GY__COUNT_SPIN_NS])
         gy__uring_count(u);
     return u->told != told || gy__uring_is_pending(u);

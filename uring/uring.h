@@ -110,7 +110,7 @@ static inline uint64_t gy__own(enum gy__own what, unsigned argument)
 }
 
 /* ---- limits ---- */
-#define GY__REAP_MAX 64          /* completions per turn, so that a turn stays short */
+#define GY__REAP_MAX 96          /* completions per turn, so that a turn stays short */
 #define GY__PINS_MAX 64          /* pieces of memory registered as fixed buffers */
 #define GY__FILE_BATCH 4         /* reads and writes of files handed over at once */
 #define GY__SEND_SLOTS 256       /* vectored sends in flight; more go piece by piece */

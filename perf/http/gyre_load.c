@@ -6,12 +6,17 @@
  * the moment a request was due, so that a server which stalls cannot hide it. The open loop spins;
  * the closed one sleeps in epoll_wait like any client.
  *
+ * Bursts (--burst): the server stands still while a burst is sent, one request on each connection and
+ * `depth` of them, and is let go then; the next burst follows when all is answered. So it finds the
+ * same before it each time, however fast anybody is: for counting, not for timing.
+ *
  * Every answer is read in full and checked for its status. Prints one line of name=value. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,6 +40,7 @@ static struct {
     double seconds; /* ends after so long, */
     uint64_t count; /* or after so many answers if > 0 */
     double rate;    /* > 0: open loop, requests a second */
+    int burst;      /* > 0: bursts; the server's process */
     int cpu;        /* -1: not pinned */
     const char *path;
     int status; /* the one expected */
@@ -308,6 +314,54 @@ static void open_loop(void)
     }
 }
 
+/* SIGSTOP takes effect some time after kill(2). */
+static void stop_server(void)
+{
+    char path[64], line[256];
+    snprintf(path, sizeof(path), "/proc/%d/stat", opt.burst);
+    if (kill(opt.burst, SIGSTOP) < 0)
+        die("--burst: cannot stop the server", strerror(errno));
+    for (int tries = 0; tries < 5000; tries++) {
+        FILE *f = fopen(path, "r");
+        size_t len = f ? fread(line, 1, sizeof(line) - 1, f) : 0;
+        if (f)
+            fclose(f);
+        line[len] = '\0';
+        const char *state = strrchr(line, ')');
+        if (state && (state[2] == 'T' || state[2] == 't'))
+            return;
+        usleep(200);
+    }
+    die("--burst", "the server does not stop");
+}
+
+static void bursts(void)
+{
+    struct epoll_event ev[64];
+    while (!ending) {
+        stop_server();
+        uint64_t before = sent, answered_before = answered + errors;
+        for (unsigned i = 0; i < opt.connections; i++)
+            next_request(&conns[i]);
+        kill(opt.burst, SIGCONT);
+        while (answered + errors - answered_before < sent - before) {
+            int n = epoll_wait(epoll, ev, 64, 10000);
+            if (n == 0)
+                die("--burst", "an answer does not come");
+            for (int i = 0; i < n; i++)
+                (void)on_readable(ev[i].data.ptr);
+        }
+        ending = opt.count > 0 ? sent >= opt.count : now_ns() >= end_ns;
+    }
+    /* They end as they began, all at once, and what the server does then is to be counted, too. */
+    stop_server();
+    for (unsigned i = 0; i < opt.connections; i++)
+        if (conns[i].fd >= 0)
+            close(conns[i].fd);
+    kill(opt.burst, SIGCONT);
+    usleep(100000);
+}
+
 static bool value_of(const char *arg, const char *name, const char **value)
 {
     size_t n = strlen(name);
@@ -327,6 +381,7 @@ static void usage(FILE *out)
             "  --vary            no two heads are alike\n"
             "  --seconds=S       (2)   --requests=N  end after N answers instead\n"
             "  --rate=R          open loop: R requests a second, latency from when each was due\n"
+            "  --burst=PID       stops the server while a burst is sent, one on each connection\n"
             "  --path=/PATH      (/demo/hello)   --status=N  the one expected (200)\n"
             "  --cpu=N           pin to this CPU\n");
 }
@@ -352,6 +407,8 @@ static void parse_arguments(int argc, char **argv)
             opt.count = strtoull(v, NULL, 10);
         else if (value_of(argv[i], "--rate", &v))
             opt.rate = atof(v);
+        else if (value_of(argv[i], "--burst", &v))
+            opt.burst = atoi(v);
         else if (value_of(argv[i], "--path", &v))
             opt.path = v;
         else if (value_of(argv[i], "--status", &v))
@@ -374,6 +431,8 @@ static void parse_arguments(int argc, char **argv)
         die("--connections", "1 to 20000 are allowed");
     if (opt.depth < 1 || opt.depth > DEPTH_MAX || (opt.depth > 1 && (opt.close || opt.rate > 0)))
         die("--depth", "1 to 256 are allowed, and 1 with --close or --rate");
+    if (opt.burst != 0 && (opt.burst < 2 || opt.rate > 0))
+        die("--burst", "the number of a process is wanted, and no --rate");
     if (strlen(opt.path) > 256)
         die("--path", "at most 256 bytes");
 }
@@ -398,11 +457,15 @@ int main(int argc, char **argv)
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!conns || epoll < 0)
         die("start", strerror(errno));
+    if (opt.burst > 0)
+        stop_server();
     for (unsigned i = 0; i < opt.connections; i++)
         open_conn(&conns[i]);
     uint64_t start = now_ns();
     end_ns = start + (uint64_t)(opt.seconds * 1e9);
-    if (opt.rate > 0)
+    if (opt.burst > 0)
+        bursts();
+    else if (opt.rate > 0)
         open_loop();
     else
         closed_loop();
