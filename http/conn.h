@@ -101,7 +101,7 @@ bool gy__http_conn_answer_stream(struct gy__http_slot *slot, const struct gy__ht
 /* The server's own answer. text: static, or NULL for no body. */
 void gy__http_conn_refuse(struct gy__http_slot *slot, int status, const char *text);
 
-/* The handler's steps with a flow (http/flow.h), which slot has. promise: who is told. After each the
+/* The handler's steps with a flow (http/flow.h), which slot has, but for a read of what has no body. promise: who is told. After each the
  * connection must be flushed. -> 0: it was told; 1: it waits, and will be told; -errno: it was not,
  * and will not be. */
 int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise);

@@ -25,7 +25,9 @@ void gy__http_conn_answer(struct gy__http_slot *slot, const struct gy__http_answ
 bool gy__http_conn_answer_stream(struct gy__http_slot *slot, const struct gy__http_answer_stream *answer,
                                  struct gy_buf *buf)
 {
-    if (slot->flow == NULL)
+    bool fresh = slot->flow == NULL;
+
+    if (fresh)
         slot->flow = gy__http_flow_take();
     if (slot->flow == NULL) {
         gy_buf_release(buf);
@@ -36,6 +38,9 @@ bool gy__http_conn_answer_stream(struct gy__http_slot *slot, const struct gy__ht
         slot->answer_kind = GY__ANSWER_BUF;
         return true;
     }
+    /* A request whose handler might have read a body, and which has none. */
+    if ((slot->flags & GY__SLOT_STREAM) && fresh && answer->answer.kind != GY__ANSWER_UPGRADE)
+        slot->flow->in_ended = true;
     slot->flow->length = answer->length;
     slot->flow->left = answer->length;
     slot->flow->out_open = true;

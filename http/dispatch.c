@@ -281,6 +281,8 @@ static void request(struct gy__http_conn *conn, struct gy__http_slot *slot)
     find(server, slot, &match);
     if (match.target != NULL && (match.target->options == NULL ||
                                  (status = gy__http_judge(slot, match.target->options, &text)) == 0)) {
+        if (match.target->options != NULL && match.target->options->stream)
+            slot->flags |= GY__SLOT_STREAM; /* if it has a body it came here with that */
         call(server, slot, match.target);
         return;
     }

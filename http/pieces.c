@@ -266,6 +266,12 @@ int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise)
     struct gy__http_conn *conn = slot->conn;
     struct gy__http_flow *flow = slot->flow;
 
+    if (flow == NULL) { /* a request without a body: there is no more of it */
+        if (!(slot->flags & GY__SLOT_STREAM) || !gy__http_in_progress(slot))
+            return -EPIPE;
+        conn->env->calls->tell(promise, 0, NULL);
+        return 0;
+    }
     /* Of an upgrade that has still to be written: it will have something to read. */
     if (!(slot->flags & GY__SLOT_STREAM) && slot->answer_kind != GY__ANSWER_UPGRADE)
         return -EINVAL;

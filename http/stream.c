@@ -27,8 +27,8 @@ static struct gy__http_server *server_of(struct gy_actor *self)
 
 /* ---- at the connection ------------------------------------------------------------------- */
 
-/* The slot that a call is about, if it has a flow still. */
-static struct gy__http_slot *slot_of(struct gy_actor *self, const void *payload)
+/* The slot that a call is about, if it is in hand still. */
+static struct gy__http_slot *find(struct gy_actor *self, const void *payload)
 {
     struct gy__http_server *server = server_of(self);
     uint64_t ticket;
@@ -36,11 +36,19 @@ static struct gy__http_slot *slot_of(struct gy_actor *self, const void *payload)
 
     memcpy(&ticket, payload, sizeof(ticket));
     slot = gy__http_slot_find(&server->env.slots, ticket);
-    if (slot == NULL || slot->flow == NULL)
+    if (slot == NULL)
         return NULL;
     server->env.now_ns = gy_now();
     gy_stream_mark(gy__http_link_of(slot->conn)->stream);
     return slot;
+}
+
+/* The same, if it has a flow still. */
+static struct gy__http_slot *slot_of(struct gy_actor *self, const void *payload)
+{
+    struct gy__http_slot *slot = find(self, payload);
+
+    return slot != NULL && slot->flow != NULL ? slot : NULL;
 }
 
 /* What became of a step that may wait; *waiter: where it then stands. */
@@ -64,15 +72,20 @@ static void forget(uint64_t *waiter)
 
 static void read_run(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
 {
-    struct gy__http_slot *slot = slot_of(self, payload);
+    struct gy__http_slot *slot = find(self, payload);
 
     (void)buf;
     if (slot == NULL) {
         (void)gy_reject(promise, -EPIPE);
-        return;
+    } else if (slot->flow == NULL) { /* it has no body, and nobody has to wait */
+        int res = gy__http_conn_read(slot, promise.bits);
+
+        if (res < 0)
+            (void)gy_reject(promise, res);
+    } else {
+        forget(&slot->flow->reader);
+        settle(gy__http_conn_read(slot, promise.bits), promise, &slot->flow->reader);
     }
-    forget(&slot->flow->reader);
-    settle(gy__http_conn_read(slot, promise.bits), promise, &slot->flow->reader);
 }
 
 static void write_run(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)

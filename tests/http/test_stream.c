@@ -286,6 +286,11 @@ static void test_count(void **state)
         ask(c, shard, "count", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: z\r\n\r\n");
         world_expect(&world, c, 200, shard == 0 ? "0: 3" : "1: 3");
         assert_string_equal(seen[shard]->trailer, "z");
+        /* No body is one that has ended. */
+        ask(c, shard, "count", "Content-Length: 0\r\n\r\n");
+        world_expect(&world, c, 200, shard == 0 ? "0: 0" : "1: 0");
+        ask(c, shard, "count", "\r\n");
+        world_expect(&world, c, 200, shard == 0 ? "0: 0" : "1: 0");
         ask(c, shard, "count", "Content-Length: 1001\r\n\r\n"); /* above the route's own limit */
         world_expect(&world, c, 413, NULL);
     }
@@ -306,6 +311,9 @@ static void test_copy(void **state)
         world_text(&world, c, "0\r\n\r\n");
         came(c, "0\r\n\r\n");
         assert_false(c->closed);
+        ask(c, shard, "copy", "Content-Length: 0\r\n\r\n");
+        world_expect(&world, c, 200, NULL);
+        came(c, "0\r\n\r\n");
         ask(c, shard, "small", "Content-Length: 3\r\n\r\nabc");
         world_expect(&world, c, 200, "abc");
         ask(c, shard, "small", "Content-Length: 11\r\n\r\n");
