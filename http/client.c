@@ -244,11 +244,17 @@ void gy__client_exchange_send(struct gy__client_exchange *exchange)
         gy__client_exchange_soon(exchange, -ENOMEM);
         return;
     }
-    gy__client_exchange_phase(exchange, exchange->first_byte_ns);
+    if (exchange->link->exchange == exchange)
+        gy__client_exchange_turn(exchange);
     gy__client_count(&exchange->client->stats, GY__CLIENT_SENT_BYTES, buf->len);
     (void)gy_stream_send(exchange->link->stream, buf); /* refused: closed() follows */
     if (exchange->piecewise)
         gy__client_transfer_opened(exchange);
+}
+
+void gy__client_exchange_turn(struct gy__client_exchange *exchange)
+{
+    gy__client_exchange_phase(exchange, exchange->first_byte_ns);
 }
 
 void gy__client_exchange_heard(struct gy__client_exchange *exchange)
@@ -262,15 +268,22 @@ void gy__client_exchange_heard(struct gy__client_exchange *exchange)
 void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, bool reused,
                               bool begun)
 {
-    struct gy__client *client = exchange->client;
-    char address[GY__URL_ADDRESS_MAX];
-    int err;
-
     if (!reused || begun || !exchange->may_retry || exchange->fresh) {
         gy__client_exchange_fail(exchange, why == -EPIPE ? -ECONNRESET : why);
         return;
     }
     exchange->fresh = true;
+    exchange->pipelines = false;
+    gy__client_exchange_again(exchange);
+}
+
+void gy__client_exchange_again(struct gy__client_exchange *exchange)
+{
+    struct gy__client *client = exchange->client;
+    char address[GY__URL_ADDRESS_MAX];
+    int err;
+
+    exchange->again = true;
     exchange->phase_ns = UINT64_MAX;
     gy__client_count(&client->stats, GY__CLIENT_RETRIED, 1);
     memcpy(address, exchange->site->address, sizeof(address));
@@ -341,6 +354,12 @@ static bool is_other(struct gy_slice authority, const struct gy__http_url *url)
            strcmp(old.address, url->address) != 0;
 }
 
+static void set_pipelines(struct gy__client_exchange *exchange)
+{
+    exchange->pipelines =
+        exchange->out.pipelines && exchange->may_retry && !exchange->fresh && !exchange->piecewise;
+}
+
 /* -> 0: the next request is on its way. */
 static int redirect(struct gy__client_exchange *exchange, const struct gy__http_inbound *inbound)
 {
@@ -368,6 +387,7 @@ static int redirect(struct gy__client_exchange *exchange, const struct gy__http_
     exchange->out = next;
     exchange->may_retry = next.idempotent && !exchange->no_retry;
     exchange->fresh = exchange->one_shot;
+    set_pipelines(exchange);
     exchange->phase_ns = UINT64_MAX;
     gy__client_count(&exchange->client->stats, GY__CLIENT_REDIRECTED, 1);
     return gy__client_pool_start(exchange->client, exchange, address);
@@ -472,6 +492,7 @@ static void exchange_fill(struct gy__client_exchange *exchange, const struct gy_
     exchange->one_shot = ask->one_shot;
     exchange->fresh = ask->one_shot;
     exchange->decodes = ask->gzip;
+    set_pipelines(exchange);
 }
 
 /* Its future is there: from here on it ends by it. */
@@ -501,6 +522,7 @@ static void make_transfer(struct gy__client_exchange *exchange, const struct gy_
                           uint64_t length)
 {
     exchange->piecewise = true;
+    exchange->pipelines = false;
     exchange->follows = false;
     exchange->may_retry = exchange->may_retry && length == 0;
     exchange->body_max = or_else(ask->body_max, UINT64_MAX);
@@ -671,8 +693,8 @@ int gy_http_client_config(const struct gy_http_client_config *config)
     struct gy__client *client;
 
     if (config->size != sizeof(*config) || config->connections_max == 0 || config->host_max == 0 ||
-        config->head_max < 64 || config->head_max > 1u << 24 || config->headers_max == 0 ||
-        (config->proxy != NULL && !is_address(config->proxy)))
+        config->pipeline_max == 0 || config->head_max < 64 || config->head_max > 1u << 24 ||
+        config->headers_max == 0 || (config->proxy != NULL && !is_address(config->proxy)))
         return -EINVAL;
     client = gy__client();
     if (client == NULL)
@@ -712,6 +734,7 @@ void gy_http_client_stats(struct gy_http_client_stats *out)
     out->requests = GET(REQUESTS);
     out->connections = GET(CONNECTIONS);
     out->reused = GET(REUSED);
+    out->pipelined = GET(PIPELINED);
     out->retried = GET(RETRIED);
     out->redirected = GET(REDIRECTED);
     for (unsigned i = GY__CLIENT_FAILED_CONNECT; i < GY__CLIENT_GIVEN_UP; i++)

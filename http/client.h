@@ -7,7 +7,8 @@
  *
  * An exchange is QUEUED (it waits for a connection), or has a link, or is over. A link is a
  * connection with its stream: it has an exchange, or is idle, or is ending. Both point at each
- * other exactly while the exchange is not over and the link not ending. */
+ * other exactly while the exchange is not over and the link not ending. If requests are pipelined a
+ * link has several, in the order in which they were sent: only the first can be answered. */
 #ifndef GYRE_HTTP_CLIENT_H
 #define GYRE_HTTP_CLIENT_H
 
@@ -31,6 +32,7 @@ struct gy__client_site {
     struct gy__client_site *next;             /* of its bucket, or free */
     struct gy__client_link *idle;             /* the last used first */
     struct gy__client_exchange *first, *last; /* those that wait */
+    struct gy__client_link *room, *room_last; /* busy links that take one more */
     uint32_t links, waiting;
     bool live;
 };
@@ -41,14 +43,18 @@ struct gy__client_link {
     struct gy__client_site *site;
     struct gy_stream *stream; /* NULL while the name is looked up */
     gy_fut look_up;
-    struct gy__client_exchange *exchange;  /* NULL: idle, or ending */
-    struct gy__client_link *next, *prev;   /* idle at the same site; free */
+    struct gy__client_exchange *exchange; /* whose answer is next; NULL: idle, or ending */
+    struct gy__client_exchange *last;     /* of those that wait for answers, linked by behind */
+    struct gy__client_link *room_next, *room_prev; /* of its site's, if it takes one more */
+    struct gy__client_link *next, *prev;           /* idle at the same site; free */
     struct gy__client_link *older, *newer; /* idle anywhere, in the order in which they became so */
     struct gy__client_link *all_next, *all_prev;
     struct gy__timer timer; /* when it was idle for too long */
     uint64_t idle_until_ns, armed_ns;
-    uint32_t served;
+    uint32_t served, depth; /* answers; exchanges */
     bool opened, idle, ending;
+    bool has_room, modern; /* its server speaks HTTP/1.1 */
+    bool doomed;           /* it ends behind the last of its answers */
 };
 
 struct gy__client_exchange {
@@ -57,6 +63,7 @@ struct gy__client_exchange {
     struct gy__client_site *site;
     struct gy__client_link *link;
     struct gy__client_exchange *next, *prev; /* in line at its site; free */
+    struct gy__client_exchange *behind;      /* sent on the same link after it */
     struct gy__http_outbound out;
     struct gy__timer timer;
     uint64_t overall_ns, phase_ns; /* deadlines; UINT64_MAX: none */
@@ -66,6 +73,8 @@ struct gy__client_exchange {
     int err; /* what it ends with when its timer fires; 0: -ETIMEDOUT */
     uint8_t redirects_left;
     bool used, queued, may_retry, no_retry, fresh, one_shot, follows, decodes;
+    bool again;     /* it has had a connection, and is not turned away for want of another */
+    bool pipelines; /* it may be sent behind others, and others behind it */
     /* A transfer: its head and body come in pieces, and the request's body may. */
     bool piecewise, head_given, over, paused, finishing;
     uint8_t upload; /* enum gy__client_upload */
@@ -73,8 +82,8 @@ struct gy__client_exchange {
     gy_pid owner;
     gy_fut reader, writer; /* those that wait; {0}: none */
     uint64_t upload_left;
-    struct gy_buf *held;   /* owned: written before there was a connection */
-    struct gy_buf *pieces; /* owned: of an answer whose link was let go */
+    struct gy_buf *held;       /* owned: written before there was a connection */
+    struct gy_buf *pieces;     /* owned: of an answer whose link was let go */
     struct gy__gunzip *gunzip; /* owned: pieces are coded */
     uint64_t decoded;
 };
@@ -126,6 +135,10 @@ void gy__client_exchange_give_head(struct gy__client_exchange *exchange,
 
 /* Its connection is there: send the request. */
 void gy__client_exchange_send(struct gy__client_exchange *exchange);
+/* It is the first on its link: the time to the first byte begins. */
+void gy__client_exchange_turn(struct gy__client_exchange *exchange);
+/* The connection has been closed before its turn came: it needs another. */
+void gy__client_exchange_again(struct gy__client_exchange *exchange);
 /* It ends without an answer. */
 void gy__client_exchange_fail(struct gy__client_exchange *exchange, int err);
 /* The answer is complete, and the link let go. inbound: what is in it is taken. */

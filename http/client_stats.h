@@ -16,6 +16,8 @@
     X(CONNECTIONS, "http_client_connections", NULL, "Connections to elsewhere begun")              \
     X(REQUESTS, "http_client_requests", NULL, "Requests to elsewhere begun")                       \
     X(REUSED, "http_client_reused", NULL, "Requests on a connection that had served one before")   \
+    X(PIPELINED, "http_client_pipelined", NULL,                                                    \
+      "Requests sent behind others that wait for answers")                                         \
     X(RETRIED, "http_client_retries", NULL, "Requests sent again for a connection that was dead")  \
     X(REDIRECTED, "http_client_redirects", NULL, "Redirects followed")                             \
     X(REFUSED_QUEUE, "http_client_refused", "cause=\"queue\"",                                     \

@@ -49,6 +49,7 @@ static const char *const ours[] = {
 static const char *const secret[] = {"authorization", "cookie", "proxy-authorization"};
 static const char *const of_body[] = {"content-type",     "content-encoding", "content-language",
                                       "content-location", "digest",           "last-modified"};
+static const char *const safe[] = {"get", "head", "options"};
 static const char *const idempotent[] = {"get", "head", "options", "put", "delete"};
 
 static bool method_is(struct gy_slice method, const char *text)
@@ -181,6 +182,7 @@ static void end(struct gy__http_outbound *out, struct gy_slice method, struct gy
     }
     put_text(buf, "\r\n");
     out->body = put(buf, body);
+    out->pipelines = out->body.len == 0 && later == 0 && IS_ONE_OF(method, safe) && out->idempotent;
 }
 
 static int check(const struct gy_http_ask *ask)

@@ -21,6 +21,7 @@ struct gy__http_outbound {
     struct gy_buf *buf; /* a share of it */
     struct gy__http_part method, path, authority, fields, body;
     bool is_unix, is_head, idempotent;
+    bool pipelines; /* a safe method (RFC 9110 9.2.1), and no body */
 };
 
 /* The buffer is shared: by the request, which may have to be sent again, and by each sending of it.

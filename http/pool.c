@@ -5,7 +5,11 @@
  * site. A link that ends, or becomes idle, serves the line of its site first; if it was the
  * client's limit that made others wait, one of those is served, whose site it may be.
  *
- * An idle link is read: bytes or an end that come on it make it leave the pool at once. */
+ * An idle link is read: bytes or an end that come on it make it leave the pool at once.
+ *
+ * With pipelining a request that would wait goes behind others on a busy link. The first is the one
+ * that is answered. When the link ends, those behind it are sent again elsewhere; when one that is
+ * not the first is given up, those before it are still answered, then the link ends. */
 #include "http/client.h"
 
 #include "gyre/resolve.h"
@@ -155,20 +159,102 @@ static void idle_leave(struct gy__client_link *link)
     gy__client_count(&client->stats, GY__CLIENT_IDLE, -1);
 }
 
-/* Close it; it is nobody's until closed() tells that it is gone. */
-static void link_end(struct gy__client_link *link)
+/* ---- pipelining -------------------------------------------------------------------------- */
+
+static void room_leave(struct gy__client_link *link)
 {
-    if (link->ending)
+    struct gy__client_site *site = link->site;
+
+    if (!link->has_room)
         return;
+    link->has_room = false;
+    *(link->room_prev != NULL ? &link->room_prev->room_next : &site->room) = link->room_next;
+    *(link->room_next != NULL ? &link->room_next->room_prev : &site->room_last) = link->room_prev;
+}
+
+/* One that was not sent for want of a buffer (err) has no answer: nothing can come behind it. */
+static bool takes_one_more(const struct gy__client_link *link)
+{
+    const struct gy__http_inbound *inbound = &link->inbound;
+
+    return link->exchange != NULL && link->depth < link->client->config.pipeline_max &&
+           link->last->pipelines && link->last->err == 0 && link->modern && !link->doomed &&
+           (inbound->head_len == 0 || inbound->keep_alive);
+}
+
+/* What it has to do has changed. It goes behind the others, so that they take turns. */
+static void room_update(struct gy__client_link *link)
+{
+    struct gy__client_site *site = link->site;
+
+    room_leave(link);
+    if (!takes_one_more(link))
+        return;
+    link->has_room = true;
+    link->room_next = NULL;
+    link->room_prev = site->room_last;
+    *(link->room_prev != NULL ? &link->room_prev->room_next : &site->room) = link;
+    site->room_last = link;
+}
+
+/* They had no turn on their link, and will have none. why: 0 we have closed it, or its server said
+ * that it would: whatever was asked there is asked elsewhere. */
+static void send_again(struct gy__client_exchange *exchange, int why)
+{
+    while (exchange != NULL) {
+        struct gy__client_exchange *next = exchange->behind;
+
+        exchange->link = NULL;
+        if (why == 0)
+            gy__client_exchange_again(exchange);
+        else
+            gy__client_exchange_lost(exchange, why, true, false);
+        exchange = next;
+    }
+}
+
+/* Close it; it is nobody's until closed() tells that it is gone. -> those behind the first, which
+ * need another. */
+static struct gy__client_exchange *link_cut(struct gy__client_link *link)
+{
+    struct gy__client_exchange *rest = NULL;
+
+    if (link->ending)
+        return NULL;
     idle_leave(link);
-    if (link->exchange != NULL)
+    if (link->exchange != NULL) {
+        rest = link->exchange->behind;
         link->exchange->link = NULL;
-    link->exchange = NULL;
+    }
+    link->exchange = link->last = NULL;
+    link->depth = 0;
+    room_leave(link);
     link->ending = true;
     if (link->stream != NULL)
         gy_stream_abort(link->stream);
     else
         gy_discard(link->look_up);
+    return link->client->stopping ? NULL : rest;
+}
+
+static void link_end(struct gy__client_link *link)
+{
+    send_again(link_cut(link), 0);
+}
+
+/* One that is not the first goes. Those before it will have their answers, those behind it not. */
+static void link_truncate(struct gy__client_link *link, struct gy__client_exchange *exchange)
+{
+    struct gy__client_exchange *rest = exchange->behind, *before = link->exchange;
+
+    for (link->depth = 1; before->behind != exchange; link->depth++)
+        before = before->behind;
+    before->behind = NULL;
+    link->last = before;
+    link->doomed = true;
+    room_leave(link);
+    exchange->link = NULL;
+    send_again(rest, 0);
 }
 
 static void idle_fire(struct gy__timer *timer)
@@ -212,20 +298,35 @@ static void idle_join(struct gy__client_link *link, uint64_t idle_ns)
     }
 }
 
-static void assign(struct gy__client_link *link, struct gy__client_exchange *exchange)
+/* Its first exchange is the one whose answer is read. */
+static void expect(struct gy__client_link *link)
 {
     struct gy__http_limits limits = {link->client->config.head_max,
-                                     link->client->config.headers_max, exchange->body_max};
+                                     link->client->config.headers_max, link->exchange->body_max};
 
+    gy__http_inbound_begin(&link->inbound, &limits, link->exchange->out.is_head);
+    link->inbound.decodes = link->exchange->decodes;
+}
+
+/* It is given to the link, behind those that it has. */
+static void assign(struct gy__client_link *link, struct gy__client_exchange *exchange)
+{
     idle_leave(link);
-    gy__http_inbound_begin(&link->inbound, &limits, exchange->out.is_head);
-    link->inbound.decodes = exchange->decodes;
-    link->exchange = exchange;
     exchange->link = link;
+    exchange->behind = NULL;
+    link->depth++;
+    if (link->exchange == NULL) {
+        link->exchange = link->last = exchange;
+        expect(link);
+    } else {
+        link->last = link->last->behind = exchange;
+        gy__client_count(&link->client->stats, GY__CLIENT_PIPELINED, 1);
+    }
     if (link->served > 0)
         gy__client_count(&link->client->stats, GY__CLIENT_REUSED, 1);
     if (link->opened)
         gy__client_exchange_send(exchange);
+    room_update(link);
 }
 
 /* ---- what streams tell ------------------------------------------------------------------- */
@@ -258,25 +359,40 @@ static uint64_t idle_ns_of(const struct gy__client_link *link)
 static void answered(struct gy__client_link *link, bool more)
 {
     struct gy__client *client = link->client;
-    struct gy__client_exchange *exchange = link->exchange;
+    struct gy__client_exchange *exchange = link->exchange, *next = exchange->behind, *rest = NULL;
     struct gy__http_inbound inbound = link->inbound;
     uint64_t idle_ns = idle_ns_of(link);
-    bool again = inbound.keep_alive && !more && !exchange->one_shot && !client->stopping &&
-                 exchange->upload <= GY__UPLOAD_DONE && gy_stream_queued(link->stream) == 0;
+    bool again = inbound.keep_alive && !exchange->one_shot && !client->stopping &&
+                 exchange->upload <= GY__UPLOAD_DONE;
+
+    /* What was sent behind it says that it is all sent itself. */
+    if (next == NULL || next->err < 0)
+        again = again && !more && !link->doomed && gy_stream_queued(link->stream) == 0;
 
     link->inbound.buf = NULL; /* it is the copy's */
     link->inbound.pieces = link->inbound.pieces_last = NULL;
     link->inbound.gunzip = NULL;
-    link->exchange = NULL;
-    exchange->link = NULL;
     link->served++;
-    if (again && exchange->paused)
-        gy_stream_resume(link->stream);
-    if (again)
-        idle_join(link, idle_ns);
-    else
-        link_end(link);
+    link->modern = inbound.minor == 1;
+    if (again) {
+        if (exchange->paused)
+            gy_stream_resume(link->stream);
+        exchange->link = NULL;
+        link->exchange = next;
+        link->depth--;
+        if (next != NULL) {
+            expect(link);
+            gy__client_exchange_turn(next);
+        } else {
+            link->last = NULL;
+            idle_join(link, idle_ns);
+        }
+        room_update(link);
+    } else {
+        rest = link_cut(link);
+    }
     gy__client_exchange_answer(exchange, &inbound);
+    send_again(rest, 0);
     serve(client, link->site);
 }
 
@@ -300,6 +416,8 @@ static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *
 
         if (read == GY__READ_HEAD) {
             link->inbound.drops = gy__client_exchange_redirects(exchange, &link->inbound);
+            if (link->has_room)
+                room_update(link); /* it may say that it closes */
             if (exchange->piecewise)
                 gy__client_transfer_head(exchange);
         } else if (read == GY__READ_MORE) {
@@ -307,7 +425,10 @@ static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *
             break;
         } else if (read == GY__READ_ANSWER) {
             answered(link, at < end);
-            break;
+            exchange = link->exchange;
+            /* Behind it may be the next one's, if that was sent already. */
+            if (exchange == NULL || at == end)
+                break;
         } else {
             gy__client_exchange_fail(exchange, link->inbound.err);
             break;
@@ -330,9 +451,10 @@ static void ended(struct gy_actor *self, struct gy_stream *s)
         answered(link, true);
     } else {
         bool reused = link->served > 0, begun = gy__http_inbound_begun(&link->inbound);
+        struct gy__client_exchange *rest = link_cut(link);
 
-        link_end(link);
         gy__client_exchange_lost(exchange, -ECONNRESET, reused, begun);
+        send_again(rest, -ECONNRESET);
     }
 }
 
@@ -344,14 +466,18 @@ static void gone(struct gy__client_link *link, int why)
     struct gy__client_site *site = link->site;
 
     idle_leave(link);
+    room_leave(link);
     link->ending = true;
-    link->exchange = NULL;
+    link->exchange = link->last = NULL;
     site->links--;
     if (exchange != NULL) {
         bool reused = link->served > 0, begun = gy__http_inbound_begun(&link->inbound);
+        struct gy__client_exchange *rest = exchange->behind;
 
+        why = why < 0 ? why : -ECONNRESET;
         exchange->link = NULL;
-        gy__client_exchange_lost(exchange, why < 0 ? why : -ECONNRESET, reused, begun);
+        gy__client_exchange_lost(exchange, why, reused, begun);
+        send_again(rest, why);
     }
     link_give(link);
     serve(client, site);
@@ -444,6 +570,15 @@ static int dial(struct gy__client *client, struct gy__client_exchange *exchange,
     return 0;
 }
 
+/* Behind others rather than in line. */
+static bool pipeline(struct gy__client_exchange *exchange, struct gy__client_site *site)
+{
+    if (site->room == NULL || !exchange->pipelines)
+        return false;
+    assign(site->room, exchange);
+    return true;
+}
+
 /* -> 0: it has a connection, or one is being made; 1: it has to wait; -errno. */
 static int try_start(struct gy__client *client, struct gy__client_exchange *exchange,
                      struct gy__client_site *site)
@@ -454,11 +589,13 @@ static int try_start(struct gy__client *client, struct gy__client_exchange *exch
     }
     if (site->links >= client->config.host_max) {
         if (site->idle == NULL)
-            return 1;
+            return pipeline(exchange, site) ? 0 : 1;
         link_end(
             site->idle); /* it wants one of its own; there may be one too many while this ends */
     } else if (gy__client_counted(&client->stats, GY__CLIENT_OPEN) >=
                client->config.connections_max) {
+        if (pipeline(exchange, site))
+            return 0;
         if (client->oldest != NULL)
             link_end(client->oldest);
         client->starved = true;
@@ -479,7 +616,8 @@ int gy__client_pool_start(struct gy__client *client, struct gy__client_exchange 
     err = site->first != NULL ? 1 : try_start(client, exchange, site);
     if (err == 1) {
         err = 0;
-        if (gy__client_counted(&client->stats, GY__CLIENT_WAITING) >= client->config.queue_max)
+        if (!exchange->again &&
+            gy__client_counted(&client->stats, GY__CLIENT_WAITING) >= client->config.queue_max)
             err = -EAGAIN;
         else
             line_join(site, exchange);
@@ -534,6 +672,8 @@ void gy__client_pool_leave(struct gy__client_exchange *exchange)
     if (exchange->queued) {
         line_leave(exchange);
         site_give(exchange->client, site);
+    } else if (exchange->link != NULL && exchange->link->exchange != exchange) {
+        link_truncate(exchange->link, exchange);
     } else if (exchange->link != NULL) {
         link_end(exchange->link); /* serves the line when it is closed */
     }

@@ -20,7 +20,8 @@
  * What a server sends is held to RFC 9112: a body that is cut short, lengths that contradict each
  * other, a chunk that is none, a line end that is none, all end in an error, never in an answer.
  * Between two answers a connection must be silent; one that is not is closed, so that no answer can
- * ever be taken for that to another request. Requests are not pipelined.
+ * ever be taken for that to another request. Requests are pipelined only if the configuration says
+ * so.
  *
  * All functions: on a shard; fetch in the code of an actor. */
 #ifndef GYRE_CLIENT_H
@@ -128,10 +129,17 @@ struct gy_http_client_config {
      * hosts that are asked directly: "127.0.0.1,.internal,*", with NULL none. Borrowed while the
      * runtime lives. */
     const char *proxy, *no_proxy;
+    /* Requests on one connection at a time; default 1. Above, one that would have to wait for a
+     * connection is sent behind others instead, if it and they are whole GET, HEAD or OPTIONS
+     * without a body that may be sent again, and the connection has served an HTTP/1.1 answer.
+     * Answers then wait for those before them, and first_byte_ns begins when it is their turn. A
+     * connection that ends costs none of those behind an answer: they are sent again, on another.
+     * Only to servers that are known to keep the order (RFC 9112 9.3.2). */
+    uint32_t pipeline_max;
 };
 #define GY_HTTP_CLIENT_CONFIG_INIT                                                                 \
     {                                                                                              \
-        sizeof(struct gy_http_client_config), 1024, 64, 4096, 65536, 100, 30 * GY_S, NULL, NULL    \
+        sizeof(struct gy_http_client_config), 1024, 64, 4096, 65536, 100, 30 * GY_S, NULL, NULL, 1 \
     }
 
 /* Change what the client of this shard may do, from now on. config: copied, but for its texts.
@@ -148,6 +156,7 @@ struct gy_http_client_stats {
     uint64_t connections; /* begun */
     uint64_t reused;      /* requests on a connection that had served one before */
     uint64_t retried, redirected, failed;
+    uint64_t pipelined; /* requests sent before the answer to the one before */
     uint32_t open, idle; /* connections now */
     uint32_t busy;       /* requests now; of these waiting for a connection: */
     uint32_t waiting;

@@ -5,6 +5,7 @@
 #include "gyre/timer.h"
 #include "gyre/typed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +18,10 @@ struct conn {
     struct gy_timer timer; /* first */
     struct gy_stream *stream;
     const struct scripted_line *line; /* being answered */
+    const char *answer;
     size_t said, len;
     size_t got;
+    char echo[256];
     char request[REQUEST_MAX];
 };
 struct server {
@@ -54,17 +57,19 @@ static void opened(struct gy_actor *self, struct gy_stream *s)
 }
 
 static void say(struct gy_actor *self, struct gy_timer *timer);
+static void look(struct gy_actor *self, struct conn *conn);
 
 static void done(struct gy_actor *self, struct conn *conn)
 {
     enum scripted_then then = conn->line->then;
 
-    (void)self;
     conn->line = NULL;
     if (then == SCRIPTED_CLOSES)
         gy_stream_close(conn->stream);
     else if (then != SCRIPTED_STAYS)
         gy_stream_abort(conn->stream);
+    else
+        look(self, conn);
 }
 
 static void say(struct gy_actor *self, struct gy_timer *timer)
@@ -80,7 +85,7 @@ static void say(struct gy_actor *self, struct gy_timer *timer)
     if (n > 0) {
         struct gy_buf *buf = gy_buf_take(n);
 
-        memcpy(buf->data, line->answer + conn->said, n);
+        memcpy(buf->data, conn->answer + conn->said, n);
         buf->len = (uint32_t)n;
         gy_stream_send(conn->stream, buf);
         conn->said += n;
@@ -110,14 +115,40 @@ static void data(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf)
 {
     struct conn *conn = gy_stream_context(s);
     size_t room = REQUEST_MAX - 1 - conn->got, n = buf->len < room ? buf->len : room, len;
-    unsigned i;
+    unsigned ahead = 0;
 
     memcpy(conn->request + conn->got, buf->data, n);
     conn->got += n;
     gy_buf_release(buf);
-    len = request_len(conn->request, conn->got);
-    if (len == 0 || conn->line != NULL)
+    for (size_t at = 0; (len = request_len(conn->request + at, conn->got - at)) > 0; at += len)
+        ahead++;
+    if (conn->line != NULL && ahead > scripted.ahead)
+        scripted.ahead = ahead;
+    look(self, conn);
+}
+
+static void echo(struct conn *conn, const char *request)
+{
+    const char *target = strchr(request, ' ') + 1;
+    int len = (int)strcspn(target, " ");
+
+    conn->len = (size_t)snprintf(conn->echo, sizeof(conn->echo),
+                                 "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%.*s", len, len,
+                                 strncmp(request, "HEAD", 4) == 0 ? "" : target);
+    conn->answer = conn->echo;
+}
+
+/* The next request, if the last was answered and one is there. */
+static void look(struct gy_actor *self, struct conn *conn)
+{
+    size_t len = conn->line == NULL ? request_len(conn->request, conn->got) : 0;
+    char request[REQUEST_MAX];
+    unsigned i;
+
+    if (len == 0)
         return;
+    memcpy(request, conn->request, len);
+    request[len] = '\0';
     if (scripted.requests < SCRIPTED_LINES_MAX) {
         memcpy(scripted.asked[scripted.requests], conn->request, len);
         scripted.asked[scripted.requests][len] = '\0';
@@ -127,9 +158,12 @@ static void data(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf)
     i = scripted.requests++;
     conn->line = &scripted.lines[i < scripted.line_count ? i : scripted.line_count - 1];
     conn->said = 0;
+    conn->answer = conn->line->answer;
     conn->len = conn->line->len > 0          ? conn->line->len
                 : conn->line->answer != NULL ? strlen(conn->line->answer)
                                              : 0;
+    if (conn->line->echoes)
+        echo(conn, request);
     if (conn->line->then == SCRIPTED_EATS)
         done(self, conn);
     else

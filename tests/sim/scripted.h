@@ -23,6 +23,7 @@ struct scripted_line {
     size_t piece;                /* so many bytes at a time, 0: all at once */
     uint64_t every_ns, after_ns; /* a piece; before the first */
     enum scripted_then then;
+    bool echoes; /* the answer is 200 with the request's target as body, and nothing of the above */
 };
 struct scripted {
     struct scripted_line lines[SCRIPTED_LINES_MAX];
@@ -30,6 +31,7 @@ struct scripted {
     const char *greeting; /* sent when a connection opens: nobody has asked for it */
     /* What happened. */
     unsigned connections, open, requests;
+    unsigned ahead; /* requests, at most, that waited on a connection behind one being answered */
     char asked[SCRIPTED_LINES_MAX][2048]; /* the requests, each ended by 0 */
 };
 extern struct scripted scripted;
