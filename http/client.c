@@ -208,7 +208,10 @@ static void fire(struct gy__timer *timer)
     uint64_t now_ns = gy_now();
 
     exchange->armed_ns = UINT64_MAX;
-    if (now_ns >= exchange->overall_ns || now_ns >= exchange->phase_ns)
+    if (now_ns < exchange->overall_ns && now_ns >= exchange->phase_ns &&
+        exchange->expect == GY__EXPECT_WAITS && exchange->err == 0)
+        gy__client_exchange_continue(exchange);
+    else if (now_ns >= exchange->overall_ns || now_ns >= exchange->phase_ns)
         gy__client_exchange_fail(exchange, exchange->err < 0 ? exchange->err : -ETIMEDOUT);
     else
         arm(exchange);
@@ -235,21 +238,52 @@ void gy__client_exchange_soon(struct gy__client_exchange *exchange, int err)
 
 /* ---- what connections tell --------------------------------------------------------------- */
 
-void gy__client_exchange_send(struct gy__client_exchange *exchange)
+/* -> false: there is no buffer. */
+static bool send_part(struct gy__client_exchange *exchange, struct gy__http_part part)
 {
-    struct gy_buf *buf = gy__http_outbound_show(&exchange->out);
+    struct gy_buf *buf = gy__http_outbound_show_part(&exchange->out, part);
 
     if (buf == NULL) {
         /* Not here: whoever gives it the connection is not through with it. */
         gy__client_exchange_soon(exchange, -ENOMEM);
-        return;
+        return false;
     }
-    if (exchange->link->exchange == exchange)
-        gy__client_exchange_turn(exchange);
     gy__client_count(&exchange->client->stats, GY__CLIENT_SENT_BYTES, buf->len);
     (void)gy_stream_send(exchange->link->stream, buf); /* refused: closed() follows */
+    return true;
+}
+
+void gy__client_exchange_send(struct gy__client_exchange *exchange)
+{
+    const struct gy__http_outbound *out = &exchange->out;
+    struct gy__http_part first = {0, out->buf->len}, then = {0, 0};
+
+    exchange->expect = GY__EXPECT_NONE;
+    if (out->expect.len > 0 && exchange->continue_ns > 0) {
+        exchange->expect = GY__EXPECT_WAITS;
+        first.len = out->body.at;
+    } else if (out->expect.len > 0) { /* without that line, which was refused */
+        first.len = out->expect.at;
+        then.at = out->expect.at + out->expect.len;
+        then.len = out->buf->len - then.at;
+    }
+    if (!send_part(exchange, first) || (then.len > 0 && !send_part(exchange, then)))
+        return;
+    if (exchange->expect == GY__EXPECT_WAITS)
+        gy__client_exchange_phase(exchange, exchange->continue_ns);
+    else if (exchange->link->exchange == exchange)
+        gy__client_exchange_turn(exchange);
     if (exchange->piecewise)
         gy__client_transfer_opened(exchange);
+}
+
+void gy__client_exchange_continue(struct gy__client_exchange *exchange)
+{
+    exchange->expect = GY__EXPECT_NONE;
+    if (exchange->piecewise)
+        gy__client_transfer_opened(exchange);
+    else if (send_part(exchange, exchange->out.body))
+        gy__client_exchange_turn(exchange);
 }
 
 void gy__client_exchange_turn(struct gy__client_exchange *exchange)
@@ -261,7 +295,7 @@ void gy__client_exchange_heard(struct gy__client_exchange *exchange)
 {
     if (exchange->head_given)
         gy__client_transfer_heard(exchange);
-    else
+    else if (exchange->expect != GY__EXPECT_WAITS)
         gy__client_exchange_phase(exchange, exchange->between_ns);
 }
 
@@ -420,6 +454,10 @@ void gy__client_exchange_answer(struct gy__client_exchange *exchange,
 
         if (err < 0)
             gy__client_exchange_fail(exchange, err);
+    } else if (inbound->status == 417 && exchange->expect == GY__EXPECT_ENDED &&
+               !exchange->no_retry) {
+        exchange->continue_ns = 0;
+        gy__client_exchange_again(exchange);
     } else {
         gy__client_exchange_give_head(exchange, inbound);
         exchange_give(exchange);
@@ -484,6 +522,7 @@ static void exchange_fill(struct gy__client_exchange *exchange, const struct gy_
     exchange->connect_ns = or_else(ask->connect_ns, CONNECT_NS);
     exchange->first_byte_ns = or_else(ask->first_byte_ns, FIRST_BYTE_NS);
     exchange->between_ns = or_else(ask->between_ns, BETWEEN_NS);
+    exchange->continue_ns = ask->continue_ns;
     exchange->overall_ns = from_now(or_else(ask->timeout_ns, TIMEOUT_NS));
     exchange->redirects_left = ask->redirects_max;
     exchange->follows = ask->redirects_max > 0 && !exchange->out.is_unix;

@@ -68,7 +68,7 @@ struct gy__client_exchange {
     struct gy__timer timer;
     uint64_t overall_ns, phase_ns; /* deadlines; UINT64_MAX: none */
     uint64_t armed_ns;
-    uint64_t connect_ns, first_byte_ns, between_ns, body_max; /* as asked for */
+    uint64_t connect_ns, first_byte_ns, between_ns, continue_ns, body_max; /* as asked for */
     uint32_t index, generation;
     int err; /* what it ends with when its timer fires; 0: -ETIMEDOUT */
     uint8_t redirects_left;
@@ -78,6 +78,7 @@ struct gy__client_exchange {
     /* A transfer: its head and body come in pieces, and the request's body may. */
     bool piecewise, head_given, over, paused, finishing;
     uint8_t upload; /* enum gy__client_upload */
+    uint8_t expect; /* enum gy__client_expect */
     int failed;     /* how it ended, and nobody was told yet */
     gy_pid owner;
     gy_fut reader, writer; /* those that wait; {0}: none */
@@ -93,6 +94,13 @@ enum gy__client_upload {
     GY__UPLOAD_DONE,
     GY__UPLOAD_LENGTH, /* more is to come */
     GY__UPLOAD_CHUNKED,
+};
+
+/* The body is announced by Expect: 100-continue. */
+enum gy__client_expect {
+    GY__EXPECT_NONE,  /* it is not, or no longer: it is sent */
+    GY__EXPECT_WAITS, /* the head is sent; the body when the server says so, or after some time */
+    GY__EXPECT_ENDED, /* the answer has come instead */
 };
 
 #define GY__CLIENT_BUCKETS 256
@@ -139,6 +147,8 @@ void gy__client_exchange_send(struct gy__client_exchange *exchange);
 void gy__client_exchange_turn(struct gy__client_exchange *exchange);
 /* The connection has been closed before its turn came: it needs another. */
 void gy__client_exchange_again(struct gy__client_exchange *exchange);
+/* The server wants the body, or has not said that it does not. */
+void gy__client_exchange_continue(struct gy__client_exchange *exchange);
 /* It ends without an answer. */
 void gy__client_exchange_fail(struct gy__client_exchange *exchange, int err);
 /* The answer is complete, and the link let go. inbound: what is in it is taken. */

@@ -419,6 +419,7 @@ static enum gy__http_read informed(struct gy__http_inbound *inbound)
     if (++inbound->informed > INFORMED_MAX)
         return broken(inbound, -EPROTO, "Too many answers come before the answer");
     llhttp_init(&inbound->ll, HTTP_RESPONSE, &settings);
+    inbound->continued |= inbound->status == 100;
     inbound->buf->len = 0;
     inbound->server_idle_s = 0;
     return GY__READ_MORE;

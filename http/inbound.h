@@ -58,6 +58,7 @@ struct gy__http_inbound {
     uint8_t in_size, size_digits; /* as for requests (parse.h) */
     bool to_head;                 /* it answers HEAD */
     bool keep_alive;              /* the connection may be used again after it */
+    bool continued;               /* 100 was one of those before it */
     bool in_pieces, drops; /* set by the user between HEAD and the body: where the body goes */
     bool decodes; /* set by the user behind begin: gzip is undone */
     /* It is, and its lines are no longer in the head. Who takes a body in pieces takes gunzip too, and

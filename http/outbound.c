@@ -101,13 +101,18 @@ void gy__http_outbound_drop(struct gy__http_outbound *out)
     out->buf = NULL;
 }
 
-struct gy_buf *gy__http_outbound_show(struct gy__http_outbound *out)
+struct gy_buf *gy__http_outbound_show_part(struct gy__http_outbound *out, struct gy__http_part part)
 {
-    struct gy_buf *shown = gy_buf_wrap(out->buf->data, out->buf->len, drop, out->buf);
+    struct gy_buf *shown = gy_buf_wrap(out->buf->data + part.at, part.len, drop, out->buf);
 
     if (shown != NULL)
         ((struct shares *)(void *)out->buf->base)->count++;
     return shown;
+}
+
+struct gy_buf *gy__http_outbound_show(struct gy__http_outbound *out)
+{
+    return gy__http_outbound_show_part(out, (struct gy__http_part){0, out->buf->len});
 }
 
 /* ---- writing ----------------------------------------------------------------------------- */
@@ -167,7 +172,7 @@ static void begin(struct gy__http_outbound *out, struct gy_slice method,
 }
 
 static void end(struct gy__http_outbound *out, struct gy_slice method, struct gy_slice body,
-                uint64_t later)
+                uint64_t later, bool expects)
 {
     struct gy_buf *buf = out->buf;
 
@@ -180,6 +185,8 @@ static void end(struct gy__http_outbound *out, struct gy_slice method, struct gy
         put_number(buf, body.len + later);
         put_text(buf, "\r\n");
     }
+    if (expects && (body.len > 0 || later > 0))
+        out->expect = put_text(buf, "Expect: 100-continue\r\n");
     put_text(buf, "\r\n");
     out->body = put(buf, body);
     out->pipelines = out->body.len == 0 && later == 0 && IS_ONE_OF(method, safe) && out->idempotent;
@@ -232,7 +239,7 @@ int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_
     }
     if (ask->gzip && gy_http_has_gzip())
         put_text(out->buf, "Accept-Encoding: gzip\r\n");
-    end(out, method, (struct gy_slice){ask->body, ask->body_len}, later);
+    end(out, method, (struct gy_slice){ask->body, ask->body_len}, later, ask->continue_ns > 0);
     return 0;
 }
 
@@ -291,6 +298,6 @@ int gy__http_outbound_redirect(struct gy__http_outbound *out, const struct gy__h
         return -ENOMEM;
     begin(out, method, url, proxied);
     put_fields(out, fields, rewrites, other);
-    end(out, method, body, 0);
+    end(out, method, body, 0, after->expect.len > 0);
     return 0;
 }

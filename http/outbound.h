@@ -20,6 +20,7 @@ struct gy__http_part {
 struct gy__http_outbound {
     struct gy_buf *buf; /* a share of it */
     struct gy__http_part method, path, authority, fields, body;
+    struct gy__http_part expect; /* the line "Expect: 100-continue", if there is one */
     bool is_unix, is_head, idempotent;
     bool pipelines; /* a safe method (RFC 9110 9.2.1), and no body */
 };
@@ -27,7 +28,9 @@ struct gy__http_outbound {
 /* The buffer is shared: by the request, which may have to be sent again, and by each sending of it.
  */
 void gy__http_outbound_drop(struct gy__http_outbound *out);
-/* All of it, to be sent. NULL: no buffer. */
+/* A part of it, to be sent, or all. NULL: no buffer. */
+struct gy_buf *gy__http_outbound_show_part(struct gy__http_outbound *out,
+                                           struct gy__http_part part);
 struct gy_buf *gy__http_outbound_show(struct gy__http_outbound *out);
 
 /* proxied: the target in absolute-form. later: bytes of body that will follow, GY_HTTP_UNKNOWN: in

@@ -363,7 +363,7 @@ static void answered(struct gy__client_link *link, bool more)
     struct gy__http_inbound inbound = link->inbound;
     uint64_t idle_ns = idle_ns_of(link);
     bool again = inbound.keep_alive && !exchange->one_shot && !client->stopping &&
-                 exchange->upload <= GY__UPLOAD_DONE;
+                 exchange->upload <= GY__UPLOAD_DONE && exchange->expect == GY__EXPECT_NONE;
 
     /* What was sent behind it says that it is all sent itself. */
     if (next == NULL || next->err < 0)
@@ -415,13 +415,18 @@ static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *
         enum gy__http_read read = gy__http_inbound_feed(&link->inbound, &at, end);
 
         if (read == GY__READ_HEAD) {
+            if (exchange->expect == GY__EXPECT_WAITS)
+                exchange->expect = GY__EXPECT_ENDED;
             link->inbound.drops = gy__client_exchange_redirects(exchange, &link->inbound);
             if (link->has_room)
                 room_update(link); /* it may say that it closes */
             if (exchange->piecewise)
                 gy__client_transfer_head(exchange);
         } else if (read == GY__READ_MORE) {
-            gy__client_exchange_heard(exchange);
+            if (exchange->expect == GY__EXPECT_WAITS && link->inbound.continued)
+                gy__client_exchange_continue(exchange);
+            else
+                gy__client_exchange_heard(exchange);
             break;
         } else if (read == GY__READ_ANSWER) {
             answered(link, at < end);

@@ -147,6 +147,8 @@ static void set_phase(struct gy__client_exchange *exchange)
     bool uploads = exchange->upload > GY__UPLOAD_DONE;
     uint64_t after_ns = UINT64_MAX;
 
+    if (exchange->expect == GY__EXPECT_WAITS && exchange->failed == 0)
+        return; /* its time runs already */
     if (exchange->over || exchange->failed < 0)
         after_ns = UINT64_MAX;
     else if (!is_none(exchange->writer) && exchange->link != NULL && exchange->link->opened)
@@ -202,6 +204,12 @@ void gy__client_transfer_head(struct gy__client_exchange *exchange)
     exchange->link->inbound.in_pieces = true;
     exchange->gunzip = exchange->link->inbound.gunzip;
     exchange->link->inbound.gunzip = NULL;
+    if (exchange->expect == GY__EXPECT_ENDED) {
+        gy_buf_release(exchange->held);
+        exchange->held = NULL;
+        exchange->upload = GY__UPLOAD_NONE;
+        tell(&exchange->writer, -EPIPE, NULL);
+    }
     gy__client_exchange_give_head(exchange, &exchange->link->inbound);
 }
 
@@ -297,12 +305,20 @@ static int finish(struct gy__client_exchange *exchange)
     return 0;
 }
 
-/* There is a connection: what was written before it is sent behind the head. */
+/* May the body leave? */
+static bool sends(const struct gy__client_exchange *exchange)
+{
+    return exchange->link != NULL && exchange->link->opened && exchange->expect == GY__EXPECT_NONE;
+}
+
+/* What was written before it could leave is sent behind the head. */
 void gy__client_transfer_opened(struct gy__client_exchange *exchange)
 {
     struct gy_buf *buf = exchange->held;
     int err = 0;
 
+    if (!sends(exchange))
+        return;
     exchange->held = NULL;
     if (buf != NULL)
         err = send_piece(exchange, buf);
@@ -316,8 +332,7 @@ void gy__client_transfer_opened(struct gy__client_exchange *exchange)
 
 void gy__client_transfer_drained(struct gy__client_exchange *exchange)
 {
-    if (exchange->held == NULL && exchange->link != NULL && exchange->link->opened &&
-        !gy_stream_full(exchange->link->stream))
+    if (exchange->held == NULL && sends(exchange) && !gy_stream_full(exchange->link->stream))
         tell(&exchange->writer, 0, NULL);
     set_phase(exchange);
 }
@@ -369,7 +384,7 @@ gy_fut gy_http_transfer_write(gy_http_transfer transfer, struct gy_buf *buf)
         gy_buf_release(buf);
         buf = NULL;
     }
-    if (exchange->link == NULL || !exchange->link->opened) {
+    if (!sends(exchange)) {
         exchange->held = buf;
     } else if (buf != NULL && send_piece(exchange, buf) < 0) {
         /* The body has a hole: it must not look whole. */
@@ -394,7 +409,7 @@ int gy_http_transfer_finish(gy_http_transfer transfer)
         gy_http_transfer_abort(transfer);
         return -EMSGSIZE;
     }
-    if (exchange->link != NULL && exchange->link->opened)
+    if (sends(exchange))
         err = finish(exchange);
     if (err == 0)
         exchange->finishing = true; /* if not now, then behind the head */

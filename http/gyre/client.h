@@ -56,6 +56,11 @@ struct gy_http_ask {
     uint64_t first_byte_ns; /* from when the request was given to the connection to the answer's
                              * first byte, default 30 s */
     uint64_t between_ns;    /* between two pieces of the answer, default 10 s */
+    /* With a body: "Expect: 100-continue" is sent, and the body when the server wants it, or after so
+     * long; a second is usual. 0, the default: it is sent at once. An answer that comes before it
+     * ends the sending, and its connection (RFC 9110 10.1.1); one of 417, if it was whole, makes it
+     * be asked again without. */
+    uint64_t continue_ns;
     uint8_t redirects_max; /* followed; default none: then 3xx is an answer as any other */
     uint8_t no_retry;  /* 1: never send it a second time */
     uint8_t one_shot;  /* 1: on a connection of its own, which is closed afterwards */
@@ -67,7 +72,7 @@ struct gy_http_ask {
 };
 #define GY_HTTP_ASK_INIT(method, url)                                                              \
     {                                                                                              \
-        sizeof(struct gy_http_ask), method, url, NULL, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0       \
+        sizeof(struct gy_http_ask), method, url, NULL, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0    \
     }
 
 /* Send a request. -> the future: ready with the status (200 to 599), an answer for

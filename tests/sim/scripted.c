@@ -22,6 +22,7 @@ struct conn {
     size_t said, len;
     size_t got;
     char echo[256];
+    bool invited; /* the interim answer was sent */
     char request[REQUEST_MAX];
 };
 struct server {
@@ -33,6 +34,15 @@ static struct server *servers[64];
 static struct server *server_of(struct gy_actor *self)
 {
     return (struct server *)(void *)self;
+}
+
+static void send_text(struct gy_stream *stream, const char *text)
+{
+    struct gy_buf *buf = gy_buf_take(strlen(text));
+
+    memcpy(buf->data, text, strlen(text));
+    buf->len = (uint32_t)strlen(text);
+    gy_stream_send(stream, buf);
 }
 
 static void opened(struct gy_actor *self, struct gy_stream *s)
@@ -47,13 +57,8 @@ static void opened(struct gy_actor *self, struct gy_stream *s)
     gy_stream_set_context(s, &server->conns[i]);
     scripted.connections++;
     scripted.open++;
-    if (scripted.greeting != NULL) {
-        struct gy_buf *buf = gy_buf_take(strlen(scripted.greeting));
-
-        memcpy(buf->data, scripted.greeting, strlen(scripted.greeting));
-        buf->len = (uint32_t)strlen(scripted.greeting);
-        gy_stream_send(s, buf);
-    }
+    if (scripted.greeting != NULL)
+        send_text(s, scripted.greeting);
 }
 
 static void say(struct gy_actor *self, struct gy_timer *timer);
@@ -138,10 +143,30 @@ static void echo(struct conn *conn, const char *request)
     conn->answer = conn->echo;
 }
 
+/* -> the length of a head that is answered before its body; 0: there is none. */
+static size_t look_at_head(struct conn *conn)
+{
+    unsigned i = scripted.requests;
+    const struct scripted_line *line =
+        &scripted.lines[i < scripted.line_count ? i : scripted.line_count - 1];
+    const char *end = memmem(conn->request, conn->got, "\r\n\r\n", 4);
+    size_t len = end != NULL ? (size_t)(end + 4 - conn->request) : 0;
+
+    if (len == 0 || memmem(conn->request, len, "Expect: 100-continue", 20) == NULL)
+        return 0;
+    if (line->interim != NULL && !conn->invited) {
+        scripted.uninvited += conn->got - len;
+        send_text(conn->stream, line->interim);
+        conn->invited = true;
+    }
+    return line->early ? len : 0;
+}
+
 /* The next request, if the last was answered and one is there. */
 static void look(struct gy_actor *self, struct conn *conn)
 {
-    size_t len = conn->line == NULL ? request_len(conn->request, conn->got) : 0;
+    size_t early = conn->line == NULL ? look_at_head(conn) : 0;
+    size_t len = early > 0 ? early : conn->line == NULL ? request_len(conn->request, conn->got) : 0;
     char request[REQUEST_MAX];
     unsigned i;
 
@@ -149,6 +174,7 @@ static void look(struct gy_actor *self, struct conn *conn)
         return;
     memcpy(request, conn->request, len);
     request[len] = '\0';
+    conn->invited = false;
     if (scripted.requests < SCRIPTED_LINES_MAX) {
         memcpy(scripted.asked[scripted.requests], conn->request, len);
         scripted.asked[scripted.requests][len] = '\0';

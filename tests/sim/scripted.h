@@ -23,6 +23,10 @@ struct scripted_line {
     size_t piece;                /* so many bytes at a time, 0: all at once */
     uint64_t every_ns, after_ns; /* a piece; before the first */
     enum scripted_then then;
+    /* To a request with Expect: 100-continue. interim: sent when its head is there; early: so is the
+     * answer, and the body is not waited for. */
+    const char *interim;
+    bool early;
     bool echoes; /* the answer is 200 with the request's target as body, and nothing of the above */
 };
 struct scripted {
@@ -31,6 +35,7 @@ struct scripted {
     const char *greeting; /* sent when a connection opens: nobody has asked for it */
     /* What happened. */
     unsigned connections, open, requests;
+    size_t uninvited; /* bytes of body that came before the interim answer */
     unsigned ahead; /* requests, at most, that waited on a connection behind one being answered */
     char asked[SCRIPTED_LINES_MAX][2048]; /* the requests, each ended by 0 */
 };

@@ -688,6 +688,145 @@ static void redirects_end(void **state)
     }
 }
 
+/* ---- 100-continue ------------------------------------------------------------------------ */
+
+static struct gy_http_ask post_with_expect(void)
+{
+    struct gy_http_ask ask = get("/x");
+
+    ask.method = "POST";
+    ask.body = "body!";
+    ask.body_len = 5;
+    ask.continue_ns = 100 * GY_MS;
+    return ask;
+}
+
+static void script_expect(unsigned line, const char *interim, const char *answer, bool early)
+{
+    scripted.lines[line] =
+        (struct scripted_line){.answer = answer, .interim = interim, .early = early};
+    scripted.line_count = line + 1;
+}
+
+static void expect_asked(unsigned request, const char *expect, const char *body)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text),
+             "POST /x HTTP/1.1\r\nHost: 10.0.1.1:81\r\nContent-Length: 5\r\n%s\r\n%s", expect,
+             body);
+    assert_string_equal(scripted.asked[request], text);
+}
+
+#define EXPECT "Expect: 100-continue\r\n"
+
+static void a_body_waits_to_be_asked_for(void **state)
+{
+    struct gy_http_ask ask;
+    struct asker_call *call;
+
+    (void)state;
+    /* It is asked for; also behind other 1xx. */
+    script_expect(0, "HTTP/1.1 102 x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n", OK, false);
+    open_world(400);
+    ask = post_with_expect();
+    call = ask_with(&ask);
+    gy_sim_advance(sim, 50 * GY_MS);
+    assert_int_equal(call->res, 200);
+    assert_int_equal(scripted.uninvited, 0);
+    expect_asked(0, EXPECT, "body!");
+    assert_int_equal(scripted.open, 1);
+    close_world();
+    /* Nobody says a word: HTTP/1.0 is like that. */
+    scripted_reset();
+    script_expect(0, NULL, OK, false);
+    open_world(401);
+    call = ask_with(&ask);
+    gy_sim_advance(sim, 90 * GY_MS);
+    assert_int_equal(call->ends, 0);
+    assert_int_equal(scripted.requests, 0);
+    gy_sim_advance(sim, 50 * GY_MS);
+    assert_int_equal(call->res, 200);
+    expect_asked(0, EXPECT, "body!");
+    assert_int_equal(scripted.open, 1);
+    close_world();
+    /* Or something that is neither. */
+    scripted_reset();
+    script_expect(0, "HTTP/1.1 102 x\r\n\r\nHTTP/1.1 4", OK, false);
+    open_world(402);
+    call = ask_with(&ask);
+    gy_sim_advance(sim, 90 * GY_MS);
+    assert_int_equal(scripted.requests, 0);
+    gy_sim_advance(sim, 50 * GY_MS);
+    assert_int_equal(scripted.requests, 1);
+    close_world();
+    /* Without a body there is nothing to wait for. */
+    scripted_reset();
+    script(OK, SCRIPTED_STAYS);
+    open_world(403);
+    ask.body_len = 0;
+    call = ask_with(&ask);
+    gy_sim_settle(sim);
+    assert_int_equal(call->res, 200);
+    assert_null(strstr(scripted.asked[0], "Expect"));
+    close_world();
+}
+
+static void an_answer_before_the_body_ends_the_sending(void **state)
+{
+    static const char no[] = "HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno";
+    static const char unwanted[] = "HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n";
+    struct gy_http_ask ask = post_with_expect();
+    struct asker_call *call;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        scripted_reset();
+        script_expect(0, NULL, no, true);
+        scripted.lines[0].piece = i;
+        scripted.lines[0].every_ns = 2 * GY_MS;
+        script_expect(1, NULL, OK, false);
+        open_world(410 + i);
+        call = ask_with(&ask);
+        gy_sim_advance(sim, GY_S);
+        assert_int_equal(call->res, 413);
+        assert_string_equal(call->body, "no");
+        expect_asked(0, EXPECT, "");
+        assert_int_equal(scripted.open, 0); /* what comes there would be taken for the body */
+        ask_get("/");
+        gy_sim_settle(sim);
+        assert_int_equal(asker_calls[1].res, 200);
+        close_world();
+    }
+    /* 417: once more without. */
+    for (unsigned i = 0; i < 2; i++) {
+        scripted_reset();
+        script_expect(0, NULL, unwanted, true);
+        script_expect(1, NULL, OK, false);
+        open_world(420 + i);
+        ask.no_retry = (uint8_t)i;
+        call = ask_with(&ask);
+        gy_sim_advance(sim, 50 * GY_MS);
+        assert_int_equal(call->res, i == 0 ? 200 : 417);
+        if (i == 0)
+            expect_asked(1, "", "body!");
+        close_world();
+    }
+    /* A redirect takes it along. */
+    ask.no_retry = 0;
+    scripted_reset();
+    script_expect(0, NULL, "HTTP/1.1 307 Go\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", true);
+    script_expect(1, "HTTP/1.1 100 Continue\r\n\r\n", OK, false);
+    open_world(430);
+    ask.redirects_max = 1;
+    call = ask_with(&ask);
+    gy_sim_advance(sim, 50 * GY_MS);
+    assert_int_equal(call->res, 200);
+    expect_asked(0, EXPECT, "");
+    expect_asked(1, EXPECT, "body!");
+    close_world();
+}
+
 /* ---- ways -------------------------------------------------------------------------------- */
 
 static void by_a_proxy(void **state)
@@ -988,6 +1127,8 @@ int main(void)
         cmocka_unit_test_setup(only_what_is_idempotent_is_sent_again, setup),
         cmocka_unit_test_setup(redirects, setup),
         cmocka_unit_test_setup(redirects_end, setup),
+        cmocka_unit_test_setup(a_body_waits_to_be_asked_for, setup),
+        cmocka_unit_test_setup(an_answer_before_the_body_ends_the_sending, setup),
         cmocka_unit_test_setup(by_a_proxy, setup),
         cmocka_unit_test_setup(by_name, setup),
         cmocka_unit_test_setup(to_a_socket_at_a_path, setup),

@@ -37,7 +37,7 @@ static struct {
     uint32_t piece;
     uint64_t rest_ns; /* before each read */
     bool no_reads, no_finish, gzip;
-    uint64_t body_max;
+    uint64_t body_max, continue_ns;
     uint64_t timeout_ns, between_ns;
 } plan;
 static struct {
@@ -134,6 +134,7 @@ static int mover_start(struct mover *self, const struct mover_args *args)
     ask.timeout_ns = plan.timeout_ns;
     ask.between_ns = plan.between_ns;
     ask.gzip = plan.gzip;
+    ask.continue_ns = plan.continue_ns;
     ask.body_max = plan.body_max;
     seen.head_fut = gy_http_transfer_begin(&ask, plan.length, &seen.transfer);
     (void)gy_then(self, seen.head_fut, mover_head, 0);
@@ -231,6 +232,7 @@ static void both_ways(void **state)
         plan.upload = plan.piece == 1 ? 300 : 300000;
         plan.length = i / 4 % 2 == 0 ? GY_HTTP_UNKNOWN : plan.upload;
         plan.rest_ns = i / 8 * 100 * GY_US;
+        plan.continue_ns = i % 3 == 1 ? 5 * GY_S : 0;
         open_world(1 + i);
         gy_sim_advance(sim, 20 * GY_S);
         assert_int_equal(seen.head, 200);
@@ -361,6 +363,41 @@ static void what_is_not_read_times_out(void **state)
     gy_sim_advance(sim, 10 * GY_S);
     assert_int_equal(seen.end, -ETIMEDOUT);
     close_world();
+}
+
+/* ---- 100-continue ------------------------------------------------------------------------ */
+
+static void the_body_waits_to_be_asked_for(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        bool early = i >= 2;
+
+        setup(NULL);
+        scripted.lines[0] = (struct scripted_line){
+            .answer = early ? "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n"
+                            : "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            .interim = i == 0 ? "HTTP/1.1 100 Continue\r\n\r\n" : NULL,
+            .after_ns = 20 * GY_MS,
+            .early = early};
+        scripted.line_count = 1;
+        plan.url = "http://10.0.1.1:81/";
+        plan.upload = plan.length = 1200;
+        plan.piece = i == 3 ? 1200 : 300;
+        plan.continue_ns = i == 1 ? 50 * GY_MS : GY_S;
+        open_world(250 + i);
+        gy_sim_advance(sim, 40 * GY_MS);
+        assert_int_equal(scripted.uninvited, 0);
+        assert_int_equal(scripted.requests, i != 1);
+        gy_sim_advance(sim, 5 * GY_S);
+        assert_int_equal(seen.head, early ? 413 : 200);
+        assert_int_equal(seen.write_end, early ? -EPIPE : 0);
+        assert_int_equal(seen.end, 0);
+        assert_int_equal(strlen(strstr(scripted.asked[0], "\r\n\r\n") + 4), early ? 0 : 1200);
+        gy_sim_run_on(sim, 1, look, NULL);
+        assert_int_equal(stats.open, early ? 0 : 1);
+        close_world();
+    }
 }
 
 /* ---- gzip -------------------------------------------------------------------------------- */
@@ -520,6 +557,7 @@ int main(void)
         cmocka_unit_test_setup(an_answer_that_is_cut_short_fails, setup),
         cmocka_unit_test_setup(too_much_or_too_little_is_an_abort, setup),
         cmocka_unit_test_setup(what_is_not_read_times_out, setup),
+        cmocka_unit_test_setup(the_body_waits_to_be_asked_for, setup),
         cmocka_unit_test_setup(a_coded_answer_in_pieces, setup),
         cmocka_unit_test_setup(a_coded_answer_that_is_none, setup),
         cmocka_unit_test_setup(a_coded_answer_waits_for_its_reader, setup),
