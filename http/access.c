@@ -78,7 +78,8 @@ int gy__http_network_parse(const char *text, struct gy__http_address *network, u
     return 0;
 }
 
-static bool within(const struct gy__http_address *address, const struct gy__http_address *network, unsigned bits)
+bool gy__http_network_holds(const struct gy__http_address *network, unsigned bits,
+                            const struct gy__http_address *address)
 {
     unsigned whole = bits / 8, rest = bits % 8;
 
@@ -92,7 +93,7 @@ static bool within_any(const struct gy__http_address *address, const char *const
     unsigned bits;
 
     for (; *networks != NULL; networks++)
-        if (gy__http_network_parse(*networks, &network, &bits) == 0 && within(address, &network, bits))
+        if (gy__http_network_parse(*networks, &network, &bits) == 0 && gy__http_network_holds(&network, bits, address))
             return true;
     return false;
 }

@@ -16,6 +16,9 @@ bool gy__http_address_parse(const char *text, struct gy__http_address *address);
 /* "10.0.0.0/8", "::1". -> 0; -EINVAL. bits: of the 128. */
 int gy__http_network_parse(const char *text, struct gy__http_address *network, unsigned *bits);
 
+bool gy__http_network_holds(const struct gy__http_address *network, unsigned bits,
+                            const struct gy__http_address *address);
+
 struct gy__http_peer {
     struct gy__http_address address;
     uint32_t connections; /* open */

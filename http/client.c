@@ -369,9 +369,9 @@ static const char *way_to(const struct gy__client *client, const struct gy__http
 {
     const struct gy_http_client_config *config = &client->config;
 
-    *proxied =
-        config->proxy != NULL && !url->is_unix && !gy__http_url_listed(config->no_proxy, url->host);
-    return *proxied ? config->proxy : url->address;
+    *proxied = config->proxy != NULL && !url->is_unix &&
+               !gy__http_url_listed(config->no_proxy, url->host, url->port);
+    return *proxied ? client->proxy : url->address;
 }
 
 /* Is url somewhere else than where the last request went? */
@@ -713,52 +713,64 @@ bool gy_http_response_next(const struct gy_http_response *response, size_t *at,
 
 /* ---- configuration ----------------------------------------------------------------------- */
 
-/* "127.0.0.1:3128" is what "http://127.0.0.1:3128" leads to. */
-static bool is_address(const char *text)
+/* "http://HOST:PORT/" or the middle of it. The port is given: proxies have none that goes without
+ * saying. -> 0, and out[GY__URL_ADDRESS_MAX] is where to connect to; -EINVAL. */
+static int parse_proxy(const char *text, char *out)
 {
-    char url[sizeof("http://") + GY__URL_ADDRESS_MAX];
-    struct gy__http_url parsed;
+    static const char scheme[] = "http://";
+    char whole[sizeof(scheme) + GY__URL_ADDRESS_MAX];
+    struct gy_slice start = {text, sizeof(scheme) - 1};
+    struct gy__http_url url;
     size_t len = strlen(text);
 
+    if (len > start.len && gy__http_name_is(start, scheme, start.len)) {
+        text += start.len;
+        len -= start.len;
+    }
     if (len >= GY__URL_ADDRESS_MAX)
-        return false;
-    memcpy(url, "http://", 7);
-    memcpy(url + 7, text, len);
-    return gy__http_url_parse(&parsed, url, 7 + len) == 0 && strcmp(parsed.address, text) == 0;
+        return -EINVAL;
+    memcpy(whole, scheme, start.len);
+    memcpy(whole + start.len, text, len);
+    if (gy__http_url_parse(&url, whole, start.len + len) < 0 || url.path.len > 1 ||
+        url.authority.ptr[url.authority.len - 1] == ']' ||
+        memchr(url.authority.ptr, ':', url.authority.len) == NULL)
+        return -EINVAL;
+    memcpy(out, url.address, sizeof(url.address));
+    return 0;
 }
 
 int gy_http_client_config(const struct gy_http_client_config *config)
 {
+    char proxy[GY__URL_ADDRESS_MAX] = "";
     struct gy__client *client;
 
     if (config->size != sizeof(*config) || config->connections_max == 0 || config->host_max == 0 ||
         config->pipeline_max == 0 || config->head_max < 64 || config->head_max > 1u << 24 ||
-        config->headers_max == 0 || (config->proxy != NULL && !is_address(config->proxy)))
+        config->headers_max == 0 ||
+        (config->proxy != NULL && parse_proxy(config->proxy, proxy) < 0))
         return -EINVAL;
     client = gy__client();
     if (client == NULL)
         return -EAGAIN;
     client->config = *config;
+    memcpy(client->proxy, proxy, sizeof(proxy));
     return 0;
 }
 
 int gy_http_client_environment(struct gy_http_client_config *config)
 {
-    const char *proxy = getenv("http_proxy"), *address;
-    static const char scheme[] = "http://";
-    struct gy_slice start = {proxy, sizeof(scheme) - 1};
+    const char *proxy = getenv("http_proxy"), *no_proxy = getenv("no_proxy");
+    char address[GY__URL_ADDRESS_MAX];
 
     if (proxy == NULL || proxy[0] == '\0')
         return 0;
-    address = proxy;
-    if (strlen(proxy) > start.len && gy__http_name_is(start, scheme, start.len))
-        address += start.len;
-    if (!is_address(address)) {
-        gy_log("http_proxy=%s: not http://HOST:PORT", proxy);
+    if (parse_proxy(proxy, address) < 0) {
+        /* It may hold a password. */
+        gy_log("http_proxy: not http://HOST:PORT (without user and password)");
         return -EINVAL;
     }
-    config->proxy = address;
-    config->no_proxy = getenv("no_proxy");
+    config->proxy = proxy;
+    config->no_proxy = no_proxy != NULL ? no_proxy : getenv("NO_PROXY");
     return 0;
 }
 

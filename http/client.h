@@ -111,6 +111,7 @@ struct gy__client {
     struct gy_actor actor;
     struct gy_waits waits; /* futures of all exchanges, called */
     struct gy_http_client_config config;
+    char proxy[GY__URL_ADDRESS_MAX]; /* of the configuration's: where to connect to */
     struct gy__client_stats stats;
     struct gy__client_site **buckets, *free_sites;
     struct gy__client_link *links, *free_links, *oldest, *newest;

@@ -3,6 +3,7 @@
  * was meant. */
 #include "http/url.h"
 
+#include "http/access.h"
 #include "http/head.h"
 
 #include <errno.h>
@@ -123,6 +124,7 @@ static int internet_address(struct gy__http_url *out)
     port = port_of(&out->host);
     if (port == 0)
         return -EINVAL;
+    out->port = (uint16_t)port;
     if (starts(out->host.ptr, out->host.len, "localhost") && out->host.len == 9)
         memcpy(text, "127.0.0.1", len = 9);
     else if (out->host.ptr[0] == '[' || is_name(out->host))
@@ -197,8 +199,8 @@ static void add(struct text *text, const char *bytes, size_t len)
     text->at += len;
 }
 
-/* Take "." and ".." out of the path at start, up to its query or fragment (RFC 3986 5.2.4). -> its new
- * end. */
+/* Take "." and ".." out of the path at start, up to its query or fragment (RFC 3986 5.2.4). -> its
+ * new end. */
 static char *without_dots(char *start, char *end)
 {
     char *stop = start, *to = start;
@@ -294,22 +296,71 @@ static bool ends_with(struct gy_slice host, const char *tail, size_t len)
     return true;
 }
 
-bool gy__http_url_listed(const char *list, struct gy_slice host)
+/* An entry may be for one port; then it is taken off. -> false: it is for another. */
+static bool port_fits(struct gy_slice *entry, unsigned port)
+{
+    const char *end = entry->ptr + entry->len, *colon = NULL;
+    unsigned colons = 0, given = 0;
+
+    for (const char *at = entry->ptr; at < end; at++)
+        if (*at == ':') {
+            colon = at;
+            colons++;
+        }
+    if (entry->ptr[0] == '[' ? colon == NULL || colon[-1] != ']' : colons != 1)
+        return true; /* an IPv6 address, or none */
+    for (const char *at = colon + 1; at < end; at++) {
+        if (*at < '0' || *at > '9' || given > 65535)
+            return false;
+        given = given * 10 + (unsigned)(*at - '0');
+    }
+    entry->len = (size_t)(colon - entry->ptr);
+    return given == port;
+}
+
+static bool copy_text(char *out, size_t size, struct gy_slice text)
+{
+    if (text.len >= size)
+        return false;
+    if (text.len > 0)
+        memcpy(out, text.ptr, text.len);
+    out[text.len] = '\0';
+    return true;
+}
+
+static bool fits(struct gy_slice entry, struct gy_slice host, unsigned port)
+{
+    struct gy__http_address address, network;
+    char text[64];
+    unsigned bits;
+
+    if (!port_fits(&entry, port))
+        return false;
+    if (entry.len > 2 && entry.ptr[0] == '[' && entry.ptr[entry.len - 1] == ']')
+        entry = (struct gy_slice){entry.ptr + 1, entry.len - 2};
+    if (copy_text(text, sizeof(text), host) && gy__http_address_parse(text, &address))
+        return copy_text(text, sizeof(text), entry) &&
+               gy__http_network_parse(text, &network, &bits) == 0 &&
+               gy__http_network_holds(&network, bits, &address);
+    if (entry.len > 0 && entry.ptr[entry.len - 1] == '.')
+        entry.len--;
+    if (entry.len > 0 && entry.ptr[0] == '.')
+        entry = (struct gy_slice){entry.ptr + 1, entry.len - 1};
+    if (host.len > 0 && host.ptr[host.len - 1] == '.')
+        host.len--;
+    return entry.len > 0 && ends_with(host, entry.ptr, entry.len) &&
+           (host.len == entry.len || host.ptr[host.len - entry.len - 1] == '.');
+}
+
+bool gy__http_url_listed(const char *list, struct gy_slice host, unsigned port)
 {
     while (list != NULL && *list != '\0') {
-        size_t len = strcspn(list, ", \t");
-        const char *entry = list;
+        struct gy_slice entry = {list, strcspn(list, ", \t")};
 
-        list += len + (list[len] != '\0');
-        if (len == 0)
+        list += entry.len + (list[entry.len] != '\0');
+        if (entry.len == 0)
             continue;
-        if (len == 1 && entry[0] == '*')
-            return true;
-        if (entry[0] == '.' && len > 1) {
-            entry++;
-            len--;
-        }
-        if (ends_with(host, entry, len) && (host.len == len || host.ptr[host.len - len - 1] == '.'))
+        if (gy_slice_equal(entry, "*") || fits(entry, host, port))
             return true;
     }
     return false;

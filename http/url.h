@@ -6,6 +6,7 @@
 #include "gyre/http.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Of a name with its port, with a NUL; longer than any address that gy_connect_raw() takes. */
 #define GY__URL_ADDRESS_MAX 264
@@ -16,6 +17,7 @@ struct gy__http_url {
     struct gy_slice path;      /* from the slash on, with the query; "" stands for "/" */
     char address[GY__URL_ADDRESS_MAX]; /* as gy_connect_raw() takes it, or "name:port" in lower case
                                         */
+    uint16_t port; /* 0: a socket at a path */
     bool is_unix, is_name;
 };
 
@@ -31,8 +33,10 @@ bool gy__http_url_is_name(const char *address);
 int gy__http_url_resolve(char *out, size_t size, const char *scheme, struct gy_slice authority,
                          struct gy_slice path, struct gy_slice location);
 
-/* Is host one of those in a list, as no_proxy holds it: "*", ".domain" or "domain" for itself and
- * all below it, addresses as they are written; parted by commas or blanks? */
-bool gy__http_url_listed(const char *list, struct gy_slice host);
+/* Is host:port one of those in a list, as no_proxy holds it, parted by commas or blanks? "*": all;
+ * "domain" or ".domain": itself and all below it, but not what only ends alike; an address, or a
+ * network with the bits of its prefix behind a slash, which no name is within. So does curl, which
+ * has "*" only alone; and with ":port" behind it an entry is for that port, as others have it. */
+bool gy__http_url_listed(const char *list, struct gy_slice host, unsigned port);
 
 #endif

@@ -130,9 +130,10 @@ struct gy_http_client_config {
     uint32_t headers_max; /* their number */
     uint64_t idle_timeout_ns; /* an unused connection is closed; earlier, if the server says
                                * (Keep-Alive: timeout=N) that it closes it before */
-    /* "127.0.0.1:3128" or NULL: requests to TCP addresses go to it, in absolute-form. no_proxy:
-     * hosts that are asked directly: "127.0.0.1,.internal,*", with NULL none. Borrowed while the
-     * runtime lives. */
+    /* "127.0.0.1:3128", "http://proxy:3128/" or NULL: requests to TCP addresses go to it, in
+     * absolute-form. no_proxy: hosts that are asked directly, with NULL none, parted by commas or
+     * blanks: "*" is all; "internal" is itself and what ends in ".internal"; an address, or a network
+     * as "10.0.0.0/8"; each may be for one port: "internal:80". Borrowed while the runtime lives. */
     const char *proxy, *no_proxy;
     /* Requests on one connection at a time; default 1. Above, one that would have to wait for a
      * connection is sent behind others instead, if it and they are whole GET, HEAD or OPTIONS
@@ -150,9 +151,9 @@ struct gy_http_client_config {
 /* Change what the client of this shard may do, from now on. config: copied, but for its texts.
  * -> 0; -EINVAL a limit that makes no sense, or no such address; -EAGAIN no memory. */
 GY_API GY_MUST_CHECK int gy_http_client_config(const struct gy_http_client_config *config);
-/* Take proxy and no_proxy from the environment: http_proxy and no_proxy, in lower case only, as
- * HTTP_PROXY may be a client's (CGI). On any thread, before boot. -> 0; -EINVAL http_proxy is no
- * "http://address:port": a line is logged. */
+/* Take proxy and no_proxy from the environment: http_proxy, in lower case only, as HTTP_PROXY may be
+ * a client's (CGI), and no_proxy, or NO_PROXY. On any thread, before boot. -> 0; -EINVAL http_proxy is
+ * no "http://host:port": a line is logged. */
 GY_API GY_MUST_CHECK int gy_http_client_environment(struct gy_http_client_config *config);
 
 /* What the client of this shard has done, and has. */

@@ -54,6 +54,32 @@ fetch "$url/demo/echo" 20 2 POST "some text"
 equal "20 echoes" "20 answers, 0 errors, 180 bytes, 2 connections, status 200" "$account"
 http_proxy=$url fetch "http://192.0.2.1/demo/hello"
 equal "by a proxy, which serves it itself" "Hello, World!" "$(cat "$out/body")"
+# Whom no_proxy names, by what curl makes of it: through the proxy there is an answer, directly there is none.
+goes() # PROGRAM... : "by the proxy" or "directly"
+{
+    if timeout 20 "$@" >"$out/body" 2>"$out/log" && [ "$(cat "$out/body")" = "Hello, World!" ]; then
+        echo "by the proxy"
+    else
+        echo "directly"
+    fi
+}
+for listed in "" "*" "local.invalid" ".local.invalid" "local.invalid." "x,local.invalid" "x local.invalid" "127.0.0.1" \
+    "127.0.0.0/8" "128.0.0.0/8" ".0.0.1" "0.1" "*.invalid" "INVALID"; do
+    for host in local.invalid www.local.invalid notlocal.invalid 127.0.0.1; do
+        want=$(http_proxy=$url no_proxy=$listed goes curl -sS --max-time 10 "http://$host:1/demo/hello")
+        got=$(http_proxy=$url no_proxy=$listed goes "$GYRE_BIN/gyre-fetch" --shards=1 "http://$host:1/demo/hello")
+        equal "no_proxy=$listed, $host" "$want" "$got"
+    done
+done
+equal "NO_PROXY" "directly" "$(http_proxy=$url NO_PROXY=127.0.0.1 goes "$GYRE_BIN/gyre-fetch" --shards=1 http://127.0.0.1:1/demo/hello)"
+equal "HTTP_PROXY is anybody's" "directly" "$(HTTP_PROXY=$url goes "$GYRE_BIN/gyre-fetch" --shards=1 http://127.0.0.1:1/demo/hello)"
+equal "a proxy with a slash" "by the proxy" "$(http_proxy=$url/ goes "$GYRE_BIN/gyre-fetch" --shards=1 http://127.0.0.1:1/demo/hello)"
+for proxy in "http://127.0.0.1" "socks5://127.0.0.1:1080" "http://u:secret@127.0.0.1:1/" "http://127.0.0.1:1/x"; do
+    http_proxy=$proxy timeout 20 "$GYRE_BIN/gyre-fetch" --shards=1 "$url/demo/hello" >"$out/body" 2>"$out/log" &&
+        complain "http_proxy=$proxy is taken"
+    has "http_proxy=$proxy" "http_proxy: not http://HOST:PORT" "$(cat "$out/log")"
+    case $(cat "$out/log") in *secret*) complain "a password is logged" ;; esac
+done
 if timeout 20 "$GYRE_BIN/gyre-fetch" --shards=1 "http://127.0.0.1:1/" >"$out/body" 2>"$out/log"; then
     complain "a refused connection is an answer"
 fi

@@ -6,6 +6,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <strings.h>
@@ -149,20 +150,87 @@ static void check_reference(const struct gy__http_url *url, const char *location
 
 /* ---- lists ---- */
 
-static bool is_listed(const char *list, const char *host)
+/* IPv4 as ::ffff:a.b.c.d. -> how many bits come before it, -1: it is none. */
+static int address_of(const char *text, uint8_t *bytes)
+{
+    memset(bytes, 0, 10);
+    memset(bytes + 10, 0xff, 2);
+    if (inet_pton(AF_INET, text, bytes + 12) == 1)
+        return 96;
+    return inet_pton(AF_INET6, text, bytes) == 1 ? 0 : -1;
+}
+
+static bool holds(char *network, const uint8_t *address)
+{
+    uint8_t bytes[16];
+    char *slash = strchr(network, '/'), *end = NULL;
+    unsigned long bits = 128;
+    int before;
+
+    if (slash != NULL)
+        *slash = '\0';
+    before = strchr(network, '.') != NULL && strchr(network, ':') != NULL ? -1
+                                                                          : address_of(network, bytes);
+    if (before < 0)
+        return false;
+    if (slash != NULL) {
+        if (slash[1] < '0' || slash[1] > '9' || strlen(slash + 1) > 3)
+            return false;
+        bits = strtoul(slash + 1, &end, 10) + (unsigned)before;
+        if (*end != '\0' || bits > 128)
+            return false;
+    }
+    for (unsigned i = 0; i < bits; i++)
+        if (((address[i / 8] ^ bytes[i / 8]) >> (7 - i % 8) & 1) != 0)
+            return false;
+    return true;
+}
+
+static bool entry_holds(char *entry, const char *host, unsigned port)
+{
+    char *colon = strrchr(entry, ':'), name[INPUT_MAX + 1];
+    bool has_port = colon != NULL && (entry[0] == '[' ? colon[-1] == ']' : strchr(entry, ':') == colon);
+    uint8_t address[16];
+    size_t len, host_len;
+
+    if (has_port) {
+        if (colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+            strtoul(colon + 1, NULL, 10) != port)
+            return false;
+        *colon = '\0';
+    }
+    len = strlen(entry);
+    if (len > 2 && entry[0] == '[' && entry[len - 1] == ']') {
+        entry[len - 1] = '\0';
+        entry++;
+    }
+    if (address_of(host, address) >= 0)
+        return holds(entry, address);
+    strcpy(name, host);
+    host_len = strlen(name);
+    if (host_len > 0 && name[host_len - 1] == '.')
+        name[--host_len] = '\0';
+    len = strlen(entry);
+    if (len > 0 && entry[len - 1] == '.')
+        entry[--len] = '\0';
+    if (entry[0] == '.') {
+        entry++;
+        len--;
+    }
+    return len > 0 && (strcasecmp(entry, name) == 0 ||
+                       (host_len > len && name[host_len - len - 1] == '.' &&
+                        strcasecmp(name + host_len - len, entry) == 0));
+}
+
+static bool is_listed(const char *list, const char *host, unsigned port)
 {
     char copy[INPUT_MAX + 1], *rest = copy;
-    bool listed = false;
 
     strcpy(copy, list);
-    for (char *entry = strtok_r(copy, ", \t", &rest); entry != NULL; entry = strtok_r(NULL, ", \t", &rest)) {
-        const char *domain = entry[0] == '.' && entry[1] != '\0' ? entry + 1 : entry;
-        size_t len = strlen(domain), host_len = strlen(host);
-
-        listed |= strcmp(entry, "*") == 0 || strcasecmp(domain, host) == 0 ||
-                  (host_len > len && host[host_len - len - 1] == '.' && strcasecmp(host + host_len - len, domain) == 0);
-    }
-    return listed;
+    for (char *entry = strtok_r(copy, ", \t", &rest); entry != NULL; entry = strtok_r(NULL, ", \t", &rest))
+        if (strcmp(entry, "*") == 0 || entry_holds(entry, host, port))
+            return true;
+    return false;
 }
 
 /* The next line; free() it. */
@@ -200,7 +268,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         check_address(&url);
         if (!url.is_unix)
             check_reference(&url, location);
-        require(gy__http_url_listed(list, url.host) == is_listed(list, host));
+        require(gy__http_url_listed(list, url.host, url.port) ==
+                is_listed(list, host, url.port));
         free(host);
     }
     free(exact);

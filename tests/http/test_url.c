@@ -154,13 +154,42 @@ static void test_no_proxy(void **state)
         {"::1", "::1", 1},
         {",,", "a", 0},
         {".", "a", 0},
+        /* As curl has it. */
+        {"local.com", "local.com", 1},
+        {"local.com", "www.local.com", 1},
+        {"local.com", "www.notlocal.com", 0},
+        {"local.com.", "www.local.com", 1},
+        {"local.com", "www.local.com.", 1},
+        {"..local.com", "www.local.com", 0},
+        {"0.1", "10.0.0.1", 0},
+        {".0.0.1", "127.0.0.1", 0},
+        {"192.168.0.0/16", "192.168.77.1", 1},
+        {"192.168.0.0/16", "192.169.0.1", 0},
+        {"192.168.0.0/33", "192.168.0.1", 0},
+        {"192.168.0.0/16", "a.b", 0},
+        {"fd00::/8", "fd12::1", 1},
+        {"fd00::/8", "fe80::1", 0},
+        {"[::1]", "::1", 1},
+        {"127.0.0.1", "localhost", 0},
+        {"*.local.com", "www.local.com", 0},
+        {"a b", "b", 1},
+        /* Ports, which curl has not. */
+        {"a:80", "a", 1},
+        {"a:81", "x.a", 0},
+        {"a:", "a", 0},
+        {"a:80x", "a", 0},
+        {"127.0.0.1:80", "127.0.0.1", 1},
+        {"127.0.0.1:8", "127.0.0.1", 0},
+        {"[::1]:80", "::1", 1},
+        {"[::1]:81", "::1", 0},
+        {"*:80", "a", 0},
     };
 
     (void)state;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct gy_slice host = {cases[i].host, strlen(cases[i].host)};
 
-        assert_int_equal(gy__http_url_listed(cases[i].list, host), cases[i].listed);
+        assert_int_equal(gy__http_url_listed(cases[i].list, host, 80), cases[i].listed);
     }
 }
 
