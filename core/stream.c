@@ -369,6 +369,12 @@ void gy_stream_abort(struct gy_stream *s)
     gy__stream_abort(shard_of(s), s, 0);
 }
 
+void gy_stream_set_events(struct gy_stream *s, const struct gy_stream_events *events)
+{
+    GY_ASSERT(events != NULL && events->data != NULL && events->closed != NULL);
+    s->events = events;
+}
+
 void gy_stream_set_context(struct gy_stream *s, void *context)
 {
     s->context = context;

@@ -1,8 +1,11 @@
 /* http/client.h - the client actor of a shard, as its own files see it.
  *
- * client.c    what programs call; exchanges: a request and the answer it is owed
+ * client.c    the actor, and what programs call
+ * exchange.c  exchanges: a request and the answer it is owed
+ * client_response.c, client_config.c   answers as askers see them; configuration and figures
  * pool.c      connections: by the address they lead to, idle ones, requests that wait for one
  * transfer.c  requests and answers in pieces
+ * tunnel.c    connections through a proxy
  * outbound.c, inbound.c, url.c   requests to bytes, bytes to answers; pure
  *
  * An exchange is QUEUED (it waits for a connection), or has a link, or is over. A link is a
@@ -87,6 +90,7 @@ struct gy__client_exchange {
     struct gy_buf *pieces;     /* owned: of an answer whose link was let go */
     struct gy__gunzip *gunzip; /* owned: pieces are coded */
     uint64_t decoded;
+    struct gy__client_tunnel *tunnel; /* owned: it is one (tunnel.c), and has no link */
 };
 
 enum gy__client_upload {
@@ -119,13 +123,59 @@ struct gy__client {
     uint32_t block_count;
     bool starved; /* connections_max has made somebody wait */
     bool stopping;
+    uint64_t complained_ns; /* when the log was last told of a request that is none */
 };
 
 /* The client of this shard, spawned if need be; NULL: it could not be, or has ended. */
 struct gy__client *gy__client(void);
 
+#define GY__CLIENT_TIMEOUT_NS (30 * (uint64_t)GY_S)
+#define GY__CLIENT_CONNECT_NS (5 * (uint64_t)GY_S)
+#define GY__CLIENT_FIRST_BYTE_NS (30 * (uint64_t)GY_S)
+static inline uint64_t gy__client_or_else(uint64_t value, uint64_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
 /* ---- client.c ---- */
 
+/* Log what is wrong with a request. url: of it, or NULL. -> a refusal, -EINVAL. */
+gy_fut gy__client_complain(struct gy__client *client, const char *why, const char *url);
+/* -> fut. */
+gy_fut gy__client_count_refusal(struct gy__client *client, gy_fut fut);
+
+/* ---- client_response.c ---- */
+
+/* The future gets the answer, or its head; the buffer goes with it. */
+void gy__client_response_give(gy_fut fut, struct gy__http_inbound *inbound);
+/* The value of the first header line of that name, ptr NULL: there is none. */
+struct gy_slice gy__client_line_of(const char *head, size_t len, const char *name);
+
+/* ---- client_config.c ---- */
+
+/* "http://HOST:PORT/" or the middle of it. The port is given: proxies have none that goes without
+ * saying. -> 0, and out[GY__URL_ADDRESS_MAX] is where to connect to; -EINVAL. */
+int gy__client_parse_proxy(const char *text, char *out);
+
+/* ---- exchange.c ---- */
+
+/* NULL: there are too many. */
+struct gy__client_exchange *gy__client_exchange_take(struct gy__client *client);
+void gy__client_exchange_give(struct gy__client_exchange *exchange);
+/* For the client's line: a future of it has ended. */
+gy_left_fn gy__client_exchange_left;
+/* It is filled: make its future, and let it start. -> the future, or a refusal: then it is given
+ * back. */
+gy_fut gy__client_exchange_begin(struct gy__client *client, struct gy__client_exchange *exchange,
+                                 const char *address);
+/* Its timer, for the earliest of its deadlines. */
+void gy__client_exchange_arm(struct gy__client_exchange *exchange);
+uint64_t gy__client_from_now(uint64_t after_ns);
+/* May it be sent behind others? */
+void gy__client_exchange_set_pipelines(struct gy__client_exchange *exchange);
+/* -> the address to connect to. */
+const char *gy__client_way_to(const struct gy__client *client, const struct gy__http_url *url,
+                              bool *proxied);
 uint64_t gy__client_exchange_ticket(const struct gy__client_exchange *exchange);
 struct gy__client_exchange *gy__client_exchange_find(struct gy__client *client, uint64_t ticket);
 /* All that waits for it ends with err, and it is given back. */
@@ -140,7 +190,7 @@ void gy__client_exchange_phase(struct gy__client_exchange *exchange, uint64_t af
 void gy__client_exchange_give_head(struct gy__client_exchange *exchange,
                                    struct gy__http_inbound *inbound);
 
-/* ---- client.c, for pool.c ---- */
+/* ---- exchange.c, for pool.c ---- */
 
 /* Its connection is there: send the request. */
 void gy__client_exchange_send(struct gy__client_exchange *exchange);
@@ -175,7 +225,20 @@ void gy__client_transfer_answer(struct gy__client_exchange *exchange,
                                 struct gy__http_inbound *inbound);
 void gy__client_transfer_fail(struct gy__client_exchange *exchange, int err);
 
-/* ---- pool.c, for client.c ---- */
+/* ---- tunnel.c, for exchange.c ---- */
+
+/* Connect to the proxy. -> 0; gy_connect_raw()'s errors. */
+int gy__client_tunnel_start(struct gy__client_exchange *exchange, const char *address);
+/* Its stream is closed, unless it is the user's by now. */
+void gy__client_tunnel_drop(struct gy__client_exchange *exchange);
+
+/* ---- exchange.c, for tunnel.c ---- */
+
+/* The proxy has answered; stream: NULL if it refused. The exchange is over. */
+void gy__client_exchange_give_stream(struct gy__client_exchange *exchange, int status,
+                                     struct gy_stream *stream);
+
+/* ---- pool.c, for exchange.c ---- */
 
 /* Give it an idle connection, a new one, or a place in line. -> 0; -EAGAIN too many wait;
  * gy_connect_raw()'s errors. */

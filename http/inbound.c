@@ -164,6 +164,8 @@ static int decide_body(struct gy__http_inbound *inbound, const struct seen *seen
 {
     uint64_t length = 0;
 
+    if (inbound->to_connect && inbound->status < 300)
+        return 0;
     if (seen->codings > 0 && seen->lengths > 0)
         return stop(inbound, -EPROTO, "The answer has a length and a transfer coding");
     if (seen->lengths > 1 || (seen->lengths == 1 && !parse_length(seen->length, &length)))

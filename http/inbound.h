@@ -57,6 +57,7 @@ struct gy__http_inbound {
     uint8_t informed;             /* 1xx seen */
     uint8_t in_size, size_digits; /* as for requests (parse.h) */
     bool to_head;                 /* it answers HEAD */
+    bool to_connect;              /* it answers CONNECT: 2xx has no body, whatever it says */
     bool keep_alive;              /* the connection may be used again after it */
     bool continued;               /* 100 was one of those before it */
     bool in_pieces, drops; /* set by the user between HEAD and the body: where the body goes */

@@ -192,22 +192,77 @@ static void end(struct gy__http_outbound *out, struct gy_slice method, struct gy
     out->pipelines = out->body.len == 0 && later == 0 && IS_ONE_OF(method, safe) && out->idempotent;
 }
 
-static int check(const struct gy_http_ask *ask)
+static const char *wrong_field(const struct gy_http_field *field, bool gzip)
+{
+    struct gy_slice name = {field->name, field->name != NULL ? strlen(field->name) : 0};
+
+    if (!is_token(field->name))
+        return "a header's name is no token";
+    if (!is_value(field->value))
+        return "a header's value has a control character, or a blank at one of its ends";
+    if (IS_ONE_OF(name, ours) || (gzip && gy__http_name_is(name, "accept-encoding", 15)))
+        return "a header that is the client's own";
+    return NULL;
+}
+
+static const char *wrong_fields(const struct gy_http_field *fields, unsigned count, bool gzip)
+{
+    const char *wrong =
+        fields == NULL && count > 0 ? "headers are counted, and none is given" : NULL;
+
+    for (unsigned i = 0; wrong == NULL && i < count; i++)
+        wrong = wrong_field(&fields[i], gzip);
+    return wrong;
+}
+
+const char *gy__http_outbound_wrong(const struct gy_http_ask *ask)
 {
     struct gy_slice method = {ask->method, ask->method != NULL ? strlen(ask->method) : 0};
 
-    if (!is_token(ask->method) || method_is(method, "CONNECT") || method_is(method, "TRACE") ||
-        (ask->body == NULL && ask->body_len > 0) || (ask->fields == NULL && ask->field_count > 0))
-        return -EINVAL;
-    for (unsigned i = 0; i < ask->field_count; i++) {
-        const struct gy_http_field *field = &ask->fields[i];
+    if (!is_token(ask->method) || method_is(method, "CONNECT") || method_is(method, "TRACE"))
+        return "the method must be a token, and neither CONNECT nor TRACE";
+    if (ask->body == NULL && ask->body_len > 0)
+        return "a body's length is given, and no body";
+    return wrong_fields(ask->fields, ask->field_count, ask->gzip);
+}
 
-        if (!is_token(field->name) || !is_value(field->value) ||
-            IS_ONE_OF(((struct gy_slice){field->name, strlen(field->name)}), ours) ||
-            (ask->gzip && gy__http_name_is((struct gy_slice){field->name, strlen(field->name)},
-                                           "accept-encoding", 15)))
-            return -EINVAL;
+static size_t size_of_fields(const struct gy_http_field *fields, unsigned count)
+{
+    size_t size = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        size += strlen(fields[i].name) + strlen(fields[i].value) + 4;
+    return size;
+}
+
+static void put_given(struct gy_buf *buf, const struct gy_http_field *fields, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        put_text(buf, fields[i].name);
+        put_text(buf, ": ");
+        put_text(buf, fields[i].value);
+        put_text(buf, "\r\n");
     }
+}
+
+int gy__http_outbound_connect(struct gy__http_outbound *out, struct gy_slice target,
+                              const struct gy_http_field *fields, unsigned count)
+{
+    memset(out, 0, sizeof(*out));
+    if (wrong_fields(fields, count, false) != NULL)
+        return -EINVAL;
+    if (size_of_fields(fields, count) > 1u << 20)
+        return -EINVAL;
+    out->buf = take(OVERHEAD + 2 * target.len + size_of_fields(fields, count));
+    if (out->buf == NULL)
+        return -ENOMEM;
+    put_text(out->buf, "CONNECT ");
+    put(out->buf, target);
+    put_text(out->buf, " HTTP/1.1\r\nHost: ");
+    put(out->buf, target);
+    put_text(out->buf, "\r\n");
+    put_given(out->buf, fields, count);
+    put_text(out->buf, "\r\n");
     return 0;
 }
 
@@ -216,27 +271,19 @@ int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_
 {
     struct gy_slice method = {ask->method, 0};
     size_t size = OVERHEAD + 2 * url->authority.len + url->path.len;
-    int err = check(ask);
 
     memset(out, 0, sizeof(*out));
-    if (err < 0)
-        return err;
+    if (gy__http_outbound_wrong(ask) != NULL)
+        return -EINVAL;
     method.len = strlen(ask->method);
-    for (unsigned i = 0; i < ask->field_count; i++)
-        size += strlen(ask->fields[i].name) + strlen(ask->fields[i].value) + 4;
-    size += method.len;
+    size += method.len + size_of_fields(ask->fields, ask->field_count);
     if (size > 1u << 20 || ask->body_len > 1u << 30)
         return -EINVAL;
     out->buf = take(size + ask->body_len);
     if (out->buf == NULL)
         return -ENOMEM;
     begin(out, method, url, proxied);
-    for (unsigned i = 0; i < ask->field_count; i++) {
-        put_text(out->buf, ask->fields[i].name);
-        put_text(out->buf, ": ");
-        put_text(out->buf, ask->fields[i].value);
-        put_text(out->buf, "\r\n");
-    }
+    put_given(out->buf, ask->fields, ask->field_count);
     if (ask->gzip && gy_http_has_gzip())
         put_text(out->buf, "Accept-Encoding: gzip\r\n");
     end(out, method, (struct gy_slice){ask->body, ask->body_len}, later, ask->continue_ns > 0);

@@ -38,6 +38,11 @@ struct gy_buf *gy__http_outbound_show(struct gy__http_outbound *out);
  * -> 0; -EINVAL what may not be sent; -ENOMEM. */
 int gy__http_outbound_write(struct gy__http_outbound *out, const struct gy_http_ask *ask,
                             const struct gy__http_url *url, bool proxied, uint64_t later);
+/* CONNECT: target is host:port. fields: as in ask. -> as above. */
+int gy__http_outbound_connect(struct gy__http_outbound *out, struct gy_slice target,
+                              const struct gy_http_field *fields, unsigned count);
+/* What of it may not be sent, as text, or NULL. */
+const char *gy__http_outbound_wrong(const struct gy_http_ask *ask);
 /* The request that follows from after the answer status, whose Location has led to url. other: that
  * is another origin. -> as above. */
 int gy__http_outbound_redirect(struct gy__http_outbound *out, const struct gy__http_outbound *after,

@@ -4,6 +4,7 @@
 #include "core/kernel.h"
 #include "core/service.h"
 #include "core/stats.h"
+#include "core/streams.h"
 #include "gyre/link.h"
 #include "gyre/resolve.h"
 #include "http/server.h"
@@ -92,6 +93,16 @@ void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__h
 bool gy__http_alive(gy_pid pid)
 {
     return gy__actor_find(gy__self(), pid.bits) != NULL;
+}
+
+struct gy_actor *gy__http_actor(gy_pid pid)
+{
+    return gy__actor_find(gy__self(), pid.bits);
+}
+
+bool gy__http_stream_gives(const struct gy_stream *s)
+{
+    return gy__stream_rules[s->state].gives;
 }
 
 gy_fut gy__http_refused(int err)

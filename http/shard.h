@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct gy_runtime;
+struct gy_stream;
 struct gy__http_server;
 struct gy__stat;
 struct gy__client;
@@ -49,6 +50,10 @@ void gy__http_as_server(struct gy__http_server *server, void (*run)(struct gy__h
 
 /* Is this pid of the own shard that of a living actor? */
 bool gy__http_alive(gy_pid pid);
+/* The living actor of the own shard, or NULL. */
+struct gy_actor *gy__http_actor(gy_pid pid);
+/* Is its owner still given what arrives on it? */
+bool gy__http_stream_gives(const struct gy_stream *s);
 /* A future that carries only an error. */
 gy_fut gy__http_refused(int err);
 /* Zeroed memory for the shard's life, or NULL. */

@@ -165,6 +165,9 @@ GY_API void gy_stream_linger(struct gy_stream *s, uint64_t max_ns, uint64_t max_
 /* Close at once, dropping what is queued. */
 GY_API void gy_stream_abort(struct gy_stream *s);
 
+/* From now on these are called instead, also for what is on its way: one protocol has handed the
+ * connection to another. events: while the stream lives. */
+GY_API void gy_stream_set_events(struct gy_stream *s, const struct gy_stream_events *events);
 /* One pointer of the owner's per stream. */
 GY_API void gy_stream_set_context(struct gy_stream *s, void *context);
 GY_API void *gy_stream_context(const struct gy_stream *s);

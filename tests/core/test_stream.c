@@ -78,6 +78,40 @@ static void echo_is_one_buffer_both_ways(void **state)
     end(s);
 }
 
+static unsigned others_data, others_closed;
+
+static void other_data(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf)
+{
+    (void)self, (void)s;
+    others_data += buf->len;
+    gy_buf_release(buf);
+}
+
+static void other_closed(struct gy_actor *self, struct gy_stream *s, int why)
+{
+    (void)self, (void)s, (void)why;
+    others_closed++;
+}
+
+static void events_can_be_others(void **state)
+{
+    static const struct gy_stream_events others = { .data = other_data, .closed = other_closed };
+    struct gy_stream *s = open_stream();
+
+    (void)state;
+    fx_data(&fx, s, "ours", true);
+    fx_told(&fx, " data:ours");
+    fx_release_kept(&fx);
+    fake_enter(&fx.fake, 0);
+    gy_stream_set_events(s, &others);
+    fake_leave();
+    fx_data(&fx, s, "theirs", true);
+    fx_told(&fx, "");
+    assert_int_equal(others_data, 6);
+    end(s);
+    assert_int_equal(others_closed, 1);
+}
+
 static void a_turn_s_sends_are_one_operation(void **state)
 {
     struct gy_stream *s = open_stream();
@@ -1164,6 +1198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(echo_is_one_buffer_both_ways),
+        TEST(events_can_be_others),
         TEST(a_turn_s_sends_are_one_operation),
         TEST(short_sends_go_on_where_they_stopped),
         TEST(nothing_is_not_sent),

@@ -85,6 +85,20 @@ if timeout 20 "$GYRE_BIN/gyre-fetch" --shards=1 "http://127.0.0.1:1/" >"$out/bod
 fi
 has "a refused connection" "Connection refused" "$(cat "$out/log")"
 
+# What is none is named, in one line, without what may be secret.
+wrong() # URL LINE
+{
+    timeout 20 "$GYRE_BIN/gyre-fetch" --shards=1 "$1" >"$out/body" 2>"$out/log" && complain "$1 is an URL"
+    has "$1" "$2" "$(cat "$out/log")"
+    equal "$1: lines" 1 "$(grep -c 'http client:' "$out/log")"
+    case $(cat "$out/log") in *secret*) complain "$1 is logged as it is" ;; esac
+}
+wrong "127.0.0.1:80" "http client: the scheme must be http or http+unix: 127.0.0.1:80"
+wrong "http://127.0.0.1:x/a?secret" "http client: the url must be http://HOST[:PORT][/PATH], escaped, without a user: http://127.0.0.1:x/a"
+wrong "https://127.0.0.1/" "http client: the scheme must be http or http+unix: https://127.0.0.1/"
+wrong "http://me:secret@127.0.0.1/" "http client: the url must be"
+wrong $'http://127.0.0.1/\x1b[2J' "http://127.0.0.1/_[2J"
+
 # The gateway: its answer is made of two of gyre-demo's.
 : >"$out/gateway"
 "$GYRE_BIN/gyre-gateway" --shards=1 --listen=127.0.0.1:0 --left="$url/demo/hello" --right="$url/demo/hello" \
