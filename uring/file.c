@@ -1,8 +1,9 @@
 /* Files: one entry per operation, whose completion is its end. What short results mean, and what is
  * asked again, is core's to know; here nothing is held between entries.
  *
- * Reads and writes are handed to the kernel a few at a time, not all that a turn has: a device, a virtual
- * one above all, otherwise stands still while a long row is prepared, and then has all of it to do.
+ * Reads and writes are handed to the kernel a few at a time, not all that a turn has, and their completions are
+ * told a few at a time (reap.c): a device, a virtual one above all, otherwise stands still while a long row is
+ * prepared, and then has all of it to do. Who keeps N under way so has N with the kernel whenever it is entered.
  *
  * Directories are listed, and watches begun, by a thread of the pool, because the ring has no operation
  * for it; so is a file truncated where the kernel's ring cannot do it. */
@@ -140,6 +141,11 @@ static void prepare(struct io_uring_sqe *entry, const struct gy_op *op)
     }
 }
 
+static bool is_io(const struct gy_op *op)
+{
+    return op->kind == GY_OP_READ || op->kind == GY_OP_WRITE;
+}
+
 bool gy__file_start(struct gy__uring *u, struct gy_op *op)
 {
     if (op->kind == GY_OP_TRUNCATE && !u->ring.has_ftruncate)
@@ -148,7 +154,7 @@ bool gy__file_start(struct gy__uring *u, struct gy_op *op)
         return false;
     prepare(gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP), op);
     gy__op_set_state(op, GY__OP_KERNEL);
-    if ((op->kind == GY_OP_READ || op->kind == GY_OP_WRITE) && ++u->file_queued == GY__FILE_BATCH)
+    if (is_io(op) && ++u->file_queued == GY__FILE_BATCH)
         (void)gy__uring_enter(u); /* what it leaves in the queue the next one takes along */
     return true;
 }
@@ -171,6 +177,7 @@ static void convert_info(void *memory)
 void gy__file_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
 {
     GY__URING_ASSERT(u, !(flags & IORING_CQE_F_MORE));
+    u->file_told += is_io(op);
     if (op->kind == GY_OP_STAT && res >= 0)
         convert_info(op->u.stat.info);
     /* An interrupted close has closed. */

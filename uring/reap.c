@@ -3,7 +3,9 @@
  * A poll does all duties in a fixed order: what ended while it was submitted, what was cancelled on
  * a list, what waits for time, buffers, entries, then one system call if something is queued or the
  * kernel asks for one, then completions, at most GY__REAP_MAX. Completions run the core, which
- * submits and cancels; nothing it can do there touches what poll is walking over, because lists are
+ * submits and cancels; of reads and writes of files only a few are told, so that what replaces them is
+ * with the device before the next are: a row told at once would leave it with little to do for as long as the
+ * row takes. Nothing it can do there touches what poll is walking over, because lists are
  * taken whole and the queue's head has moved on before a completion is told.
  *
  * With DEFER_TASKRUN the kernel posts completions only inside our system calls, 20 per call, or 40
@@ -89,7 +91,7 @@ static unsigned reap(struct gy__uring *u, unsigned max)
     unsigned ready = io_uring_cq_ready(&u->ring.io);
     if (ready > max)
         ready = max;
-    for (; n < ready; n++) {
+    for (; n < ready && u->file_told < GY__FILE_BATCH; n++) {
         const struct io_uring_cqe *cqe = &cq->cqes[head & cq->ring_mask];
         uint64_t user_data = cqe->user_data;
         int32_t res = cqe->res;
@@ -154,6 +156,7 @@ bool gy__uring_poll(struct gy__uring *u)
     bool asked = io_uring_sq_ready(&u->ring.io) > 0 || gy__io_asks(&u->ring);
     if (asked)
         (void)gy__uring_enter(u); /* what it left in the queue makes the next poll try again */
+    u->file_told = 0;
     unsigned n = reap(u, GY__REAP_MAX);
     u->asks_in_vain = asked && n == 0 && gy__io_asks(&u->ring);
     if (u->counts[GY__COUNT_ENTERS] | u->counts[GY__COUNT_CQES] | u->counts[GY__COUNT_SPIN_NS])

@@ -112,7 +112,7 @@ static inline uint64_t gy__own(enum gy__own what, unsigned argument)
 /* ---- limits ---- */
 #define GY__REAP_MAX 96          /* completions per turn, so that a turn stays short */
 #define GY__PINS_MAX 64          /* pieces of memory registered as fixed buffers */
-#define GY__FILE_BATCH 4         /* reads and writes of files handed over at once */
+#define GY__FILE_BATCH 4         /* reads and writes of files handed over at once, and told of in a poll */
 #define GY__SEND_SLOTS 256       /* vectored sends in flight; more go piece by piece */
 #define GY__IOV_MAX 1024u        /* what the kernel takes in one sendmsg */
 #define GY__SEND_MAX (1u << 30)  /* bytes of one entry: results are 31 bits */
@@ -144,6 +144,7 @@ struct gy__uring {
     uint32_t pinned;      /* fixed buffers that the ring has */
     bool no_pins;         /* the kernel refuses them */
     uint32_t file_queued; /* reads and writes of files queued since the ring was entered last */
+    uint32_t file_told;   /* of their completions, in this poll */
     bool asks_in_vain;   /* the ring's flags asked for a call, and it brought nothing */
     struct gy__op_list unsent, starved, retry, done, unlistens;
     struct gy__op_list slotless; /* in state UNSENT, too: SEND_TOs that wait for a slot */

@@ -6,8 +6,7 @@
  * actor on one shard keeps N operations under way on a file that exists (write: overwrites it). The result
  * is a line of JSON: operations and bytes per second; CPU time of the process per operation, user and
  * kernel; and for randread `depth_min`, the fewest that were asked for and not answered, and `kernel_min`,
- * the fewest that the kernel had whenever its ring had been entered: it is entered also amid a row of
- * answers, when some of them have not been replaced yet. perf/file/run compares all this with fio. */
+ * the fewest that the kernel had whenever its ring had been entered. perf/file/run compares all this with fio. */
 #include "core/kernel.h"
 #include "gyre/args.h"
 #include "gyre/buf.h"
@@ -97,7 +96,7 @@ static void look_at_depth(struct bench *self)
     uint64_t completions = atomic_load_explicit(&shard->core_counters[GY__COUNT_COMPLETIONS],
                                                 memory_order_relaxed);
     uint64_t depth = shard->ops_in_flight + completions - self->completions;
-    if (self->warm && completions != self->completions && depth < result.kernel_min)
+    if (self->warm && !self->over && completions != self->completions && depth < result.kernel_min)
         result.kernel_min = (uint32_t)depth;
     self->completions = completions;
 }

@@ -44,6 +44,34 @@ static void a_poll_tells_at_most_so_many(void **state)
     fixture_close(f);
 }
 
+/* What replaces reads and writes of files is handed over before the next are told; others are not held up
+ * further than that. */
+static void few_of_files_are_told_at_once(void **state)
+{
+    (void)state;
+    static struct gy_op ops[100];
+    struct fixture *f = fixture_open(&roomy);
+    fixture_settle(f);
+    memset(ops, 0, sizeof(ops));
+    for (unsigned i = 0; i < 100; i++) {
+        ops[i].kind = i % 5 == 4 ? GY_OP_CLOSE : i % 2 ? GY_OP_READ : GY_OP_WRITE;
+        fixture_inject(f, &ops[i], (int32_t)i);
+    }
+    for (unsigned told = 0; told < 100;) {
+        unsigned files = 0;
+        bool more = gy__uring_poll(f->u);
+        for (unsigned i = told; i < f->told_n; i++)
+            files += ops[i].kind != GY_OP_CLOSE;
+        assert_int_equal(files, told < 99 ? 4 : 0); /* the last one is no file's */
+        told = f->told_n;
+        assert_true(more);
+    }
+    assert_false(gy__uring_poll(f->u));
+    for (unsigned i = 0; i < 100; i++)
+        assert_ptr_equal(f->told[i].op, &ops[i]);
+    fixture_close(f);
+}
+
 /* 8 completions fit, 100 come: the kernel keeps the rest and says so. */
 static void an_overflowing_queue_loses_nothing(void **state)
 {
@@ -207,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_poll_tells_at_most_so_many),
+        cmocka_unit_test(few_of_files_are_told_at_once),
         cmocka_unit_test(an_overflowing_queue_loses_nothing),
         cmocka_unit_test(with_nothing_to_do_no_system_call_is_made),
         cmocka_unit_test(a_flag_that_stays_set_keeps_nobody_awake),
