@@ -141,8 +141,9 @@ static void take_signals(struct watch *watch)
 {
     if (!watch->signals)
         return;
+    /* All that wait have one time, however long we are kept from taking the next. */
+    uint64_t now_ns = gy__uring_now();
     for (int number; (number = gy__signals_take(watch->signals)) > 0;) {
-        uint64_t now_ns = gy__uring_now();
         if (watch->signal_at_ns == 0) {
             watch->signal_at_ns = now_ns;
             gy__uring_logf(&watch->host->control, 0, "signal %d: draining", number);

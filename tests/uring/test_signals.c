@@ -76,7 +76,7 @@ static void *kill_us(void *arg)
     return NULL;
 }
 
-static int run_until(void *arg, void *(*killer)(void *arg))
+static int run_until_signal(void *arg)
 {
     struct gy_config config = config_of();
     pthread_t thread;
@@ -87,7 +87,7 @@ static int run_until(void *arg, void *(*killer)(void *arg))
     sigaddset(&both, SIGTERM);
     sigaddset(&both, SIGINT);
     pthread_sigmask(SIG_BLOCK, &both, NULL);
-    if (pthread_create(&thread, NULL, killer, arg) != 0)
+    if (pthread_create(&thread, NULL, kill_us, arg) != 0)
         return 1;
     pthread_sigmask(SIG_UNBLOCK, &both, NULL);
     int rc = gy_run(&config, hopper_boot, &world);
@@ -95,11 +95,6 @@ static int run_until(void *arg, void *(*killer)(void *arg))
     if (is_blocked(SIGTERM) || is_blocked(SIGINT))
         return 2;
     return rc == 0 && world.stops == 2 ? 0 : 3;
-}
-
-static int run_until_signal(void *arg)
-{
-    return run_until(arg, kill_us);
 }
 
 static void either_signal_drains_and_ends(void **state)
@@ -113,26 +108,31 @@ static void either_signal_drains_and_ends(void **state)
     }
 }
 
-/* As timeout(1) does: it signals its child and its group. Two numbers, because one that waits
- * already is not counted twice. */
-static void *kill_us_twice(void *arg)
+/* As timeout(1) does: it signals its child and its group. Two numbers, because one that waits already is not
+ * counted twice. Both are sent before any can be taken, so that no pause of whoever sends them, or takes
+ * them, comes between. */
+static int boot_amid_two(unsigned shard, void *arg)
 {
-    hopper_await(&world.timers, 4);
-    kill(getpid(), SIGTERM);
-    kill(getpid(), *(int *)arg);
-    return NULL;
+    if (shard == 0) {
+        kill(getpid(), SIGTERM);
+        kill(getpid(), SIGINT);
+    }
+    return hopper_boot(shard, arg);
 }
 
 static int run_until_two_signals(void *arg)
 {
-    return run_until(arg, kill_us_twice);
+    struct gy_config config = config_of();
+    (void)arg;
+    world = (struct hopper_world){.fail_boot_on = -1, .timer_ns = 1000000};
+    int rc = gy_run(&config, boot_amid_two, &world);
+    return rc == 0 && world.stops == 2 ? 0 : 3;
 }
 
 static void two_signals_at_once_are_one(void **state)
 {
-    int number = SIGINT;
     (void)state;
-    child_run(&child, run_until_two_signals, &number);
+    child_run(&child, run_until_two_signals, NULL);
     assert_int_equal(child.status, 0);
     assert_non_null(strstr(child.err, "draining"));
     assert_null(strstr(child.err, "again"));
