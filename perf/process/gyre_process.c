@@ -2,8 +2,8 @@
  *
  *     gyre-process gyre|roof [COUNT [AT_ONCE]]
  *
- * Each child is this program again: as its last act it writes the time to its standard output, a pipe,
- * and ends. "noticed" is from then until an actor's continuation runs (gyre), or until waitpid() has
+ * Each child is this program again: it lives for 2 ms, so that all is over that belongs to its birth, then as
+ * its last act writes the time to its standard output, a pipe, and ends. "noticed" is from then until an actor's continuation runs (gyre), or until waitpid() has
  * returned in a loop that does nothing else (roof): so it contains what the kernel needs to take a
  * process down. One line of figures: times in us, and processes per second. */
 #include "gyre/buf.h"
@@ -38,6 +38,8 @@ static uint64_t clock_ns(void)
 
 static int child(void)
 {
+    const struct timespec life = {.tv_nsec = 2000000};
+    (void)nanosleep(&life, NULL);
     uint64_t now_ns = clock_ns();
     ssize_t written = write(STDOUT_FILENO, &now_ns, sizeof(now_ns));
     _exit(written == (ssize_t)sizeof(now_ns) ? 0 : 1);
