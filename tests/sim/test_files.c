@@ -4,6 +4,7 @@
 #include "gyre/flow.h"
 #include "gyre/sim.h"
 #include "tests/sim/pages.h"
+#include "tests/support/cancel_tour.h"
 #include "tests/support/failure_tour.h"
 #include "tests/support/file_tour.h"
 #include "tests/support/watch_tour.h"
@@ -215,6 +216,52 @@ static int fickle_boot(unsigned shard, void *arg)
     fickle_pid pid;
     (void)shard, (void)arg;
     return fickle_spawn(&pid, &(struct fickle_args){ 0 });
+}
+
+static struct cancel_tour cancels;
+
+static int cancel_boot(unsigned shard, void *arg)
+{
+    cancel_tour_actor_pid pid;
+    return shard > 0 ? 0 : cancel_tour_actor_spawn(&pid, &(struct cancel_tour_actor_args){ arg });
+}
+
+/* Given up at once, a little later, with faults: and nothing is left. */
+static void ten_thousand_of_mixed_kinds(void **state)
+{
+    static const struct gy_sim_program sleeper = { .name = "sleeper" };
+    (void)state;
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        struct gy_sim_config config;
+        struct gy_sim *sim;
+        memset(&cancels, 0, sizeof(cancels));
+        cancels.dir = "tour";
+        cancels.program = "sleeper";
+        cancels.count = seed <= 6 ? CANCEL_TOUR_MAX : 500;
+        cancels.how = (enum cancel_tour_how)(seed % CANCEL_TOUR_HOWS);
+        cancels.after_ns = seed % 2 ? 0 : seed * 20 * GY_US;
+        gy_sim_config_init(&config, seed, pages_calloc, pages_free, puts, abort);
+        cancel_tour_config(&config.runtime);
+        config.handles_max = 20000;
+        if (seed > 12)
+            gy_sim_faults_swarm(&config.faults, seed, false);
+        assert_int_equal(gy_sim_open(&sim, &config, NULL, NULL), 0);
+        gy_sim_program(sim, &sleeper, NULL);
+        gy_sim_file_put(sim, 0, "tour/x", "", 0);
+        assert_int_equal(gy_sim_run_on(sim, 0, cancel_boot, &cancels), 0);
+        gy_sim_advance(sim, 10 * GY_S);
+        if (seed <= 12)
+            assert_int_equal(cancels.refused, 0);
+        if (cancels.how != CANCEL_TOUR_STOP && cancels.refused == 0) {
+            assert_int_equal(cancels.ended, 1);
+            assert_int_equal(gy_sim_leaks(sim), 0);
+        }
+        if (seed <= 12)
+            assert_int_equal(cancels.wrong, 0);
+        if (cancels.how == CANCEL_TOUR_DISCARD && cancels.refused == 0)
+            assert_int_equal(cancels.canceled, cancels.count);
+        assert_int_equal(gy_sim_close(sim), 0); /* stops; checks that nothing is left */
+    }
 }
 
 static void discards_at_any_moment(void **state)
@@ -510,6 +557,7 @@ int main(void)
         cmocka_unit_test(failures_name_what_they_were_about),
         cmocka_unit_test(changes_are_heard_of),
         cmocka_unit_test(discards_at_any_moment),
+        cmocka_unit_test(ten_thousand_of_mixed_kinds),
         cmocka_unit_test(no_handle_is_left),
         cmocka_unit_test(what_was_synced_survives_a_crash),
         cmocka_unit_test(a_careful_replacement_is_the_old_or_the_new),

@@ -1,5 +1,8 @@
 /* A shard's context as a whole: closing with everything in flight, and forking in the middle. */
 #include "fixture.h"
+#include "hopper.h"
+
+#include "tests/support/cancel_tour.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -7,6 +10,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -149,6 +153,56 @@ static void a_failed_open_leaves_nothing(void **state)
     free(u);
 }
 
+/* ---- ten thousand at once ---- */
+
+static struct cancel_tour tour;
+
+static int tour_boot(unsigned shard, void *arg)
+{
+    cancel_tour_actor_pid pid;
+    (void)shard;
+    return cancel_tour_actor_spawn(&pid, &(struct cancel_tour_actor_args){ arg });
+}
+
+static void ten_thousand_of_mixed_kinds(void **state)
+{
+    struct rlimit limit;
+    char dir[] = "/tmp/gyre-test-uring-XXXXXX"; /* nothing happens there */
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    for (unsigned round = 0; round < 2 * CANCEL_TOUR_HOWS; round++) {
+        struct gy_config config;
+        struct gy_runtime *runtime = NULL;
+        int before = open_descriptors();
+        memset(&tour, 0, sizeof(tour));
+        tour.dir = dir;
+        tour.program = "/bin/sleep";
+        /* Where there are few descriptors fewer will do. */
+        tour.count = limit.rlim_max > 6000 ? CANCEL_TOUR_MAX : 1000;
+        tour.how = (enum cancel_tour_how)(round / 2);
+        tour.after_ns = round % 2 ? 50 * GY_MS : 0; /* some have not begun then */
+        gy_config_init(&config);
+        cancel_tour_config(&config);
+        config.overprovisioned = true;
+        config.pin = false;
+        assert_int_equal(gy_start(&runtime, &config, tour_boot, &tour), 0);
+        hopper_await(&tour.asked, tour.count);
+        if (tour.how == CANCEL_TOUR_STOP)
+            gy_stop(runtime);
+        hopper_await(&tour.ended, 1);
+        gy_stop(runtime);
+        assert_int_equal(gy_wait(runtime), 0);
+        assert_int_equal(tour.refused, 0);
+        assert_int_equal(tour.wrong, 0);
+        assert_int_equal(tour.canceled, tour.how == CANCEL_TOUR_DISCARD ? tour.count : 0);
+        assert_int_equal(open_descriptors(), before);
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +210,7 @@ int main(void)
         cmocka_unit_test(a_fork_in_the_middle),
         cmocka_unit_test(many_contexts_come_and_go),
         cmocka_unit_test(a_failed_open_leaves_nothing),
+        cmocka_unit_test(ten_thousand_of_mixed_kinds),
     };
     fixture_need_io_uring();
     return cmocka_run_group_tests(tests, NULL, NULL);
