@@ -16,7 +16,7 @@
 struct gy__child_fd {
     int number;
     int from;
-    bool may_miss; /* `from` may be closed: so is this one then */
+    bool may_miss; /* `from` may be closed, or close-on-exec: this one is closed then */
     const char *path;
     int open_flags;
     int moved; /* the child's own: where it is until it gets its number */

@@ -23,7 +23,7 @@ GY_BEGIN_DECLS
 
 /* What a descriptor of the new process is. */
 enum gy_process_io_kind {
-    GY_IO_INHERIT, /* the same as in this program; closed if it is closed here */
+    GY_IO_INHERIT, /* the same as in this program; closed if it is closed here, or close-on-exec */
     GY_IO_NULL,    /* /dev/null */
     GY_IO_TO,      /* a new pipe from this program: a stream that only sends; closing it is the end */
     GY_IO_FROM,    /* a new pipe to this program: a stream that only receives */

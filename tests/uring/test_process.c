@@ -1,5 +1,6 @@
 /* Processes, operation by operation, on the real kernel: birth, what a child has and has not, every
  * step that can fail, the end, signals, cancelling. */
+#include "child.h"
 #include "fixture.h"
 #include "uring/process.h"
 
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -190,6 +192,39 @@ static void each_step_that_fails_is_named(void **state)
     fixture_close(f);
 }
 
+/* At the first pipe, the second, and for the process itself: nothing is left of any. */
+static void no_descriptor_is_left(void **state)
+{
+    static const char *const steps[] = {"pipe", "pipe", "pipe", "pipe", "clone"};
+    (void)state;
+    struct fixture *f = open_pool();
+    struct process p;
+    struct rlimit before, low;
+    shell(&p, "exit 0"); /* so that there is a thread */
+    submit(f, &p);
+    assert_int_equal(fixture_finish(f, &p.op), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int lowest = dup(0);
+    close(lowest);
+    for (int room = 0; room < 5; room++) {
+        shell(&p, "exit 0");
+        p.spec.in.kind = GY_IO_TO;
+        p.spec.out.kind = GY_IO_FROM;
+        low = before;
+        low.rlim_cur = (rlim_t)lowest + (rlim_t)room;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        submit(f, &p);
+        int32_t res = fixture_finish(f, &p.op);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(res, -EMFILE);
+        assert_string_equal(p.out.step, steps[room]);
+        int now = dup(0);
+        close(now);
+        assert_int_equal(now, lowest);
+    }
+    fixture_close(f);
+}
+
 static void a_full_pool_is_eagain(void **state)
 {
     (void)state;
@@ -263,6 +298,39 @@ static void what_is_missing_stays_so(void **state)
     assert_int_equal(fixture_finish(f, &p.op), 0);
     assert_int_equal(p.out.code, 0);
     fixture_close(f);
+}
+
+/* What this program has at 0 to 2 because nothing was open there, its ring or a pipe of this very birth, is
+ * its own and not inherited. */
+static int without_standard_descriptors(void *arg)
+{
+    (void)arg;
+    for (int fd = 0; fd < 3; fd++)
+        close(fd);
+    struct fixture *f = open_pool();
+    struct process p;
+    for (unsigned round = 0; round < 2; round++) {
+        shell(&p, round == 0 ? "[ ! -e /proc/self/fd/0 ] && [ ! -e /proc/self/fd/2 ]" :
+                               "[ ! -e /proc/self/fd/0 ] && [ ! -e /proc/self/fd/1 ] &&"
+                               "[ ! -e /proc/self/fd/2 ]");
+        p.spec.in.kind = GY_IO_INHERIT;
+        p.spec.out.kind = round == 0 ? GY_IO_FROM : GY_IO_INHERIT;
+        submit(f, &p);
+        if (fixture_finish(f, &p.op) != 0 || p.out.code != 0)
+            return 10 + (int)round;
+        if (round == 0)
+            close(gy__handle_fd(p.out.handles[1]));
+    }
+    fixture_close(f);
+    return 0;
+}
+
+static void low_numbers_of_ours_are_not_inherited(void **state)
+{
+    static struct child child;
+    (void)state;
+    child_run(&child, without_standard_descriptors, NULL);
+    assert_int_equal(child.status, 0);
 }
 
 static void descriptors_may_change_places(void **state)
@@ -698,9 +766,11 @@ int main(void)
         cmocka_unit_test(ends_are_told),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(each_step_that_fails_is_named),
+        cmocka_unit_test(no_descriptor_is_left),
         cmocka_unit_test(a_full_pool_is_eagain),
         cmocka_unit_test(only_what_was_given_is_open),
         cmocka_unit_test(what_is_missing_stays_so),
+        cmocka_unit_test(low_numbers_of_ours_are_not_inherited),
         cmocka_unit_test(descriptors_may_change_places),
         cmocka_unit_test(files_are_opened),
         cmocka_unit_test(the_environment),
