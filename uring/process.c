@@ -20,6 +20,8 @@
 #define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2) /* since Linux 6.9 */
 #endif
 
+#define RETRY_NS UINT64_C(10000000) /* until a poll that was refused is tried again */
+
 int gy__process_signal(void *ctx, const struct gy_op *op, int number)
 {
     (void)ctx;
@@ -72,13 +74,14 @@ static bool reap(struct gy_op *op)
 void gy__process_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
 {
     GY__URING_ASSERT(u, !(flags & IORING_CQE_F_MORE));
-    if (res >= 0 && reap(op)) {
+    if (res < 0 && gy__op_is(op, GY__OP_CANCELED))
+        end(u, op, -ECANCELED); /* only of one that is left: of others a cancel is a signal */
+    else if (reap(op))
         end(u, op, 0);
-    } else if (res >= 0 || res == -EINTR) {
+    else if (res >= 0 || res == -EINTR)
         gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
-    } else {
-        end(u, op, res);
-    }
+    else /* whatever the kernel is short of, the child is ours until it was reaped */
+        gy__uring_retry_in(u, op, RETRY_NS);
 }
 
 /* ---- the beginning ---- */

@@ -27,6 +27,7 @@ struct process {
     const char *argv[8];
     unsigned started; /* how often it was told to run */
     unsigned kill_at_start;
+    int32_t poll_fails; /* its first poll ends with that */
     struct fixture *f;
 };
 
@@ -40,6 +41,10 @@ static void told(struct gy_op *op, const struct gy_completion *completion)
     p->started++;
     if (p->kill_at_start)
         gy__uring_cancel(p->f->u, op);
+    if (p->poll_fails < 0) {
+        assert_ptr_equal(gy__uring_take(&p->f->u->unsent), op);
+        fixture_inject(p->f, op, p->poll_fails);
+    }
 }
 
 static void process_init(struct process *p, const char *path)
@@ -681,6 +686,30 @@ static void left_ones_live_on(void **state)
     assert_int_equal(waitpid(left, NULL, 0), left);
 }
 
+/* A kernel that is short of memory refuses the poll: the child is waited for all the same, and killed if nobody
+ * wants it any more. */
+static void a_poll_that_fails_is_tried_again(void **state)
+{
+    static const int32_t errors[] = {-ENOMEM, -ECANCELED, -EINTR, -EINVAL};
+    (void)state;
+    struct fixture *f = open_pool();
+    for (unsigned i = 0; i < 8; i++) {
+        struct process p;
+        shell(&p, i % 2 == 0 ? "sleep 0.05; exit 3" : "sleep 60");
+        p.poll_fails = errors[i / 2];
+        submit(f, &p);
+        await_start(f, &p);
+        if (i % 2 == 1)
+            gy__uring_cancel(f->u, &p.op);
+        assert_int_equal(fixture_finish(f, &p.op), 0);
+        assert_int_equal(p.out.known, 1);
+        assert_int_equal(p.out.code, i % 2 == 0 ? 3 : 0);
+        assert_int_equal(p.out.signal, i % 2 == 0 ? 0 : SIGKILL);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    }
+    fixture_close(f);
+}
+
 static void strangers_are_watched_but_not_known(void **state)
 {
     (void)state;
@@ -783,6 +812,7 @@ int main(void)
         cmocka_unit_test(a_group_goes_together),
         cmocka_unit_test(cancelled_before_while_and_after_its_birth),
         cmocka_unit_test(left_ones_live_on),
+        cmocka_unit_test(a_poll_that_fails_is_tried_again),
         cmocka_unit_test(strangers_are_watched_but_not_known),
         cmocka_unit_test(somebody_else_has_waited),
         cmocka_unit_test(a_full_queue_of_entries),
