@@ -142,7 +142,7 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     }
     release_held(shard, actor);
     gy__streams_actor_died(shard, actor);
-    gy__processes_actor_died(shard, actor);
+    gy__opfuts_actor_died(shard, actor);
     gy__signals_actor_died(shard, actor);
     gy__datagrams_actor_died(shard, actor);
     /* Last, so that the exit comes after all that its end made others see. */

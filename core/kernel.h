@@ -300,6 +300,7 @@ struct gy_shard {
     struct gy__datagrams *datagrams;
     struct gy__opfut *opfuts; /* one beside each future */
     uint32_t opfuts_live, opfuts_max;
+    uint32_t opfuts_stray; /* forgotten, and waiting for the world outside */
     gy__counter opfuts_refused;
     struct gy__said { /* of each kind of operation, to the log */
         uint64_t paid_ns;     /* lines are paid for by time until then */
@@ -430,8 +431,9 @@ void gy__flows_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 /* ---- core/signals.c ---- */
 void gy__signals_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 
-/* ---- core/process.c ---- */
-void gy__processes_actor_died(struct gy_shard *shard, struct gy_actor *actor);
+/* ---- core/opfut.c ---- */
+/* Operations of its that nobody waits for, and that may wait for ever, are cancelled. */
+void gy__opfuts_actor_died(struct gy_shard *shard, struct gy_actor *actor);
 
 /* ---- core/timer.c ---- */
 void gy__timers_actor_died(struct gy_shard *shard, struct gy_actor *actor);

@@ -92,6 +92,14 @@ static void say_failed(struct gy_shard *shard, const struct gy__opfut *record, i
     gy__failed(shard, (enum gy_op_kind)record->op.kind, err, subject);
 }
 
+void gy__opfut_orphan(struct gy_shard *shard, struct gy__opfut *record)
+{
+    uint32_t actor = record->actor;
+    record->actor = 0;
+    if (actor != 0)
+        gy__actor_ops(shard, gy__actor_at(shard, actor), -1);
+}
+
 void gy__opfut_end(struct gy_shard *shard, struct gy__opfut *record,
                    const struct gy__opfut_answer *answer)
 {
@@ -105,14 +113,15 @@ void gy__opfut_end(struct gy_shard *shard, struct gy__opfut *record,
     record->res = answer->res;
     memcpy(record->word, answer->word, sizeof(record->word));
     shard->opfuts_live--;
+    shard->opfuts_stray -= record->stray;
+    record->stray = false;
     /* Until that cell is run the slot stays, and the record with it. */
     gy__answer(shard, record->fut, answer->res, answer->word, answer->size, answer->buf);
     if (use->release != NULL)
         use->release(shard, record);
     if (!use->waits_outside)
         gy__drain_release(shard);
-    if (record->actor != 0)
-        gy__actor_ops(shard, gy__actor_at(shard, record->actor), -1);
+    gy__opfut_orphan(shard, record);
 }
 
 static void on_done(struct gy_op *op, const struct gy_completion *completion)
@@ -156,9 +165,26 @@ void gy__opfut_late(struct gy_shard *shard, struct gy__future *future)
 
 void gy__opfut_gone(struct gy_shard *shard, struct gy__future *future)
 {
-    /* While it is due its end is still to come, and will find nobody. */
-    if (!(future->pins & GY__PIN_ANSWER_DUE))
-        settle(shard, &shard->opfuts[gy__future_slot(shard, future)], future->taken);
+    struct gy__opfut *record = &shard->opfuts[gy__future_slot(shard, future)];
+    if (!(future->pins & GY__PIN_ANSWER_DUE)) {
+        settle(shard, record, future->taken);
+        return;
+    }
+    /* Its end is still to come, and will find nobody. */
+    if (!record->over && record->use->waits_outside && record->actor != 0 && !record->op.canceled) {
+        record->stray = true;
+        shard->opfuts_stray++;
+    }
+}
+
+/* Those whose future it has forgotten: of the others the end of the future tells. They are few, so all that
+ * there are are looked at. */
+void gy__opfuts_actor_died(struct gy_shard *shard, struct gy_actor *actor)
+{
+    uint32_t slot = gy__actor_slot(actor);
+    for (uint32_t i = 1; i <= shard->futures_used && shard->opfuts_stray > 0; i++)
+        if (shard->opfuts[i].stray && shard->opfuts[i].actor == slot)
+            gy__opfut_discard(shard, &shard->futures[i]);
 }
 
 void gy__opfuts_stop(struct gy_shard *shard)

@@ -26,9 +26,9 @@
  *              forgotten, or died with its actor. For answers that own something (a handle): undo
  *              it. res and word are as finish left them. A gy_buf needs none of this, it goes home.
  *
- * What is asked of a use is only that its operation completes soon after it was cancelled. A record
- * counts as an operation of its actor, whose memory stays meanwhile, so that an operation may point
- * into it; and it holds a drain, unless the use says that it waits for the outside world.
+ * What is asked of a use is only that its operation completes soon after it was cancelled; one that goes on
+ * all the same calls gy__opfut_orphan(). A record counts as an operation of its actor, whose memory stays
+ * meanwhile, so that an operation may point into it; and it holds a drain, unless the use says that it waits for the outside world.
  *
  * Bounds: --operations records per shard, each of them with a future (--futures); what is refused
  * is counted (gyre_operations_refused_total). Cost: the future, 128 bytes, and one cell. */
@@ -70,6 +70,7 @@ struct gy__opfut {
     uint64_t fut;    /* bits of the future */
     const struct gy__opfut_use *use;
     uint32_t actor;  /* slot of the owner, 0: nobody's */
+    bool stray;      /* counted in shard->opfuts_stray */
     bool over;       /* the answer was made */
     bool owed;       /* it is to be undone, should it reach nobody */
     int32_t res;     /* of the answer */
@@ -101,6 +102,9 @@ static inline bool gy__opfut_wanted(const struct gy_shard *shard, const struct g
 {
     return gy__future_waits(shard, record->fut);
 }
+
+/* It may go on without its actor, into which nothing of it points: whose memory is free to go. */
+void gy__opfut_orphan(struct gy_shard *shard, struct gy__opfut *record);
 
 /* The runtime stops: what was begun in nobody's name, or forgotten, is cancelled too. */
 void gy__opfuts_stop(struct gy_shard *shard);

@@ -425,18 +425,11 @@ static void on_cancel(struct gy_shard *shard, struct gy__opfut *record)
     process->unwanted = true;
     if (!record->op.u.process.leave || process->watched)
         gy__op_cancel(shard, &record->op);
+    else
+        gy__opfut_orphan(shard, record); /* it may live long */
 }
 
 static const struct gy__opfut_use use = {.cancel = on_cancel, .waits_outside = true};
-
-/* Those whose future it has forgotten: of the others the end of the future tells. */
-void gy__processes_actor_died(struct gy_shard *shard, struct gy_actor *actor)
-{
-    uint32_t slot = gy__actor_slot(actor);
-    for (uint32_t index = shard->processes_first; index != 0; index = shard->processes[index].next)
-        if (shard->opfuts[index].actor == slot)
-            on_cancel(shard, &shard->opfuts[index]);
-}
 
 void gy__processes_stop(struct gy_shard *shard)
 {

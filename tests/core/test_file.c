@@ -597,6 +597,39 @@ static void what_was_put_is_written_whoever_ends(void **state)
     assert_int_equal(shard_of_test()->files_live, 0);
 }
 
+/* What was forgotten and waits for a pipe's bytes is not waited for when its actor is gone. */
+static void a_forgotten_read_ends_with_its_actor(void **state)
+{
+    holder_pid pid, other, next;
+    (void)state;
+    assert_int_equal(holder_spawn(&pid, &(struct holder_args){ 0 }), 0);
+    assert_int_equal(holder_spawn(&other, &(struct holder_args){ 0 }), 0);
+    struct gy_actor *actor = gy__actor_find(shard_of_test(), pid.pid.bits);
+    struct gy_actor *stays = gy__actor_find(shard_of_test(), other.pid.bits);
+    struct gy__context saved = gy__actor_enter(shard_of_test(), actor);
+    gy_file file = open_file(RW, 7);
+    (void)gy__actor_enter(shard_of_test(), actor);
+    gy_forget(gy_file_read(file, GY_FILE_HERE, 100));
+    gy_forget(gy_file_read(file, 0, 100)); /* ends by itself */
+    (void)gy__actor_enter(shard_of_test(), stays);
+    gy_file its = open_file(RW, 8);
+    (void)gy__actor_enter(shard_of_test(), stays);
+    gy_forget(gy_file_read(its, GY_FILE_HERE, 100));
+    gy__actor_leave(shard_of_test(), saved);
+    assert_int_equal(shard_of_test()->opfuts_stray, 2);
+    assert_int_equal(gy_actor_stop(pid.pid, 0), 0);
+    settle();
+    assert_int_equal(fake.shard[0].canceled, 1);
+    complete(GY_OP_READ, -ECANCELED);
+    complete(GY_OP_READ, 0);
+    complete(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(holder_spawn(&next, &(struct holder_args){ 0 }), 0);
+    assert_int_equal(next.pid.bits >> 32, pid.pid.bits >> 32); /* shard and slot */
+    assert_int_equal(shard_of_test()->opfuts_stray, 1);
+    complete(GY_OP_READ, 5);
+    assert_int_equal(shard_of_test()->opfuts_stray, 0);
+}
+
 /* ---- discards ---- */
 
 static unsigned freed;
@@ -683,6 +716,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(writing_behind_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_error_of_a_write_behind_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_put_is_written_whoever_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_forgotten_read_ends_with_its_actor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_buffer_stays_until_the_kernel_has_done, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refused_calls_release_what_they_took, set_up, tear_down),
     };

@@ -262,6 +262,39 @@ static void who_is_cancelled(void **state)
     fake_close(&fake);
 }
 
+/* One that is left lives on without its actor, whose place is another's meanwhile. */
+static void a_left_one_keeps_nothing_of_its_actor(void **state)
+{
+    (void)state;
+    for (unsigned forgotten = 0; forgotten < 2; forgotten++) {
+        struct run run;
+        runner_pid next;
+        begin();
+        prepare(&run, "/bin/x");
+        run.spec.flags = GY_PROCESS_LEAVE;
+        run.spec.out.kind = forgotten == 1 ? GY_IO_NULL : GY_IO_FROM;
+        run.forget = forgotten == 1;
+        tell(&run, RUNNER_START, 0);
+        if (forgotten == 1)
+            born();
+        tell(NULL, RUNNER_DIE, 0);
+        if (forgotten == 0) {
+            born(); /* its pipe goes to nobody */
+            fake_complete(&fake, 0, fake_op_of(&fake, 0, GY_OP_CLOSE, 101), 0, false);
+            fake_settle(&fake);
+        }
+        assert_false(op()->canceled);
+        fake_enter(&fake, 0);
+        assert_int_equal(runner_spawn(&next, &(struct runner_args){0}), 0);
+        fake_leave();
+        assert_int_equal(next.pid.bits >> 32, runner.pid.bits >> 32); /* shard and slot */
+        ends(0, 0);
+        fake_settle(&fake);
+        assert_int_equal(fake.shard[0].shard->opfuts_live, 0);
+        fake_close(&fake);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +303,7 @@ int main(void)
         cmocka_unit_test(a_failed_birth_is_told_and_logged),
         cmocka_unit_test(signals_before_and_after_the_birth),
         cmocka_unit_test(who_is_cancelled),
+        cmocka_unit_test(a_left_one_keeps_nothing_of_its_actor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
