@@ -695,7 +695,7 @@ static void a_poll_that_fails_is_tried_again(void **state)
     struct fixture *f = open_pool();
     for (unsigned i = 0; i < 8; i++) {
         struct process p;
-        shell(&p, i % 2 == 0 ? "sleep 0.05; exit 3" : "sleep 60");
+        shell(&p, i % 2 == 0 ? "sleep 0.05; exit 3" : "exec sleep 60");
         p.poll_fails = errors[i / 2];
         submit(f, &p);
         await_start(f, &p);
