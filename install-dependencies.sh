@@ -371,18 +371,17 @@ install_arch()
 [ -r /etc/os-release ] || die "no /etc/os-release: cannot tell which distribution this is"
 os_id=$(. /etc/os-release && echo "${ID:-}")
 os_like=$(. /etc/os-release && echo "${ID_LIKE:-}")
-os_name=$(. /etc/os-release && echo "${PRETTY_NAME:-$ID}")
+os_name=$(. /etc/os-release && echo "${PRETTY_NAME:-${ID:-a distribution without a name}}")
 say "$os_name"
 case " $os_id $os_like " in
 *" debian "*) install_debian ;;
 *" fedora "*) install_fedora ;;
 *" arch "*) install_arch ;;
-*) say "no packages are known for $os_name; this is what is there:"; report
-   die "known are Debian, Fedora and Arch; install what is missing by hand" ;;
+*) say "no packages are known for $os_name, only for Debian, Fedora and Arch; this is what is there:" ;;
 esac
 
 report
-[ $missing -eq 0 ] || die "$missing still missing"
+[ $missing -eq 0 ] || die "$missing still missing; install them by hand where they are not in the packages"
 # Not every distribution has all tools of the longer checks; those that lack one are skipped.
 [ $wanted -eq 0 ] || say "$wanted tools of the longer checks are not to be had here"
 say "done"
