@@ -9,11 +9,8 @@
  * reaped. Handles that come with the start go to streams at once, or are closed. */
 #include "core/process.h"
 #include "core/failed.h"
-#include "core/opfut.h"
 #include "core/streams.h"
 #include "core/text.h"
-
-#include "gyre/process.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,18 +20,6 @@
 #define SIGNALS_MAX 64
 #define NUMBER_MAX 1023
 _Static_assert(GY_SPAWN_FDS_MAX == 3 + GY_PROCESS_MORE_MAX, "in, out, err and more");
-
-struct gy__process {
-    struct gy_spawned out;
-    struct gy__timer grace; /* until SIGKILL */
-    struct gy_buf *copy;    /* of the spec, until it runs; NULL: watched */
-    uint32_t next, prev;    /* of the shard */
-    int32_t signal;         /* to be sent when it runs */
-    int32_t err;            /* for which it was killed */
-    bool watched; /* not started here */
-    bool runs;
-    bool unwanted; /* its future was discarded, or its actor has ended */
-};
 
 static const struct gy__opfut_use use;
 
@@ -63,6 +48,12 @@ static struct gy__opfut *find(struct gy_shard *shard, gy_process_exit_fut f)
         return NULL;
     struct gy__opfut *record = &shard->opfuts[slot];
     return record->fut == f.fut.bits && record->use == &use && !record->over ? record : NULL;
+}
+
+struct gy__process *gy__process_of(struct gy_shard *shard, gy_process_exit_fut f)
+{
+    const struct gy__opfut *record = find(shard, f);
+    return record == NULL ? NULL : &shard->processes[index_of(shard, record)];
 }
 
 /* ---- the copy of a spec ---- */
@@ -320,17 +311,21 @@ static void open_pipes(struct gy_shard *shard, struct gy__opfut *record, struct 
         const struct gy_process_io *io = io_at(spec, place);
         struct gy_actor *owner = owner_of(shard, record, process);
         int32_t handle = process->out.handles[place];
+        bool collects = process->output.on && (place == 1 || place == 2);
+        struct gy_stream *stream = NULL;
         if (!is_pipe(io))
             continue;
         GY_ASSERT(handle >= 0);
-        if (owner == NULL) {
+        if (owner != NULL)
+            stream = gy__stream_open_fd(shard, owner, handle, io->kind == GY_IO_FROM,
+                                        io->kind == GY_IO_TO, io->events,
+                                        collects ? process : io->context);
+        if (stream == NULL)
             gy__streams_shut(shard, handle);
-        } else if (gy__stream_open_fd(shard, owner, handle, io->kind == GY_IO_FROM,
-                                      io->kind == GY_IO_TO, io->events, io->context) == NULL) {
-            /* It cannot be had as it was described. */
-            gy__streams_shut(shard, handle);
-            process->err = -EAGAIN;
-        }
+        if (stream == NULL && owner != NULL)
+            process->err = -EAGAIN; /* it cannot be had as it was described */
+        if (collects)
+            process->output.streams[place - 1] = stream;
     }
 }
 
@@ -354,8 +349,7 @@ static void runs(struct gy_shard *shard, struct gy__opfut *record, struct gy__pr
     record->op.u.process.spec = NULL;
     gy_buf_release(copy);
     if (process->err < 0) {
-        record->op.u.process.leave = 0;
-        gy__op_cancel(shard, &record->op);
+        gy__process_give_up(shard, process, process->err);
     } else if (process->signal != 0) {
         (void)shard->driver->process_signal(shard->ctx, &record->op, process->signal);
     }
@@ -387,35 +381,54 @@ static void say_why(struct gy_shard *shard, const struct gy__process *process, i
     gy__failed_because(shard, GY_OP_PROCESS, err, step, name, NULL);
 }
 
-static void on_done(struct gy_op *op, const struct gy_completion *completion)
+void gy__process_finish(struct gy_shard *shard, struct gy__process *process, int32_t res)
 {
-    struct gy_shard *shard = gy__self();
-    struct gy__opfut *record = GY__CONTAINER(op, struct gy__opfut, op);
-    struct gy__process *process = &shard->processes[index_of(shard, record)];
-    struct gy__opfut_answer answer = {.res = completion->res};
-    if (completion->flags & GY_COMPLETION_MORE) {
-        runs(shard, record, process);
-        return;
-    }
-    if (answer.res < 0)
-        say_why(shard, process, answer.res);
-    /* One that runs can only be let go. */
-    if (answer.res < 0 && !process->runs)
-        gy__count(&shard->processes_failed, 1);
-    else if (process->err < 0)
-        answer.res = process->err;
-    if (answer.res >= 0) {
+    struct gy__opfut_answer answer = {.res = res};
+    if (res >= 0 && process->output.on) {
+        gy__output_answer(process, &answer);
+    } else if (res >= 0) {
         const struct gy_process_exit_reply reply = {process->out.pid, process->out.code,
                                                     process->out.signal, process->out.core,
                                                     process->out.known};
         answer.size = sizeof(reply);
         memcpy(answer.word, &reply, sizeof(reply));
     }
+    gy__output_drop(shard, process);
     gy__timer_cancel(&shard->wheel, &process->grace);
     unlist(shard, process);
     gy_buf_release(process->copy);
     process->copy = NULL;
-    gy__opfut_end(shard, record, &answer);
+    gy__opfut_end(shard, record_of(shard, process), &answer);
+}
+
+void gy__process_give_up(struct gy_shard *shard, struct gy__process *process, int err)
+{
+    struct gy__opfut *record = record_of(shard, process);
+    process->err = err;
+    record->op.u.process.leave = 0;
+    gy__op_cancel(shard, &record->op);
+}
+
+static void on_done(struct gy_op *op, const struct gy_completion *completion)
+{
+    struct gy_shard *shard = gy__self();
+    struct gy__opfut *record = GY__CONTAINER(op, struct gy__opfut, op);
+    struct gy__process *process = &shard->processes[index_of(shard, record)];
+    int32_t res = completion->res;
+    if (completion->flags & GY_COMPLETION_MORE) {
+        runs(shard, record, process);
+        return;
+    }
+    if (res < 0)
+        say_why(shard, process, res);
+    /* One that runs can only be let go. */
+    if (res < 0 && !process->runs)
+        gy__count(&shard->processes_failed, 1);
+    else if (process->err < 0)
+        res = process->err;
+    process->output.ended = true;
+    if (res < 0 || !gy__output_waits(process))
+        gy__process_finish(shard, process, res);
 }
 
 /* Nobody waits any more. */
@@ -423,7 +436,10 @@ static void on_cancel(struct gy_shard *shard, struct gy__opfut *record)
 {
     struct gy__process *process = &shard->processes[index_of(shard, record)];
     process->unwanted = true;
-    if (!record->op.u.process.leave || process->watched)
+    gy__output_drop(shard, process);
+    if (process->output.on && process->output.ended)
+        gy__process_finish(shard, process, -ECANCELED);
+    else if (!record->op.u.process.leave || process->watched)
         gy__op_cancel(shard, &record->op);
     else
         gy__opfut_orphan(shard, record); /* it may live long */

@@ -126,8 +126,49 @@ GY_API int gy_process_kill(gy_process_exit_fut process, int signal);
 /* Ask it to end (SIGTERM), and end it (SIGKILL) if it has not after grace_ns. -> as gy_process_kill. */
 GY_API int gy_process_end(gy_process_exit_fut process, uint64_t grace_ns);
 
+/* Run a program, and have how it ended and what it wrote, up to max bytes (1 GiB at most) to its standard output and its
+ * errors together:
+ *
+ *     gy_process_spec_init(&spec, "git");
+ *     spec.argv = (const char *const[]){ "git", "rev-parse", "HEAD", NULL };
+ *     spec.in.kind = GY_IO_NULL;
+ *     gy_process_output_fut f = gy_process_output(self, &spec, 4096);
+ *     gy_deadline(f.fut, 5 * GY_S);
+ *     (void)gy_then(self, f, on_head, 0);
+ *     ...
+ *     GY_THEN_REPLY_BUF(builder, on_head, gy_process, output)
+ *     {
+ *         if (res < 0 || value->code != 0 || value->signal != 0)
+ *             ...
+ *         use(buf->data, value->out);
+ *         gy_buf_release(buf);
+ *     }
+ *
+ * The future is ready when the process has ended and both are at their ends, which those whom it started may
+ * hold open for longer. Its buffer holds `out` bytes of output, then `err` bytes of errors; no buffer if there
+ * are none. As gy_process_start_raw(), but for out and err of the spec, which are not looked at, and
+ * GY_PROCESS_LEAVE, which it has not: a discard, a deadline and the actor's end kill it. Fails with -EMSGSIZE,
+ * when it was killed because it wrote more than max; -EAGAIN no buffer. */
+struct gy_process_output_reply {
+    int32_t pid, code, signal; /* as of an exit */
+    uint8_t core, known;
+    uint32_t out, err; /* bytes */
+};
+typedef struct gy_process_output_fut {
+    gy_fut fut;
+} gy_process_output_fut;
+GY_MUST_CHECK GY_INLINE int gy_process_output_value(gy_process_output_fut f,
+                                                    struct gy_process_output_reply *out)
+{
+    return gy_value_raw(f.fut, out, sizeof(*out));
+}
+GY_API GY_MUST_CHECK gy_process_output_fut gy_process_output_raw(struct gy_actor *self,
+                                                                 const struct gy_process_spec *spec,
+                                                                 uint32_t max);
+
 GY_END_DECLS
 
+#define gy_process_output(self, spec, max) gy_process_output_raw(&(self)->actor, (spec), (max))
 #define gy_process_start(self, spec) gy_process_start_raw(&(self)->actor, (spec))
 #define gy_process_watch(self, pid) gy_process_watch_raw(&(self)->actor, (pid))
 

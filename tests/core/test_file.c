@@ -1,6 +1,7 @@
 /* Files over the fake driver: slots and handles, short results, what a discard or a death leaves. */
 #include "fake_driver.h"
 
+#include "core/bufs.h"
 #include "core/file.h"
 #include "gyre/buf.h"
 #include "gyre/typed.h"
@@ -630,6 +631,95 @@ static void a_forgotten_read_ends_with_its_actor(void **state)
     assert_int_equal(shard_of_test()->opfuts_stray, 0);
 }
 
+/* ---- all of a file ---- */
+
+/* The operation that is next, with an outcome. */
+static void step(enum gy_op_kind kind, int32_t res)
+{
+    complete(kind, res);
+}
+static void told_of_size(uint64_t size)
+{
+    struct gy_op *op = fake_op(&fake, 0, GY_OP_STAT, 0);
+    struct gy_file_info info = { .size = size };
+    assert_non_null(op);
+    memcpy(op->u.stat.info, &info, sizeof(info));
+    complete(GY_OP_STAT, 0);
+}
+static void asked_for(uint64_t offset, size_t len)
+{
+    const struct gy_op *op = fake_op(&fake, 0, GY_OP_READ, 0);
+    assert_non_null(op);
+    assert_int_equal(op->handle, 7);
+    assert_int_equal(op->u.io.offset, offset);
+    assert_int_equal(op->u.io.iov->len, len);
+    memset((void *)(uintptr_t)op->u.io.iov->base, (int)(offset % 251), len);
+}
+
+static void whole_whatever_its_size_was(void **state)
+{
+    (void)state;
+    uint64_t out = gy__bufs_out(shard_of_test());
+    gy_fut fut = gy_path_read("/proc/x", 10000);
+    step(GY_OP_OPEN, 7);
+    told_of_size(0);
+    asked_for(0, 4096);
+    step(GY_OP_READ, 4000);
+    asked_for(4000, 96);
+    step(GY_OP_READ, -EINTR);
+    asked_for(4000, 96);
+    step(GY_OP_READ, 96);
+    asked_for(4096, 10001 - 4096); /* as much as may be, and one to see that it is too much */
+    step(GY_OP_READ, 10000 - 4096);
+    asked_for(10000, 1);
+    step(GY_OP_READ, 0);
+    step(GY_OP_CLOSE_FILE, -EIO); /* nothing is lost by that */
+    struct gy__future *slot = &shard_of_test()->futures[gy__fut_slot(fut.bits)];
+    assert_int_equal(slot->res, 10000);
+    gy_forget(fut);
+    assert_int_equal(gy__bufs_out(shard_of_test()), out);
+
+    fut = gy_path_read("/grows", 100);
+    step(GY_OP_OPEN, 7);
+    told_of_size(100);
+    asked_for(0, 101);
+    step(GY_OP_READ, 101);
+    step(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(outcome(fut), -EMSGSIZE);
+    fut = gy_path_read("/large", 100);
+    step(GY_OP_OPEN, 7);
+    told_of_size(101);
+    step(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(outcome(fut), -EMSGSIZE);
+    assert_true(fake_logged(&fake, "/large: Message too long"));
+    assert_int_equal(gy_refused(gy_path_read("/x", UINT32_MAX)), -EINVAL);
+    assert_int_equal(gy__bufs_out(shard_of_test()), out);
+}
+
+static void whole_fails_or_is_given_up_at_each_step(void **state)
+{
+    (void)state;
+    uint64_t out = gy__bufs_out(shard_of_test());
+    for (unsigned at = 0; at < 6; at++) {
+        static const enum gy_op_kind kinds[] = { GY_OP_OPEN, GY_OP_STAT, GY_OP_READ };
+        gy_fut fut = gy_path_read("/x", 100);
+        if (at % 3 > 0)
+            step(GY_OP_OPEN, 7);
+        if (at % 3 > 1)
+            told_of_size(10);
+        if (at < 3)
+            gy_discard(fut); /* and the operation wins the race */
+        settle();
+        step(kinds[at % 3], at < 3 ? 7 : -EIO);
+        if (at != 3) /* not opened */
+            step(GY_OP_CLOSE_FILE, 0);
+        if (at >= 3)
+            assert_int_equal(outcome(fut), -EIO);
+        assert_int_equal(fake_count(&fake, 0, GY_OP_NONE), 0);
+        assert_int_equal(gy__bufs_out(shard_of_test()), out);
+    }
+}
+
 /* ---- discards ---- */
 
 static unsigned freed;
@@ -717,6 +807,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_error_of_a_write_behind_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_put_is_written_whoever_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_forgotten_read_ends_with_its_actor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(whole_whatever_its_size_was, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(whole_fails_or_is_given_up_at_each_step, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_buffer_stays_until_the_kernel_has_done, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refused_calls_release_what_they_took, set_up, tear_down),
     };

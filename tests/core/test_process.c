@@ -295,6 +295,152 @@ static void a_left_one_keeps_nothing_of_its_actor(void **state)
     }
 }
 
+/* ---- output that is collected ---- */
+
+static struct collected {
+    unsigned times;
+    int res;
+    struct gy_process_output_reply reply;
+    char text[64];
+} collected;
+
+static void on_output(struct gy_actor *self, const struct gy_done *done)
+{
+    (void)self;
+    collected.times++;
+    collected.res = done->res;
+    memset(collected.text, 0, sizeof(collected.text));
+    if (done->res >= 0)
+        memcpy(&collected.reply, done->value, sizeof(collected.reply));
+    if (done->buf != NULL)
+        memcpy(collected.text, done->buf->data, done->buf->len);
+    gy_buf_release(done->buf);
+}
+
+static gy_fut collect(uint32_t max)
+{
+    struct gy_process_spec spec;
+    gy_process_spec_init(&spec, "/bin/x");
+    spec.flags = GY_PROCESS_LEAVE; /* which it has not */
+    fake_enter(&fake, 0);
+    struct gy_actor *self = gy__actor_find(fake.shard[0].shard, runner.pid.bits);
+    struct gy__context saved = gy__actor_enter(fake.shard[0].shard, self);
+    gy_fut fut = gy_process_output_raw(self, &spec, max).fut;
+    collected = (struct collected){0};
+    assert_int_equal(gy_then_raw(self, fut, on_output, 0), 0);
+    gy__actor_leave(fake.shard[0].shard, saved);
+    fake_leave();
+    fake_settle(&fake);
+    born();
+    return fut;
+}
+
+static void writes(int32_t handle, const char *text)
+{
+    struct gy_op *receive = fake_op_of(&fake, 0, GY_OP_RECV_MULTI, handle);
+    assert_non_null(receive);
+    fake_receive(&fake, 0, receive, text, strlen(text), true);
+    fake_settle(&fake);
+}
+
+/* Its end, or what comes of a cancel. */
+static void shuts(int32_t handle, int32_t res)
+{
+    struct gy_op *receive = fake_op_of(&fake, 0, GY_OP_RECV_MULTI, handle);
+    assert_non_null(receive);
+    fake_complete(&fake, 0, receive, res, false);
+    fake_settle(&fake);
+    fake_complete(&fake, 0, fake_op_of(&fake, 0, GY_OP_CLOSE, handle), 0, false);
+    fake_settle(&fake);
+}
+
+static void output_comes_with_the_end(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned order = 0; order < 2; order++) {
+        (void)collect(20);
+        writes(101, "out ");
+        writes(102, "err");
+        writes(101, "more");
+        if (order == 0)
+            ends(3, 0);
+        shuts(101, 0);
+        shuts(102, 0);
+        if (order == 1)
+            ends(3, 0);
+        assert_int_equal(collected.times, 1);
+        assert_int_equal(collected.res, 0);
+        assert_int_equal(collected.reply.code, 3);
+        assert_int_equal(collected.reply.pid, 4711);
+        assert_int_equal(collected.reply.out, 8);
+        assert_int_equal(collected.reply.err, 3);
+        assert_string_equal(collected.text, "out moreerr");
+    }
+    (void)collect(0);
+    shuts(101, 0);
+    shuts(102, 0);
+    ends(0, 9);
+    assert_int_equal(collected.reply.signal, 9);
+    assert_int_equal(collected.reply.out + collected.reply.err, 0);
+    assert_string_equal(collected.text, "");
+    fake_close(&fake);
+}
+
+static void too_much_output_kills(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned after_end = 0; after_end < 2; after_end++) {
+        (void)collect(7);
+        writes(101, "1234");
+        if (after_end == 1)
+            ends(0, 0);
+        writes(102, "5678");
+        if (after_end == 0) {
+            assert_int_equal(collected.times, 0);
+            assert_true(op()->canceled);
+        }
+        shuts(101, -ECANCELED);
+        shuts(102, -ECANCELED);
+        if (after_end == 0)
+            ends(0, KILL);
+        assert_int_equal(collected.times, 1);
+        assert_int_equal(collected.res, -EMSGSIZE);
+    }
+    fake_close(&fake);
+}
+
+static void collecting_is_given_up(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 4; how++) {
+        begin();
+        gy_fut fut = collect(100);
+        writes(101, "some");
+        if (how % 2 == 1)
+            ends(0, 0); /* it waits for the ends only */
+        if (how < 2) {
+            fake_enter(&fake, 0);
+            gy_discard(fut);
+            fake_leave();
+            fake_settle(&fake);
+        } else {
+            tell(NULL, RUNNER_DIE, 0);
+        }
+        shuts(101, -ECANCELED);
+        shuts(102, -ECANCELED);
+        if (how % 2 == 0) {
+            assert_true(op()->canceled);
+            ends(0, KILL);
+        }
+        assert_int_equal(collected.times, how < 2);
+        assert_int_equal(collected.res, how < 2 ? -ECANCELED : 0);
+        assert_int_equal(fake.shard[0].shard->opfuts_live, 0);
+        fake_close(&fake); /* and no buffer is left */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +450,9 @@ int main(void)
         cmocka_unit_test(signals_before_and_after_the_birth),
         cmocka_unit_test(who_is_cancelled),
         cmocka_unit_test(a_left_one_keeps_nothing_of_its_actor),
+        cmocka_unit_test(output_comes_with_the_end),
+        cmocka_unit_test(too_much_output_kills),
+        cmocka_unit_test(collecting_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

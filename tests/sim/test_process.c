@@ -4,6 +4,8 @@
 
 #include "gyre/sim.h"
 
+#include "tests/support/output_cases.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -483,9 +485,70 @@ static void the_same_seed_does_the_same(void **state)
     assert_int_equal(hashes[0], hashes[1]);
 }
 
+static void talks_started(void *arg, struct gy_sim_process *p)
+{
+    begun(arg, p);
+    assert_int_equal(gy_sim_process_write(p, 1, "out\n", 4), 0);
+    assert_int_equal(gy_sim_process_write(p, 2, "err\n", 4), 0);
+    gy_sim_process_exit(p, 3);
+}
+static const struct gy_sim_program talks = {"talks", talks_started, NULL, NULL, ended};
+static void floods_started(void *arg, struct gy_sim_process *p)
+{
+    begun(arg, p);
+    assert_int_equal(gy_sim_process_write(p, 1, bytes, 20000), 0);
+    gy_sim_process_exit(p, 0);
+}
+static const struct gy_sim_program floods = {"floods", floods_started, NULL, NULL, ended};
+
+static int collect_boot(unsigned shard, void *arg)
+{
+    output_cases_actor_pid pid;
+    (void)shard;
+    return output_cases_actor_spawn(&pid, &(struct output_cases_actor_args){arg});
+}
+
+static void output_is_collected(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct output_case cases[] = {
+            {.argv = {"talks"}, .max = 100},
+            {.argv = {"floods"}, .max = 20000},
+            {.argv = {"floods"}, .max = 19999},
+            {.argv = {"daemon"}, .max = 1, .deadline_ns = 50 * GY_MS},
+            {.argv = {"none"}, .max = 1},
+        };
+        enum { OUT, ALL, MORE, LATE, NONE, COUNT };
+        struct output_cases all = {cases, COUNT, 0};
+        bool faults = seed > 30; /* then any of them may fail, and nothing is left all the same */
+        open_world(seed, faults);
+        gy_sim_program(world.sim, &talks, NULL);
+        gy_sim_program(world.sim, &floods, NULL);
+        assert_int_equal(gy_sim_run_on(world.sim, 0, collect_boot, &all), 0);
+        for (unsigned i = 0; i < 10000 && all.ended == 0; i++)
+            gy_sim_advance(world.sim, GY_MS);
+        assert_int_equal(all.ended, 1);
+        gy_sim_advance(world.sim, GY_S);
+        gy_sim_settle(world.sim);
+        assert_true(cases[OUT].res == 0 || faults);
+        if (cases[OUT].res == 0) {
+            assert_int_equal(cases[OUT].reply.code, 3);
+            assert_string_equal(cases[OUT].text, "out\nerr\n");
+        }
+        assert_true((cases[ALL].res == 0 && cases[ALL].len == 20000) || faults);
+        assert_true(cases[MORE].res == -EMSGSIZE || faults);
+        assert_true(cases[LATE].res == -ETIMEDOUT || faults);
+        assert_true(cases[NONE].res == -ENOENT || faults);
+        assert_int_equal(gy_sim_processes(world.sim), 0);
+        close_world();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(output_is_collected),
         cmocka_unit_test(bytes_go_through_it),
         cmocka_unit_test(what_is_not_read_holds_it_up),
         cmocka_unit_test(arguments_and_environment),

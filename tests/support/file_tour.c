@@ -62,6 +62,17 @@ static struct gy_buf *filled(uint32_t size, uint8_t with)
     buf->len = size;
     return buf;
 }
+static const unsigned sizes[4] = {1, 4096, 4097, 200000};
+static bool all_are(gy_fut fut, uint8_t with, uint32_t len)
+{
+    struct gy_buf *buf = gy_value_buf(fut);
+    bool same = buf != NULL && buf->len == len;
+    for (uint32_t i = 0; same && i < len; i++)
+        same = buf->data[i] == with;
+    gy_buf_release(buf);
+    return same;
+}
+
 /* The future's buffer holds exactly that, or zeros for NULL. */
 static bool holds(gy_fut fut, const char *text, uint32_t len)
 {
@@ -204,6 +215,26 @@ GY_FLOW_BEGIN(file_tour_actor, self, steps, f)
         DO(gy_file_read(f->file, 0, 65537));
         EXPECT(f->flow.res == 65536 && holds(f->fut, NULL, 65536));
     GY_END
+
+    /* All at once. */
+    GY_FOR(f->i = 0, f->i < 4, f->i++)
+        DO(gy_file_truncate(f->file, 0));
+        DO(gy_file_write(f->file, 0, filled((uint32_t)sizes[f->i], 7)));
+        EXPECT(f->flow.res == (int)sizes[f->i]);
+        DO(gy_path_read(at(self, "a/x"), (uint32_t)sizes[f->i]));
+        EXPECT(f->flow.res == (int)sizes[f->i] && all_are(f->fut, 7, (uint32_t)sizes[f->i]));
+        DO(gy_path_read(at(self, "a/x"), (uint32_t)sizes[f->i] - 1));
+        EXPECT(f->flow.res == -EMSGSIZE);
+    GY_END
+    DO(gy_file_truncate(f->file, 0));
+    DO(gy_path_read(at(self, "a/x"), 0));
+    EXPECT(f->flow.res == 0 && gy_value_buf(f->fut) == NULL);
+    DO(gy_path_read(at(self, "a/none"), 100));
+    EXPECT(f->flow.res == -ENOENT);
+    DO(gy_path_read(at(self, "a"), 1 << 20));
+    EXPECT(f->flow.res == -EISDIR);
+    f->fut = gy_path_read(at(self, "a/x"), 100);
+    gy_discard(f->fut); /* it is closed all the same: the test looks for what is left */
 
     /* Where the file stands. */
     DO(gy_file_truncate(f->file, 0));

@@ -4,6 +4,8 @@
 #include "fixture.h"
 #include "gyre/run.h"
 
+#include "tests/support/output_cases.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -396,6 +398,53 @@ static void a_thousand(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static struct output_cases collected;
+static int collect_boot(unsigned shard, void *arg)
+{
+    output_cases_actor_pid pid;
+    return shard > 0 ? 0 : output_cases_actor_spawn(&pid, &(struct output_cases_actor_args){arg});
+}
+
+static void output_is_collected(void **state)
+{
+    struct output_case cases[] = {
+        {.argv = {"sh", "-c", "echo out; echo err >&2; exit 3"}, .max = 100},
+        {.argv = {"head", "-c200000", "/dev/zero"}, .max = 200000},
+        {.argv = {"head", "-c200000", "/dev/zero"}, .max = 199999},
+        {.argv = {"yes"}, .max = 65536},
+        {.argv = {"sleep", "60"}, .max = 1, .deadline_ns = 50 * GY_MS},
+        {.argv = {"true"}, .max = 0},
+        {.argv = {"/no/such/program"}, .max = 1},
+    };
+    enum { OUT, ALL, MORE, ENDLESS, LATE, NOTHING, NONE, COUNT };
+    struct gy_config config;
+    (void)state;
+    collected = (struct output_cases){cases, COUNT, 0};
+    gy_config_init(&config);
+    config.shards = 1;
+    config.pin = false;
+    config.overprovisioned = true;
+    assert_int_equal(gy_start(&runtime, &config, collect_boot, &collected), 0);
+    for (unsigned i = 0; i < 20000 && collected.ended == 0; i++)
+        usleep(1000);
+    assert_int_equal(collected.ended, 1);
+    finish();
+    assert_int_equal(cases[OUT].res, 0);
+    assert_int_equal(cases[OUT].reply.code, 3);
+    assert_int_equal(cases[OUT].reply.known, 1);
+    assert_int_equal(cases[OUT].reply.out, 4);
+    assert_int_equal(cases[OUT].reply.err, 4);
+    assert_string_equal(cases[OUT].text, "out\nerr\n");
+    assert_int_equal(cases[ALL].res, 0);
+    assert_int_equal(cases[ALL].len, 200000);
+    assert_int_equal(cases[MORE].res, -EMSGSIZE);
+    assert_int_equal(cases[ENDLESS].res, -EMSGSIZE);
+    assert_int_equal(cases[LATE].res, -ETIMEDOUT);
+    assert_int_equal(cases[NOTHING].res, 0);
+    assert_int_equal(cases[NOTHING].len, 0);
+    assert_int_equal(cases[NONE].res, -ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +457,7 @@ int main(void)
         cmocka_unit_test(a_stop_kills_and_leaves),
         cmocka_unit_test(it_dies_with_the_program),
         cmocka_unit_test(watched_by_pid),
+        cmocka_unit_test(output_is_collected),
         cmocka_unit_test(a_thousand),
     };
     fixture_need_io_uring();
