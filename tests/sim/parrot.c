@@ -70,7 +70,10 @@ const struct gy_ws_events *const parrot_events = &parrot_socket;
 
 static int parrot_start(struct parrot *self, const struct parrot_args *args)
 {
-    return gy_http_route(self, args->far ? "GET /far/:id" : "GET /near/:id", parrot_open);
+    char route[64];
+
+    snprintf(route, sizeof(route), "GET %s/:id", args->where);
+    return gy_http_route(self, route, parrot_open);
 }
 
 static void parrot_stop(struct parrot *self, int why)
@@ -155,14 +158,22 @@ static void parrot_closed(struct parrot *self, struct gy_ws *ws, unsigned code)
     memset(ws, 0, sizeof(*ws)); /* it is ours again */
 }
 
-int parrot_boot(unsigned shard, void *arg)
+static int spawn(unsigned shard, const char *near, const char *far)
 {
     parrot_pid pid;
+    int err = parrot_spawn(&pid, &(struct parrot_args){near});
+
+    return err < 0 || shard > 0 ? err : parrot_spawn(&pid, &(struct parrot_args){far});
+}
+
+int parrot_boot(unsigned shard, void *arg)
+{
     int err = gy_http_listen(arg);
 
-    if (err == 0)
-        err = parrot_spawn(&pid, &(struct parrot_args){false});
-    if (err == 0 && shard == 0)
-        err = parrot_spawn(&pid, &(struct parrot_args){true});
-    return err;
+    return err < 0 ? err : spawn(shard, "/near", "/far");
+}
+
+int parrot_boot_talk(unsigned shard)
+{
+    return spawn(shard, "/talk/near", "/talk/far");
 }

@@ -33,12 +33,14 @@ extern struct gy_ws_options parrot_options;
 extern const struct gy_ws_events *const parrot_events;
 
 struct parrot_args {
-    uint32_t far;
+    const char *where; /* before /ID */
 };
 GY_ACTOR(parrot);
 
 /* arg: a struct gy_http_config. "close CODE" closes; what finds no room is missing, with all behind it until there is
  * some again, and is announced by "missed N". */
 int parrot_boot(unsigned shard, void *arg);
+/* The service alone, at /talk/near/ID and /talk/far/ID. */
+int parrot_boot_talk(unsigned shard);
 
 #endif

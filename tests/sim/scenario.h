@@ -16,7 +16,7 @@ struct scenario {
 
 extern const struct scenario scenario_mesh, scenario_lifecycle, scenario_futures,
     scenario_supervision, scenario_primitives, scenario_flows, scenario_pool, scenario_echo,
-    scenario_http, scenario_bodies, scenario_websocket, scenario_fetch, scenario_limiter, scenario_hosts,
+    scenario_http, scenario_bodies, scenario_websocket, scenario_mixed, scenario_fetch, scenario_limiter, scenario_hosts,
     scenario_datagrams, scenario_streams,
     scenario_processes, scenario_files;
 

@@ -2,255 +2,21 @@
  * network and the shards misbehave. A copy comes back byte for byte what was sent, however both are
  * cut; what a client gets is always a beginning of what it must get, and all of it unless somebody
  * left or was too slow. Handlers are told how each of their streams ends, exactly once. */
+#include "tests/sim/copier.h"
 #include "tests/sim/scenario.h"
-#include "gyre/http_stream.h"
-#include "gyre/typed.h"
 #include "core/kernel.h"
 #include "core/streams.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PORT 80
 #define CLIENTS_MAX 10
-#define TASKS_MAX 64
-#define BODY_MAX 200000u
 
 static uint64_t pick(uint64_t n)
 {
     return gy_sim_random(scenario_sim) % n;
-}
-
-static char byte_at(uint32_t id, uint64_t i)
-{
-    return (char)('a' + (id * 7 + i * 11 + i / 251) % 26);
-}
-
-/* ---- the service ---- */
-
-struct copier_args {
-    uint32_t far;
-};
-GY_ACTOR(copier);
-struct copier {
-    struct gy_actor actor;
-    struct task {
-        gy_http_promise reply;
-        gy_http_stream stream;
-        uint64_t total, left;
-        uint32_t id;
-        bool used, copies;
-    } tasks[TASKS_MAX];
-};
-static uint64_t begun, watched; /* streams, and ends told */
-
-GY_ACTOR_TYPE(copier, copier_start, copier_stop);
-GY_HTTP(copier, copier_copy);
-GY_HTTP(copier, copier_count);
-GY_HTTP(copier, copier_drip);
-GY_HTTP_PIECE(copier, copier_on_piece);
-GY_THEN_RES(copier, copier_on_written);
-GY_THEN_RES(copier, copier_on_end);
-
-static const struct gy_http_route_options streams = {.size = sizeof(streams), .body_max = BODY_MAX, .stream = 1};
-
-static int copier_start(struct copier *self, const struct copier_args *args)
-{
-    const char *where = args->far ? "/far" : "/near";
-    char route[64];
-    int err;
-
-    snprintf(route, sizeof(route), "POST %s/copy", where);
-    err = gy_http_route_with(self, route, copier_copy, &streams);
-    snprintf(route, sizeof(route), "POST %s/count", where);
-    if (err == 0)
-        err = gy_http_route_with(self, route, copier_count, &streams);
-    snprintf(route, sizeof(route), "GET %s/drip/:id/:n", where);
-    if (err == 0)
-        err = gy_http_route(self, route, copier_drip);
-    return err;
-}
-
-static void copier_stop(struct copier *self, int why)
-{
-    (void)self, (void)why;
-}
-
-static struct task *task_begin(struct copier *self, const struct gy_http_req *req,
-                               gy_http_promise reply, bool streams_answer)
-{
-    uint32_t i = 0;
-
-    while (i < TASKS_MAX && self->tasks[i].used)
-        i++;
-    if (i == TASKS_MAX || (!streams_answer && gy_http_keep(reply) < 0)) {
-        gy_http_fail(reply, -EAGAIN);
-        return NULL;
-    }
-    self->tasks[i] = (struct task){reply, gy_http_stream_of(req), 0, 0, 0, true, streams_answer};
-    if (streams_answer) {
-        struct gy_http_res res;
-        gy_http_begin(&res, 200);
-        if (gy_http_end_stream(&res, reply, GY_HTTP_UNKNOWN) < 0) {
-            self->tasks[i].used = false;
-            return NULL;
-        }
-        if (gy_then(self, gy_http_watch(self->tasks[i].stream), copier_on_end, i) == 0)
-            begun++;
-    }
-    return &self->tasks[i];
-}
-
-static void copier_on_end(struct copier *self, uint64_t i, int res)
-{
-    (void)self, (void)i, (void)res;
-    watched++;
-}
-
-static void task_end(struct copier *self, struct task *task)
-{
-    (void)self;
-    task->used = false;
-}
-
-/* A full queue on the way: the answer is given up, and the client sees it. */
-static void task_fail(struct copier *self, struct task *task, int err)
-{
-    if (!task->copies)
-        gy_http_fail(task->reply, err);
-    else
-        (void)!gy_http_abort(task->stream); /* or its time runs out */
-    task_end(self, task);
-}
-
-static void read_on(struct copier *self, struct task *task)
-{
-    int err = gy_then(self, gy_http_read(task->stream), copier_on_piece,
-                      (uint64_t)(task - self->tasks));
-
-    if (err < 0)
-        task_fail(self, task, err);
-}
-
-static void copier_copy(struct copier *self, const struct gy_http_req *req, gy_http_promise reply)
-{
-    struct task *task = task_begin(self, req, reply, true);
-
-    if (task != NULL)
-        read_on(self, task);
-}
-
-static void copier_count(struct copier *self, const struct gy_http_req *req, gy_http_promise reply)
-{
-    struct task *task = task_begin(self, req, reply, false);
-
-    if (task != NULL)
-        read_on(self, task);
-}
-
-static void finish(struct copier *self, struct task *task)
-{
-    if (gy_http_finish(task->stream) < 0)
-        task_fail(self, task, -EAGAIN);
-    else
-        task_end(self, task);
-}
-
-static void copier_on_piece(struct copier *self, uint64_t i, int res, struct gy_buf *buf)
-{
-    struct task *task = &self->tasks[i];
-
-    if (res <= 0) {
-        gy_buf_release(buf);
-        if (res < 0 && task->copies)
-            task_fail(self, task, res);
-        else if (task->copies)
-            finish(self, task);
-        else {
-            if (res == 0)
-                gy_http_replyf(task->reply, 200, "%llu", (unsigned long long)task->total);
-            else
-                gy_http_fail(task->reply, res);
-            task_end(self, task);
-        }
-        return;
-    }
-    task->total += (uint64_t)res;
-    if (!task->copies) {
-        gy_buf_release(buf);
-        read_on(self, task);
-        return;
-    }
-    res = gy_then(self, gy_http_write(task->stream, buf), copier_on_written, i);
-    if (res < 0)
-        task_fail(self, task, res);
-}
-
-static void drip(struct copier *self, struct task *task)
-{
-    uint64_t n = 1 + gy_random() % 5000;
-    struct gy_buf *buf;
-    int err;
-
-    if (task->left == 0) {
-        finish(self, task);
-        return;
-    }
-    if (n > task->left)
-        n = task->left;
-    buf = gy_buf_take(n);
-    if (buf == NULL) {
-        task_fail(self, task, -EAGAIN);
-        return;
-    }
-    for (uint64_t k = 0; k < n; k++)
-        buf->data[k] = (uint8_t)byte_at(task->id, task->total + k);
-    buf->len = (uint32_t)n;
-    task->total += n;
-    task->left -= n;
-    err = gy_then(self, gy_http_write(task->stream, buf), copier_on_written,
-                  (uint64_t)(task - self->tasks));
-    if (err < 0)
-        task_fail(self, task, err);
-}
-
-static void copier_on_written(struct copier *self, uint64_t i, int res)
-{
-    struct task *task = &self->tasks[i];
-
-    if (res < 0)
-        task_fail(self, task, res);
-    else if (task->id != 0)
-        drip(self, task);
-    else
-        read_on(self, task);
-}
-
-static void copier_drip(struct copier *self, const struct gy_http_req *req, gy_http_promise reply)
-{
-    struct task *task = task_begin(self, req, reply, true);
-    uint64_t id = 0;
-
-    if (task == NULL)
-        return;
-    (void)gy_http_param_u64(req, "id", &id);
-    (void)gy_http_param_u64(req, "n", &task->left);
-    task->id = (uint32_t)id;
-    drip(self, task);
-}
-
-static int boot(unsigned shard, void *arg)
-{
-    copier_pid pid;
-    int err = gy_http_listen(arg);
-
-    if (err == 0)
-        err = copier_spawn(&pid, &(struct copier_args){false});
-    if (err == 0 && shard == 0)
-        err = copier_spawn(&pid, &(struct copier_args){true});
-    return err;
 }
 
 /* ---- clients ---- */
@@ -283,7 +49,7 @@ static void send_more(struct client *client)
     if (n > client->n - client->sent)
         n = client->n - client->sent;
     for (uint32_t i = 0; i < n; i++)
-        bytes[i] = byte_at(client->id, client->sent + i);
+        bytes[i] = copier_byte(client->id, client->sent + i);
     client->sent += n;
     snprintf(line, sizeof(line), "%x\r\n", n);
     gy_sim_send(client->conn, line, strlen(line));
@@ -301,7 +67,7 @@ static void leave(struct client *client)
 
 static void check_byte(const struct client *client, char byte)
 {
-    scenario_check(client->got < client->n && byte == byte_at(client->id, client->got),
+    scenario_check(client->got < client->n && byte == copier_byte(client->id, client->got),
                    "client %ld: byte %u of its answer is not its own", (long)(client - clients),
                    client->got);
 }
@@ -436,7 +202,7 @@ static uint64_t run(struct gy_sim_config *config)
     uint64_t open = 0, whole = 0, seed = config->seed;
 
     memset(clients, 0, sizeof(clients));
-    begun = watched = 0;
+    copier_begun = copier_watched = 0;
     harsh = seed % 4 == 1;
     client_count = 1 + (uint32_t)(seed % CLIENTS_MAX);
     http.stream_window = seed % 3 == 0 ? 1 : seed % 3 == 1 ? 2000 : 65536;
@@ -450,7 +216,7 @@ static uint64_t run(struct gy_sim_config *config)
     config->faults.connect_lost_ppm = 0;
     if (harsh)
         gy_sim_faults_swarm(&config->faults, seed, true);
-    if (!scenario_open(config, boot, &http))
+    if (!scenario_open(config, copier_boot, &http))
         return 0;
     for (uint32_t i = 0; i < client_count; i++)
         gy_sim_at(scenario_sim, pick(50 * GY_MS), client_begin, &clients[i]);
@@ -469,10 +235,10 @@ static uint64_t run(struct gy_sim_config *config)
     for (unsigned i = 0; runtime != NULL && i < runtime->shard_count; i++)
         open += runtime->shards[i]->streams->open;
     scenario_check(open == 0, "%llu streams are left", (unsigned long long)open);
-    scenario_check(begun == watched, "%llu of %llu ends were told", (unsigned long long)watched,
-                   (unsigned long long)begun);
+    scenario_check(copier_begun == copier_watched, "%llu of %llu ends were told",
+                   (unsigned long long)copier_watched, (unsigned long long)copier_begun);
     scenario_add("bodies.clients", client_count);
-    scenario_add("bodies.streams", begun);
+    scenario_add("bodies.streams", copier_begun);
     scenario_add("bodies.whole", whole);
     return scenario_close();
 }

@@ -591,6 +591,7 @@ static uint64_t run(struct gy_sim_config *config)
     gy_sim_settle(scenario_sim);
     for (uint32_t i = 0; i < client_count; i++)
         client_check(&clients[i]);
+    scenario_check(streams_open() == 0, "%llu streams stand still", (unsigned long long)streams_open());
     for (uint32_t i = 0; i < client_count; i++)
         gy_sim_conn_free(clients[i].conn);
     gy_sim_settle(scenario_sim);

@@ -38,6 +38,7 @@ static const struct scenario *const scenarios[] = {
     &scenario_http,
     &scenario_bodies,
     &scenario_websocket,
+    &scenario_mixed,
     &scenario_fetch,
     &scenario_limiter,
     &scenario_hosts,
