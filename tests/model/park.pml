@@ -1,5 +1,5 @@
 /*
- * Sleep and wake between shards (core/park.c). P producers send M flushes to each of C consumers;
+ * Sleep and wake between shards (core/mesh.c, core/shard.c). P producers send M flushes to each of C consumers;
  * a flush goes to all of them behind one fence. A ring is reduced to the word its flush publishes,
  * here the number of messages flushed so far: ring.pml shows that the rest of the ring follows it.
  *

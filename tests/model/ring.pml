@@ -1,5 +1,5 @@
 /*
- * The ring between two shards (core/ring.c): one producer, one consumer, N cells, each with a word
+ * The ring between two shards (core/ring.h): one producer, one consumer, N cells, each with a word
  * that carries the lap of the index it was written for. One bit of lap is modelled, the least that
  * can work. M messages go through in any batches: the producer flushes when it likes, the consumer
  * ends a batch when it likes.
