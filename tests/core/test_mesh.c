@@ -246,6 +246,122 @@ void relay_on_start(struct relay *self, const struct relay_start_msg *msg)
         pass_on(self, msg->hops);
 }
 
+/* ---- the actors of a storm: several on each shard, so that their quotas fill a ring; each casts to
+ * and calls its like on the other shards, as fast as it is let ---- */
+
+#define STORMS 8
+
+struct storm_args {
+    uint32_t index;
+};
+GY_ACTOR(storm);
+struct storm_begin_msg {
+    uint64_t each; /* casts and calls to each shard */
+};
+GY_CAST(storm, begin);
+struct storm_gust_msg {
+    uint64_t sequence;
+    uint32_t from;
+};
+GY_CAST(storm, gust);
+struct storm_ask_msg {
+    uint64_t sequence;
+};
+struct storm_ask_reply {
+    uint64_t sequence;
+};
+GY_CALL(storm, ask);
+
+struct storm {
+    struct gy_actor actor;
+    uint32_t index;
+    uint64_t each;
+    uint64_t casts[SHARDS_MAX], asks[SHARDS_MAX]; /* sent to each */
+    uint64_t answers[SHARDS_MAX], gusts[SHARDS_MAX];
+    bool waits;
+};
+static storm_pid storms[SHARDS_MAX][STORMS];
+
+GY_ACTOR_TYPE(storm, storm_start, storm_stop);
+GY_VERB(storm, begin);
+GY_VERB(storm, gust);
+GY_VERB(storm, ask);
+GY_THEN(storm, storm_on_answer, storm, ask);
+GY_ROOM(storm, storm_on_room);
+
+static int storm_start(struct storm *self, const struct storm_args *args)
+{
+    self->index = args->index;
+    return 0;
+}
+static void storm_stop(struct storm *self, int why)
+{
+    (void)self, (void)why;
+}
+/* -> whether there is more for that shard, and no room. */
+static bool storm_blow_at(struct storm *self, uint32_t to)
+{
+    storm_pid peer = storms[to][self->index];
+    while (self->casts[to] < self->each || self->asks[to] < self->each) {
+        bool sent = false;
+        if (self->asks[to] < self->each) {
+            storm_ask_fut f = storm_ask(peer, (struct storm_ask_msg){ self->asks[to] });
+            if (gy_refused(f.fut) == 0) {
+                if (gy_then(self, f, storm_on_answer, to) < 0)
+                    abort();
+                self->asks[to]++;
+                sent = true;
+            }
+        }
+        if (self->casts[to] < self->each &&
+            storm_gust(peer, (struct storm_gust_msg){ self->casts[to], gy_shard() }) == 0) {
+            self->casts[to]++;
+            sent = true;
+        }
+        if (!sent)
+            return true;
+    }
+    return false;
+}
+static void storm_blow(struct storm *self)
+{
+    for (uint32_t i = 1; i < shards; i++) {
+        uint32_t to = (gy_shard() + i) % shards;
+        if (storm_blow_at(self, to) && !self->waits)
+            self->waits = gy_room_again(self, storms[to][self->index].pid, storm_on_room, 0) == 0;
+    }
+}
+static void storm_on_room(struct storm *self, uint64_t ctx)
+{
+    (void)ctx;
+    self->waits = false;
+    storm_blow(self);
+}
+void storm_on_begin(struct storm *self, const struct storm_begin_msg *msg)
+{
+    self->each = msg->each;
+    storm_blow(self);
+}
+void storm_on_gust(struct storm *self, const struct storm_gust_msg *msg)
+{
+    if (msg->sequence != self->gusts[msg->from]++)
+        abort(); /* lost, doubled or reordered */
+    hop_done();
+}
+void storm_on_ask(struct storm *self, const struct storm_ask_msg *msg, storm_ask_promise reply)
+{
+    (void)self;
+    storm_ask_resolve(reply, (struct storm_ask_reply){ msg->sequence });
+}
+static void storm_on_answer(struct storm *self, uint64_t from, int res,
+                            const struct storm_ask_reply *value)
+{
+    if (res < 0 || value->sequence != self->answers[from]++)
+        abort();
+    hop_done();
+    storm_blow(self);
+}
+
 /* ---- threads ---- */
 
 static void *place_run(void *arg)
@@ -258,6 +374,9 @@ static void *place_run(void *arg)
     gy__shard_enter(shard);
     if (relay_spawn(&relays[place->index], &(struct relay_args){ place->index }) < 0)
         abort();
+    for (uint32_t i = 0; i < STORMS; i++)
+        if (storm_spawn(&storms[place->index][i], &(struct storm_args){ i }) < 0)
+            abort();
     pthread_barrier_wait(&world->booted);
     gy__shard_started(shard);
     while (gy__shard_phase(world->runtime, place->index) != GY__PHASE_STOPPED) {
@@ -279,16 +398,18 @@ static void *place_run(void *arg)
     return NULL;
 }
 
-static void tokens_travel(unsigned n, uint32_t ring_cells, uint64_t tokens, uint64_t hops)
+static struct world world;
+
+/* hops: that many things shall happen. */
+static void world_begin(unsigned n, uint32_t ring_cells, uint64_t hops)
 {
-    static struct world world;
     memset(&world, 0, sizeof(world));
     shards = world.shards = n;
     gy_config_init(&world.config);
     world.config.ring_cells = ring_cells;
-    world.config.actors_max = 1024;
+    world.config.actors_max = 4096;
     world.config.futures = 256;
-    atomic_store(&hops_left, n * tokens * hops);
+    atomic_store(&hops_left, hops);
     assert_int_equal(gy__runtime_open(&world.runtime, &world.config, n, &driver, NULL), 0);
     gy__runtime_set_wake(world.runtime, place_wake, &world);
     pthread_barrier_init(&world.booted, NULL, n + 1);
@@ -302,13 +423,17 @@ static void tokens_travel(unsigned n, uint32_t ring_cells, uint64_t tokens, uint
     }
     pthread_barrier_wait(&world.booted);
     alarm(120); /* a lost wake-up shows as a test that does not end */
-    for (unsigned i = 0; i < n; i++)
-        while (relay_start_post(world.runtime, relays[i],
-                                (struct relay_start_msg){ tokens, hops }) == -EAGAIN)
-            usleep(100);
+}
+
+/* -> how often a ring was full. */
+static uint64_t world_end(void)
+{
+    uint64_t full = 0;
     while (atomic_load_explicit(&hops_left, memory_order_relaxed) != 0)
         usleep(200);
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < world.shards; i++)
+        full += atomic_load(&world.runtime->shards[i]->core_counters[GY__COUNT_RING_FULL]);
+    for (unsigned i = 0; i < world.shards; i++) {
         gy__runtime_stop(world.runtime, i);
         if (gy__runtime_unpark(world.runtime, i))
             place_wake(&world, i);
@@ -316,9 +441,31 @@ static void tokens_travel(unsigned n, uint32_t ring_cells, uint64_t tokens, uint
     pthread_barrier_wait(&world.booted);
     pthread_barrier_wait(&world.booted);
     alarm(0);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < world.shards; i++)
         pthread_join(world.places[i].thread, NULL);
     gy__runtime_close(world.runtime);
+    return full;
+}
+
+static void tokens_travel(unsigned n, uint32_t ring_cells, uint64_t tokens, uint64_t hops)
+{
+    world_begin(n, ring_cells, n * tokens * hops);
+    for (unsigned i = 0; i < n; i++)
+        while (relay_start_post(world.runtime, relays[i],
+                                (struct relay_start_msg){ tokens, hops }) == -EAGAIN)
+            usleep(100);
+    (void)world_end();
+}
+
+static void storms_blow(unsigned n, uint32_t ring_cells, uint64_t each)
+{
+    world_begin(n, ring_cells, (uint64_t)n * (n - 1) * STORMS * each * 2);
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned k = 0; k < STORMS; k++)
+            while (storm_begin_post(world.runtime, storms[i][k],
+                                    (struct storm_begin_msg){ each }) == -EAGAIN)
+                usleep(100);
+    assert_true(world_end() > 0);
 }
 
 static void two_shards_small_rings(void **state)
@@ -335,6 +482,17 @@ static void four_shards(void **state)
 {
     (void)state;
     tokens_travel(4, 16, 100, 200);
+}
+/* Rings are full both ways, of casts and calls and answers, and the laps in their cells wrap. */
+static void two_shards_in_a_storm(void **state)
+{
+    (void)state;
+    storms_blow(2, 16, 1500);
+}
+static void three_shards_in_a_storm(void **state)
+{
+    (void)state;
+    storms_blow(3, 64, 500);
 }
 /* More shards than keep their bits set: bits are cleared and set again. */
 static void twelve_shards_clear_their_bits(void **state)
@@ -476,6 +634,8 @@ int main(void)
         cmocka_unit_test(two_shards_small_rings),
         cmocka_unit_test(two_shards_one_token),
         cmocka_unit_test(four_shards),
+        cmocka_unit_test(two_shards_in_a_storm),
+        cmocka_unit_test(three_shards_in_a_storm),
         cmocka_unit_test(twelve_shards_clear_their_bits),
         cmocka_unit_test(room_is_given_back_before_anything_leaves),
         cmocka_unit_test(peers_that_fill_all_time_take_turns),
