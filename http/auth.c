@@ -15,6 +15,7 @@
 
 #if GY__OPENSSL
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
@@ -22,6 +23,7 @@
 
 #define CREDENTIALS_MAX 1024 /* of Basic, decoded */
 #define TOKEN_MAX 8192
+#define RSA_BITS_MIN 2048 /* RFC 7518 3.3 */
 
 int gy_secret_equal(const void *a, const void *b, size_t len)
 {
@@ -132,27 +134,48 @@ static bool hs256_right(const struct gy_http_tokens *tokens, const struct token 
     unsigned expected_len = 0;
 
     /* An empty key is everybody's: one that was forgotten, and no secret. */
-    return tokens->key_len > 0 && tokens->key_len <= INT32_MAX && len == 32 &&
-           HMAC(EVP_sha256(), tokens->key, (int)tokens->key_len, (const uint8_t *)token->signed_part.ptr,
+    return tokens->secret_len > 0 && tokens->secret_len <= INT32_MAX && len == 32 &&
+           HMAC(EVP_sha256(), tokens->secret, (int)tokens->secret_len, (const uint8_t *)token->signed_part.ptr,
                 token->signed_part.len, expected, &expected_len) != NULL &&
            expected_len == 32 && gy_secret_equal(expected, signature, 32);
 }
 
+/* A key of OpenSSL's is read by any number of threads at once. */
 static bool rs256_right(const struct gy_http_tokens *tokens, const struct token *token,
                         const uint8_t *signature, size_t len)
 {
-    BIO *bio = tokens->key_len <= INT32_MAX ? BIO_new_mem_buf(tokens->key, (int)tokens->key_len) : NULL;
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool right = key != NULL && ctx != NULL && EVP_PKEY_base_id(key) == EVP_PKEY_RSA &&
-                 EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
+    EVP_PKEY *key = (EVP_PKEY *)(uintptr_t)tokens->key;
+    EVP_MD_CTX *ctx = key != NULL ? EVP_MD_CTX_new() : NULL;
+    bool right = ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
                  EVP_DigestVerify(ctx, signature, len, (const uint8_t *)token->signed_part.ptr,
                                   token->signed_part.len) == 1;
 
     EVP_MD_CTX_free(ctx);
-    EVP_PKEY_free(key);
-    BIO_free(bio);
     return right;
+}
+
+int gy_http_key_open(struct gy_http_key **out, const char *pem, size_t len)
+{
+    BIO *bio = len <= INT32_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
+    EVP_PKEY *key;
+
+    *out = NULL;
+    if (bio == NULL)
+        return len <= INT32_MAX ? -ENOMEM : -EINVAL;
+    key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    if (key == NULL || EVP_PKEY_base_id(key) != EVP_PKEY_RSA || EVP_PKEY_bits(key) < RSA_BITS_MIN) {
+        EVP_PKEY_free(key);
+        ERR_clear_error(); /* which is the thread's */
+        return -EINVAL;
+    }
+    *out = (struct gy_http_key *)(void *)key;
+    return 0;
+}
+
+void gy_http_key_close(struct gy_http_key *key)
+{
+    EVP_PKEY_free((EVP_PKEY *)(void *)key);
 }
 
 /* A claim that is a number of seconds. -> false: there is none, or it is none. */
@@ -256,6 +279,18 @@ int gy_http_bearer(const struct gy_http_realm *realm, const struct gy_http_req *
 }
 
 #else
+
+int gy_http_key_open(struct gy_http_key **out, const char *pem, size_t len)
+{
+    (void)pem, (void)len;
+    *out = NULL;
+    return -ENOTSUP;
+}
+
+void gy_http_key_close(struct gy_http_key *key)
+{
+    (void)key;
+}
 
 int gy_http_bearer(const struct gy_http_realm *realm, const struct gy_http_req *req,
                    struct gy_http_identity *out)

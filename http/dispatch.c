@@ -156,7 +156,7 @@ static int admit(struct gy__http_conn *conn, struct gy__http_slot *slot, const c
         slot->body_max = options->body_max;
     if (options->stream)
         slot->flags |= GY__SLOT_STREAM;
-    return gy__http_judge(slot, options, why);
+    return gy__http_judge(slot, options, server, NULL, why);
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */
@@ -261,12 +261,55 @@ static void call(struct gy__http_server *server, struct gy__http_slot *slot,
     }
 }
 
+static void known(struct gy_actor *self, const struct gy_done *done);
+
+/* To the actor of its route, if it has one and may go there. */
+static void send_on(struct gy__http_server *server, struct gy__http_slot *slot)
+{
+    struct gy__http_match match;
+    const char *text = NULL;
+    int status = 0;
+
+    find(server, slot, &match);
+    if (match.target != NULL && match.target->options != NULL)
+        status = gy__http_judge(slot, match.target->options, server, known, &text);
+    if (status == GY__JUDGE_WAITS)
+        return;
+    if (match.target != NULL && status == 0) {
+        if (match.target->options != NULL && match.target->options->stream)
+            slot->flags |= GY__SLOT_STREAM; /* if it has a body it came here with that */
+        call(server, slot, match.target);
+        return;
+    }
+    if (match.target == NULL)
+        status = no_target(slot, &match, &text);
+    gy__http_conn_refuse(slot, status, text);
+}
+
+/* Whom it is from, a realm was told that had to ask. Meanwhile its path may be another's. */
+static void known(struct gy_actor *self, const struct gy_done *done)
+{
+    struct gy__http_server *server = (struct gy__http_server *)(void *)self;
+    struct gy__http_slot *slot = gy__http_slot_find(&server->env.slots, done->ctx);
+    const char *why = NULL;
+    int status;
+
+    if (slot != NULL && slot->state == GY__SLOT_QUEUED) {
+        status = gy__http_judge_told(slot, done, &why);
+        if (status != 0)
+            gy__http_conn_refuse(slot, status, why);
+        else
+            send_on(server, slot);
+        gy_stream_mark(gy__http_link_of(slot->conn)->stream);
+    }
+    gy_buf_release(done->buf);
+}
+
 static void request(struct gy__http_conn *conn, struct gy__http_slot *slot)
 {
     struct gy__http_server *server = server_of(conn);
-    struct gy__http_match match;
     const char *text;
-    int status = 0;
+    int status;
 
     if (slot->req.path.ptr[0] == '*') { /* OPTIONS only */
         gy__http_methods_allow(server->routes.methods, allow_of(slot), ALLOW_SIZE);
@@ -278,17 +321,7 @@ static void request(struct gy__http_conn *conn, struct gy__http_slot *slot)
         gy__http_conn_refuse(slot, status, text);
         return;
     }
-    find(server, slot, &match);
-    if (match.target != NULL && (match.target->options == NULL ||
-                                 (status = gy__http_judge(slot, match.target->options, &text)) == 0)) {
-        if (match.target->options != NULL && match.target->options->stream)
-            slot->flags |= GY__SLOT_STREAM; /* if it has a body it came here with that */
-        call(server, slot, match.target);
-        return;
-    }
-    if (match.target == NULL)
-        status = no_target(slot, &match, &text);
-    gy__http_conn_refuse(slot, status, text);
+    send_on(server, slot);
 }
 
 static void discard(struct gy__http_conn *conn, struct gy__http_slot *slot)

@@ -1,6 +1,7 @@
 /* http/judge.c - may this request be made? The firewall and the rate first, which cost little, then the
- * route's realm and authorisation. Synchronous, on the accepting shard, when the head is complete: what
- * is refused costs no body and no message. */
+ * route's realm and authorisation, on the accepting shard, when the head is complete: what is refused
+ * costs no body and no message. Only a realm that asks elsewhere is asked when the request is to be
+ * dispatched; the request then waits in its place, QUEUED, its future being that of the answer. */
 #include "http/server.h"
 
 #include "gyre/buf.h"
@@ -57,7 +58,7 @@ static int challenge(struct gy__http_slot *slot, const struct gy_http_realm *rea
 /* Keep who it is. -> false: no memory. */
 static bool remember(struct gy__http_slot *slot, const struct gy_http_identity *who)
 {
-    size_t len = strlen(who->principal);
+    size_t len = strnlen(who->principal, sizeof(who->principal));
 
     slot->claims = who->claims;
     if (who->claims != NULL)
@@ -81,6 +82,16 @@ static void forget(struct gy__http_slot *slot)
     slot->req.principal = slot->req.claims = (struct gy_slice){ NULL, 0 };
 }
 
+/* What an authenticator said. -> 0, or a status. */
+static int outcome(struct gy__http_slot *slot, const struct gy_http_realm *realm, int err, int status,
+                   const char **why)
+{
+    if (err == -EACCES)
+        return challenge(slot, realm, why);
+    *why = err == -EPERM ? "This is not for you" : "Nobody can tell who is asking";
+    return err == -EPERM ? 403 : status;
+}
+
 static int authenticate(struct gy__http_slot *slot, const struct gy_http_realm *realm, const char **why)
 {
     struct gy_http_identity who;
@@ -90,30 +101,12 @@ static int authenticate(struct gy__http_slot *slot, const struct gy_http_realm *
     err = realm->authenticate(realm, &slot->req, &who);
     if (err == 0 && !remember(slot, &who))
         err = -EAGAIN;
-    if (err == 0)
-        return 0;
-    if (err == -EACCES)
-        return challenge(slot, realm, why);
-    *why = err == -EPERM ? "This is not for you" : "Nobody can tell who is asking";
-    return gy_http_status(err);
+    return err == 0 ? 0 : outcome(slot, realm, err, gy_http_status(err), why);
 }
 
-int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_options *options,
-                   const char **why)
+/* Whoever the request is from, it may be. */
+static int authorize(struct gy__http_slot *slot, const struct gy_http_route_options *options, const char **why)
 {
-    int status = 0;
-
-    if (slot->flags & GY__SLOT_KNOWN) {
-        if (slot->judged == options)
-            return 0;
-        forget(slot); /* while its body came, the path became another route's */
-    }
-    if (options->realm == NULL && options->authorize == NULL)
-        return 0;
-    if (options->realm != NULL && options->realm->authenticate != NULL)
-        status = authenticate(slot, options->realm, why);
-    if (status != 0)
-        return status;
     if (options->authorize != NULL && !options->authorize(&slot->req)) {
         *why = "This is not for you";
         return 403;
@@ -121,4 +114,86 @@ int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_option
     slot->flags |= GY__SLOT_KNOWN;
     slot->judged = options;
     return 0;
+}
+
+/* -> GY__JUDGE_WAITS, or a status. */
+static int ask(struct gy__http_server *server, struct gy__http_slot *slot, const struct gy_http_route_options *options,
+               void (*then)(struct gy_actor *self, const struct gy_done *done), const char **why)
+{
+    const struct gy_http_realm *realm = options->realm;
+    struct gy_http_identity who;
+    int err, status;
+
+    memset(&who, 0, sizeof(who));
+    err = realm->ask(realm, &server->actor, &slot->req, &slot->fut, &who);
+    status = err < 0 ? gy_http_status(err) : 0;
+    if (err == GY_HTTP_LATER) {
+        err = gy_refused(slot->fut);
+        if (err == 0)
+            err = gy_then_raw(&server->actor, slot->fut, then, gy__http_slot_ticket(slot));
+        if (err == 0)
+            status = GY__JUDGE_WAITS;
+        else
+            status = gy_http_status_upstream(err);
+    }
+    if (err < 0) {
+        gy_buf_release(who.claims);
+    } else if (!remember(slot, &who)) {
+        gy_discard(slot->fut); /* who waits for it finds that the request does not */
+        err = -ENOBUFS;
+        status = 503;
+    }
+    if (err < 0)
+        return outcome(slot, realm, err, status, why);
+    slot->judged = options;
+    return status == GY__JUDGE_WAITS ? status : authorize(slot, options, why);
+}
+
+int gy__http_judge_told(struct gy__http_slot *slot, const struct gy_done *done, const char **why)
+{
+    const struct gy_http_realm *realm = slot->judged->realm;
+    struct gy_http_identity who;
+    int err = 0;
+
+    if (done->res < 0)
+        return outcome(slot, realm, done->res, gy_http_status_upstream(done->res), why);
+    if (realm->told != NULL) {
+        memset(&who, 0, sizeof(who));
+        memcpy(who.principal, slot->req.principal.ptr, slot->req.principal.len);
+        who.claims = slot->claims;
+        slot->claims = NULL; /* the authenticator's, and then the slot's again */
+        err = realm->told(realm, done, &who);
+        forget(slot);
+        if (err == 0 && !remember(slot, &who))
+            err = -EAGAIN;
+        else if (err < 0)
+            gy_buf_release(who.claims);
+    }
+    if (err < 0)
+        return outcome(slot, realm, err, gy_http_status(err), why);
+    return authorize(slot, slot->judged, why);
+}
+
+int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_options *options,
+                   struct gy__http_server *server, void (*then)(struct gy_actor *self, const struct gy_done *done),
+                   const char **why)
+{
+    const struct gy_http_realm *realm = options->realm;
+
+    if (slot->flags & GY__SLOT_KNOWN) {
+        if (slot->judged == options)
+            return 0;
+        forget(slot); /* while its body came, the path became another route's */
+    }
+    if (realm == NULL && options->authorize == NULL)
+        return 0;
+    if (realm != NULL && realm->ask != NULL)
+        return then != NULL ? ask(server, slot, options, then, why) : 0;
+    if (realm != NULL && realm->authenticate != NULL) {
+        int status = authenticate(slot, realm, why);
+
+        if (status != 0)
+            return status;
+    }
+    return authorize(slot, options, why);
 }

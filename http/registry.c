@@ -11,6 +11,7 @@
 #include "gyre/buf.h"
 #include "gyre/core.h"
 #include "gyre/http.h"
+#include "gyre/http_access.h"
 
 #include <errno.h>
 #include <string.h>
@@ -196,12 +197,17 @@ int gy_http_route_raw(struct gy_actor *self, const char *route, const struct gy_
     return gy_http_route_with_raw(self, route, verb, NULL);
 }
 
+static bool realm_valid(const struct gy_http_realm *realm)
+{
+    return realm == NULL || (realm->ask == NULL ? realm->told == NULL : realm->authenticate == NULL);
+}
+
 int gy_http_route_with_raw(struct gy_actor *self, const char *route, const struct gy_verb *verb,
                            const struct gy_http_route_options *options)
 {
     struct gy__http_server *server = gy__http_server();
 
-    if (options != NULL && options->size != sizeof(*options))
+    if (options != NULL && (options->size != sizeof(*options) || !realm_valid(options->realm)))
         return -EINVAL;
     if (server == NULL)
         return -EAGAIN;

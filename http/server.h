@@ -72,9 +72,15 @@ extern const struct gy__http_calls gy__http_dispatch_calls;
 /* Before a request is taken: is its path closed, has its peer had too many, of which it is one from now
  * on? -> 0, or the status; *why: the text. */
 int gy__http_judge_peer(struct gy__http_link *link, struct gy__http_slot *slot, const char **why);
-/* Then, for a route with options: who is it, and may it? Once for each request and route. -> as above. */
+/* Then, for a route with options: who is it, and may it? Once for each request and route. then: who hears
+ * what a realm that asks elsewhere was told; NULL: such a one is not asked yet. -> as above, or that it
+ * waits for that. */
+#define GY__JUDGE_WAITS (-1)
 int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_options *options,
+                   struct gy__http_server *server, void (*then)(struct gy_actor *self, const struct gy_done *done),
                    const char **why);
+/* That was told of a slot which waited. -> as gy__http_judge_peer. */
+int gy__http_judge_told(struct gy__http_slot *slot, const struct gy_done *done, const char **why);
 
 /* ---- stream.c ---- */
 /* The answer of a slot with a flow comes in pieces: it ends with the slot's handler. -> 0; -EAGAIN. */

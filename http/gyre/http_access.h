@@ -23,16 +23,31 @@ struct gy_http_identity {
     struct gy_buf *claims; /* what else is known, such as a token's JSON; given to the server; or NULL */
 };
 
+#define GY_HTTP_LATER 1
 /* A realm, and who decides in it. A constant, read by all shards. */
 struct gy_http_realm {
     const char *name;      /* shown to the client; without quotes and backslashes */
     const char *challenge; /* the scheme: "Basic", "Bearer" */
     /* -> 0: *out is filled in; -EACCES: 401, with the challenge; -EPERM: 403; others as gy_http_status.
-     * NULL: all may come, as nobody. Runs on the accepting shard, for each request: it may not block,
-     * and who must ask elsewhere asks in the handler. */
+     * NULL, and so is ask: all may come, as nobody. Runs on the accepting shard, for each request: it
+     * may not block. */
     int (*authenticate)(const struct gy_http_realm *realm, const struct gy_http_req *req,
                         struct gy_http_identity *out);
     const void *arg; /* the authenticator's */
+    /* Instead of authenticate, for who must ask another actor, another server, or a thread of the pool
+     * (gyre/work.h). -> as authenticate for what is decided at once, without a question; or
+     * GY_HTTP_LATER: *later is the future of the answer, which is self's, the server's actor, and *out
+     * who it is if that is yes. Ready: yes; failed with -EACCES or -EPERM: as above; with anything else:
+     * gy_http_status_upstream() of it. No answer within answer_timeout_ns is 503. A client that leaves
+     * meanwhile discards the future. Other requests of the connection are judged and handled meanwhile;
+     * answers stay in order. Asked when the request is whole, or, of a route that streams, when its head
+     * is: so whole bodies are read before. */
+    int (*ask)(const struct gy_http_realm *realm, struct gy_actor *self, const struct gy_http_req *req,
+               gy_fut *later, struct gy_http_identity *out);
+    /* May be NULL: of a ready answer, whose buffer is borrowed. *out: as ask left it, to be changed.
+     * -> as authenticate. */
+    int (*told)(const struct gy_http_realm *realm, const struct gy_done *done,
+                struct gy_http_identity *out);
 };
 
 /* Name and password of RFC 7617. arg of the realm: struct gy_http_users. */
@@ -54,16 +69,24 @@ enum gy_http_algorithm {
     GY_HTTP_HS256,
     GY_HTTP_RS256
 };
+struct gy_http_key;
 struct gy_http_tokens {
     enum gy_http_algorithm algorithm;
-    const void *key; /* HS256: the secret. RS256: the public key as PEM */
-    size_t key_len;
+    const void *secret; /* of HS256 */
+    size_t secret_len;
+    const struct gy_http_key *key; /* of RS256 */
     const char *issuer, *audience; /* iss and aud must be that; NULL: anything */
     uint32_t leeway_s;             /* how much clocks may differ */
     uint8_t may_last;              /* 1: also tokens without exp */
 };
 GY_API int gy_http_bearer(const struct gy_http_realm *realm, const struct gy_http_req *req,
                           struct gy_http_identity *out);
+/* A public key, read once, before it is used: PEM ("BEGIN PUBLIC KEY"), RSA of at least 2048 bits. Any
+ * thread; it may be used on all shards at once, and must live until the runtimes that do have ended.
+ * -> 0, *out given: gy_http_key_close; -EINVAL that is no such key; -ENOMEM; -ENOTSUP. */
+GY_API GY_MUST_CHECK int gy_http_key_open(struct gy_http_key **out, const char *pem, size_t len);
+/* NULL is fine. */
+GY_API void gy_http_key_close(struct gy_http_key *key);
 /* Was gyre built with OpenSSL? */
 GY_API int gy_http_has_tokens(void);
 

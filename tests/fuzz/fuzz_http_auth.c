@@ -34,7 +34,7 @@ static int ask(int (*authenticate)(const struct gy_http_realm *realm, const stru
                                    struct gy_http_identity *out),
                const void *arg, const void *value, size_t len, struct gy_http_identity *out)
 {
-    struct gy_http_realm realm = {"r", "x", authenticate, arg};
+    struct gy_http_realm realm = { .name = "r", .challenge = "x", .authenticate = authenticate, .arg = arg };
     struct gy_http_header header = {{"Authorization", 13}, {NULL, len}};
     struct gy_http_req req = {.method = {"GET", 3}, .headers = &header, .header_count = 1, .minor = 1};
     char *copy = malloc(len > 0 ? len : 1);
@@ -121,9 +121,9 @@ static void basic(const uint8_t *data, size_t len)
 #if GY__OPENSSL
 
 static const struct gy_http_tokens kinds[] = {
-    {GY_HTTP_HS256, "a key of some length", 20, NULL, NULL, LEEWAY_S, 0},
-    {GY_HTTP_HS256, "k", 1, "me", "you", LEEWAY_S, 1},
-    {GY_HTTP_HS256, "", 0, NULL, NULL, LEEWAY_S, 1}, /* takes none */
+    {GY_HTTP_HS256, "a key of some length", 20, NULL, NULL, NULL, LEEWAY_S, 0},
+    {GY_HTTP_HS256, "k", 1, NULL, "me", "you", LEEWAY_S, 1},
+    {GY_HTTP_HS256, "", 0, NULL, NULL, NULL, LEEWAY_S, 1}, /* takes none */
 };
 
 static size_t encode(const uint8_t *bytes, size_t len, char *out)
@@ -164,7 +164,7 @@ static bool is_taken(const struct gy_http_tokens *tokens, struct gy_slice header
     uint64_t at;
     int count;
 
-    if (tokens->key_len == 0 || !gy__members_valid(header) || !gy__members_valid(claims))
+    if (tokens->secret_len == 0 || !gy__members_valid(header) || !gy__members_valid(claims))
         return false;
     if (gy__members_find(header, "crit", &value) > 0)
         return false;
@@ -211,7 +211,7 @@ static void token(const struct gy_http_tokens *tokens, const uint8_t *data, size
     n += encode(data, header_len, value + n);
     value[n++] = '.';
     n += encode((const uint8_t *)claims.ptr, claims.len, value + n);
-    require(HMAC(EVP_sha256(), tokens->key, (int)tokens->key_len, (const uint8_t *)value + 7, n - 7, digest,
+    require(HMAC(EVP_sha256(), tokens->secret, (int)tokens->secret_len, (const uint8_t *)value + 7, n - 7, digest,
                  &digest_len) != NULL);
     value[n++] = '.';
     dots = n;

@@ -88,7 +88,7 @@ static void test_secret(void **state)
 
 static const struct gy_http_user users[] = { { "ann", "secret" }, { "bob", "" }, { "", "empty" }, { "carl", "a:b" } };
 static const struct gy_http_users list = { users, 4 };
-static const struct gy_http_realm basic = { "r", "Basic", gy_http_basic, &list };
+static const struct gy_http_realm basic = { .name = "r", .challenge = "Basic", .authenticate = gy_http_basic, .arg = &list };
 
 static int ask(const struct gy_http_realm *realm, const char *value, struct gy_http_identity *who)
 {
@@ -241,7 +241,7 @@ static const char *token(const char *header, const char *payload, const char *ke
 }
 
 static struct gy_http_tokens tokens;
-static const struct gy_http_realm bearer = { "r", "Bearer", gy_http_bearer, &tokens };
+static const struct gy_http_realm bearer = { .name = "r", .challenge = "Bearer", .authenticate = gy_http_bearer, .arg = &tokens };
 #define HEADER "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
 #define KEY "a secret of some length"
 
@@ -265,7 +265,7 @@ static int claims(const char *payload)
 
 static void hs256(void)
 {
-    tokens = (struct gy_http_tokens){ GY_HTTP_HS256, KEY, strlen(KEY), NULL, NULL, 0, 0 };
+    tokens = (struct gy_http_tokens){ GY_HTTP_HS256, KEY, strlen(KEY), NULL, NULL, NULL, 0, 0 };
 }
 
 static void test_tokens(void **state)
@@ -295,9 +295,9 @@ static void test_tokens(void **state)
     assert_int_equal(claims("{\"exp\":1001,\"nbf\":null}"), -EACCES);
     assert_int_equal(claims("{\"exp\":1001,\"nbf\":1.5E3}"), -EACCES); /* is 1500 */
     assert_int_equal(claims("{\"exp\":1001,\"sub\":7}"), -EACCES);
-    tokens.key_len = 0;
+    tokens.secret_len = 0;
     assert_int_equal(check(token(HEADER, "{\"exp\":1001}", "")), -EACCES);
-    tokens.key_len = strlen(KEY);
+    tokens.secret_len = strlen(KEY);
     tokens.leeway_s = 5;
     assert_int_equal(claims("{\"exp\":996}"), 0);
     assert_int_equal(claims("{\"exp\":995}"), -EACCES);
@@ -327,7 +327,7 @@ static void test_vector(void **state)
 
     (void)state;
     assert_int_equal(len, 64);
-    tokens = (struct gy_http_tokens){ GY_HTTP_HS256, key, 64, "joe", NULL, 0, 0 };
+    tokens = (struct gy_http_tokens){ GY_HTTP_HS256, key, 64, NULL, "joe", NULL, 0, 0 };
     now_s = 1300819379;
     assert_int_equal(check(value), 0);
     now_s = 1300819380;
@@ -370,6 +370,7 @@ static void test_forged(void **state)
 static void test_rs256(void **state)
 {
     BIO *bio = BIO_new(BIO_s_mem());
+    struct gy_http_key *key;
     int len;
 
     (void)state;
@@ -380,23 +381,37 @@ static void test_rs256(void **state)
     assert_true(len > 0);
     pem[len] = '\0';
     BIO_free(bio);
-    tokens = (struct gy_http_tokens){ GY_HTTP_RS256, pem, (size_t)len, NULL, NULL, 0, 0 };
+    assert_int_equal(gy_http_key_open(&key, pem, (size_t)len), 0);
+    tokens = (struct gy_http_tokens){ .algorithm = GY_HTTP_RS256, .key = key };
     assert_int_equal(check(token("{\"alg\":\"RS256\"}", "{\"exp\":1001}", NULL)), 0);
     made[strlen(made) - 5] ^= 1;
     assert_int_equal(check(made), -EACCES);
     /* The public key is no secret: what is signed with it is not taken for a token of it. */
     assert_int_equal(check(token(HEADER, "{\"exp\":1001}", pem)), -EACCES);
-    tokens.key = "no key";
-    tokens.key_len = 6;
+    tokens.key = NULL;
     assert_int_equal(check(token("{\"alg\":\"RS256\"}", "{\"exp\":1001}", NULL)), -EACCES);
+    gy_http_key_close(key);
     EVP_PKEY_free(rsa);
+    /* What is none is said when it is read. */
+    assert_int_equal(gy_http_key_open(&key, "no key", 6), -EINVAL);
+    assert_null(key);
+    assert_int_equal(gy_http_key_open(&key, pem, (size_t)len - 40), -EINVAL);
+    assert_int_equal(gy_http_key_open(&key, "", 0), -EINVAL);
+    rsa = EVP_RSA_gen(1024);
+    bio = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_write_bio_PUBKEY(bio, rsa), 1);
+    len = BIO_read(bio, pem, sizeof(pem) - 1);
+    BIO_free(bio);
+    EVP_PKEY_free(rsa);
+    assert_int_equal(gy_http_key_open(&key, pem, (size_t)len), -EINVAL);
+    gy_http_key_close(NULL);
 }
 
 #else
 
 static void test_tokens(void **state)
 {
-    const struct gy_http_realm bearer = { "r", "Bearer", gy_http_bearer, NULL };
+    const struct gy_http_realm bearer = { .name = "r", .challenge = "Bearer", .authenticate = gy_http_bearer, .arg = NULL };
     struct gy_http_identity who;
 
     (void)state;

@@ -16,8 +16,8 @@
 
 static const struct gy_http_user users[] = { { "ann", "secret" }, { "bob", "word" } };
 static const struct gy_http_users list = { users, 2 };
-static const struct gy_http_realm realm = { "the realm", "Basic", gy_http_basic, &list };
-static const struct gy_http_realm nobody = { "open", "Basic", NULL, NULL };
+static const struct gy_http_realm realm = { .name = "the realm", .challenge = "Basic", .authenticate = gy_http_basic, .arg = &list };
+static const struct gy_http_realm nobody = { .name = "open", .challenge = "Basic", .authenticate = NULL, .arg = NULL };
 #define ANN "Authorization: Basic YW5uOnNlY3JldA==\r\n"
 #define BOB "Authorization: Basic Ym9iOndvcmQ=\r\n"
 
@@ -28,12 +28,107 @@ static int odd(const struct gy_http_realm *r, const struct gy_http_req *req, str
     (void)r, (void)out;
     return how == NULL ? -EACCES : gy_slice_equal(*how, "forbidden") ? -EPERM : -ETIMEDOUT;
 }
-static const struct gy_http_realm strange = { "strange", "Odd", odd, NULL };
+static const struct gy_http_realm strange = { .name = "strange", .challenge = "Odd", .authenticate = odd, .arg = NULL };
 
 static int only_ann(const struct gy_http_req *req)
 {
     return gy_slice_equal(req->principal, "ann");
 }
+
+/* ---- one that is asked ---- */
+
+#define HELD_MAX 16
+
+struct oracle_args {
+    uint32_t unused;
+};
+GY_ACTOR(oracle);
+struct oracle_knows_msg {
+    uint32_t unused;
+};
+struct oracle_knows_reply {
+    uint32_t number;
+};
+GY_CALL(oracle, knows);
+struct oracle_say_msg {
+    uint32_t which; /* of those that wait; HELD_MAX: die */
+    int32_t res;
+    uint32_t number;
+};
+GY_CAST(oracle, say);
+struct oracle {
+    struct gy_actor actor;
+};
+GY_ACTOR_TYPE(oracle, oracle_start, oracle_stop);
+GY_VERB(oracle, knows);
+GY_VERB(oracle, say);
+
+static oracle_pid oracle_at;
+static struct {
+    oracle_knows_promise promise[HELD_MAX];
+    unsigned count;
+} held;
+
+static int oracle_start(struct oracle *self, const struct oracle_args *args)
+{
+    (void)self, (void)args;
+    return 0;
+}
+
+static void oracle_stop(struct oracle *self, int why)
+{
+    (void)self, (void)why;
+}
+
+void oracle_on_knows(struct oracle *self, const struct oracle_knows_msg *msg, oracle_knows_promise reply)
+{
+    (void)self, (void)msg;
+    assert_true(held.count < HELD_MAX);
+    assert_int_equal(gy_keep(reply.promise), 0);
+    held.promise[held.count++] = reply;
+}
+
+void oracle_on_say(struct oracle *self, const struct oracle_say_msg *msg)
+{
+    if (msg->which == HELD_MAX)
+        gy_fail(&self->actor, -EIO);
+    else if (msg->res < 0)
+        (void)oracle_knows_reject(held.promise[msg->which], msg->res);
+    else
+        (void)oracle_knows_resolve(held.promise[msg->which], (struct oracle_knows_reply){ msg->number });
+}
+
+static int asks(const struct gy_http_realm *r, struct gy_actor *self, const struct gy_http_req *req, gy_fut *later,
+                struct gy_http_identity *out)
+{
+    const struct gy_slice *who = gy_http_header(req, "X-Who");
+
+    assert_ptr_equal(r->ask, asks);
+    assert_true(gy_pid_equal(self->pid, gy__http_pid(gy_shard())));
+    if (who == NULL)
+        return -EACCES;
+    snprintf(out->principal, sizeof(out->principal), "%.*s", (int)who->len, who->ptr);
+    if (gy_slice_equal(*who, "root")) /* needs no question */
+        return 0;
+    out->claims = gy_buf_take(10);
+    *later = oracle_knows(oracle_at, (struct oracle_knows_msg){ 0 }).fut;
+    return GY_HTTP_LATER;
+}
+
+static int told(const struct gy_http_realm *r, const struct gy_done *done, struct gy_http_identity *out)
+{
+    const struct oracle_knows_reply *value = done->value;
+    size_t len = strlen(out->principal);
+
+    (void)r;
+    assert_non_null(out->claims);
+    if (value->number == 0)
+        return -EPERM;
+    snprintf(out->principal + len, sizeof(out->principal) - len, " %u", value->number);
+    return 0;
+}
+static const struct gy_http_realm asking = { .name = "asks", .challenge = "Who", .ask = asks };
+static const struct gy_http_realm telling = { .name = "tells", .challenge = "Who", .ask = asks, .told = told };
 
 static const struct gy_http_cors cors = { (const char *const[]){ "http://a", "http://b", NULL }, "GET, PUT",
                                           "Content-Type", "ETag", 600, 1 };
@@ -62,9 +157,18 @@ static int guarded_start(struct guarded *self, const struct guarded_args *args)
         { .size = sizeof(options[0]), .realm = &strange },
         { .size = sizeof(options[0]), .authorize = only_ann },
     };
+    static const struct gy_http_route_options elsewhere[] = {
+        { .size = sizeof(options[0]), .realm = &asking, .authorize = only_ann },
+        { .size = sizeof(options[0]), .realm = &telling },
+    };
     static const char *const names[] = { "realm", "ann", "open", "odd", "nobody" };
     char route[64];
     int err = 0;
+
+    for (unsigned i = 0; i < 2 && err == 0 && args->turn == 0; i++) {
+        snprintf(route, sizeof(route), "%s/%s", args->prefix, i == 0 ? "asks" : "tells");
+        err = gy_http_route_with(self, route, guarded_who, &elsewhere[i]);
+    }
 
     for (unsigned i = 0; i < 5 && err == 0; i++) {
         snprintf(route, sizeof(route), "%s/%s", args->prefix, names[(i + args->turn) % 5]);
@@ -122,6 +226,8 @@ static int boot(unsigned shard, void *arg)
     guarded_pid pid;
     int err = gy_http_listen(&((struct world *)arg)->http);
 
+    if (err == 0 && shard == 0)
+        err = oracle_spawn(&oracle_at, &(struct oracle_args){ 0 });
     return err < 0 ? err : guarded_spawn(&pid, &(struct guarded_args){ shard == 0 ? "/far" : "/near", 0 });
 }
 
@@ -130,6 +236,7 @@ static int setup(void **state)
     (void)state;
     world_init(&world);
     entered = 0;
+    memset(&held, 0, sizeof(held));
     return 0;
 }
 
@@ -232,6 +339,147 @@ static void test_the_route_changes(void **state)
     world_text(&world, open, "b"); /* now only for ann, without a realm: it is forgotten who she is */
     world_expect(&world, open, 403, NULL);
     assert_int_equal(entered, 0);
+}
+
+static void say(uint32_t which, int res, uint32_t number)
+{
+    fake_enter(&world.fake, 0);
+    assert_int_equal(oracle_say(oracle_at, (struct oracle_say_msg){ which, res, number }), 0);
+    fake_leave();
+    world_settle(&world);
+}
+
+static bool is_discarded(unsigned which)
+{
+    bool discarded;
+
+    fake_enter(&world.fake, 0);
+    discarded = gy_discarded(held.promise[which].promise);
+    fake_leave();
+    return discarded;
+}
+
+#define WHO(path, who) "GET " path " HTTP/1.1\r\nHost: h\r\nX-Who: " who "\r\n\r\n"
+
+/* Answers stay in the order of requests, whenever it is known from whom those are. */
+static void test_asked_elsewhere(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    world_text(&world, c, WHO("/near/asks", "ann") WHO("/far/tells", "bob") WHO("/near/open", "eve")
+                              WHO("/near/tells", "root") WHO("/near/asks", "eve"));
+    assert_int_equal(held.count, 3);
+    world_expect_nothing(c);
+    say(1, 0, 7);
+    assert_int_equal(entered, 3); /* open, root's and bob's */
+    say(2, 0, 0);
+    world_expect_nothing(c);
+    say(0, 0, 0);
+    world_expect(&world, c, 200, "1 ann");
+    world_expect(&world, c, 200, "0 bob 7");
+    world_expect(&world, c, 200, "1 ");
+    world_expect(&world, c, 200, "1 root");
+    world_expect(&world, c, 403, NULL); /* she is who she says, and no ann */
+    assert_non_null(strstr(ask(c, "GET", "/near/asks", "", 401, NULL), "WWW-Authenticate: Who realm=\"asks\"\r\n"));
+    assert_int_equal(held.count, 3);
+}
+
+static void test_asked_in_vain(void **state)
+{
+    static const struct {
+        int res;
+        uint32_t number;
+        int status;
+    } rows[] = {
+        { -EACCES, 0, 401 }, { -EPERM, 0, 403 }, { 0, 0, 403 }, { -EIO, 0, 502 }, { -EAGAIN, 0, 503 }, { -ETIMEDOUT, 0, 504 },
+    };
+    struct peer_conn *c;
+    unsigned n = 0;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    for (; n < sizeof(rows) / sizeof(rows[0]); n++) {
+        world_text(&world, c, WHO("/near/tells", "ann"));
+        say(n, rows[n].res, rows[n].number);
+        world_expect(&world, c, rows[n].status, NULL);
+    }
+    world_text(&world, c, WHO("/near/tells", "ann"));
+    say(HELD_MAX, 0, 0);
+    world_expect(&world, c, 500, NULL);
+    world_text(&world, c, WHO("/near/tells", "ann")); /* there is nobody to be asked */
+    world_expect(&world, c, 500, NULL);
+    assert_int_equal(entered, 0);
+}
+
+static void test_asked_too_long(void **state)
+{
+    struct peer_conn *c, *leaves;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    leaves = world_connect(&world, 1);
+    world_text(&world, c, WHO("/near/asks", "ann"));
+    world_text(&world, leaves, WHO("/near/asks", "ann"));
+    assert_false(is_discarded(1));
+    world_reset(&world, leaves);
+    assert_true(is_discarded(1));
+    world_advance(&world, 29 * GY_S);
+    world_expect_nothing(c);
+    world_advance(&world, 2 * GY_S);
+    world_expect(&world, c, 503, NULL);
+    assert_true(is_discarded(0));
+    say(0, 0, 0); /* too late */
+    world_expect_nothing(c);
+    world_text(&world, c, WHO("/near/open", "ann"));
+    world_expect(&world, c, 200, "1 ");
+    assert_int_equal(entered, 1);
+}
+
+/* A body is there when it is asked; and the path may be another's when that is answered. */
+static void test_asked_behind_a_body(void **state)
+{
+    struct peer_conn *c;
+    guarded_pid pid;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    world_text(&world, c, "POST /near/asks HTTP/1.1\r\nHost: h\r\nX-Who: ann\r\nContent-Length: 2\r\n\r\n");
+    assert_int_equal(held.count, 0);
+    world_text(&world, c, "ab");
+    assert_int_equal(held.count, 1);
+    world_text(&world, c, WHO("/far/tells", "bob"));
+    say(0, 0, 0);
+    world_expect(&world, c, 200, "1 ann");
+    assert_int_equal(held.count, 2);
+    fake_enter(&world.fake, 1);
+    assert_int_equal(guarded_spawn(&pid, &(struct guarded_args){ "/far", 2 }), 0);
+    fake_leave();
+    world_settle(&world);
+    say(1, 0, 9); /* its route is as it was: only other paths are new */
+    world_expect(&world, c, 200, "0 bob 9");
+}
+
+static void test_realms_that_make_no_sense(void **state)
+{
+    static const struct gy_http_realm both = { .name = "x", .challenge = "X", .authenticate = gy_http_basic, .ask = asks };
+    static const struct gy_http_realm tells = { .name = "x", .challenge = "X", .told = told };
+    static const struct gy_http_route_options options[] = { { .size = sizeof(options[0]), .realm = &both },
+                                                            { .size = sizeof(options[0]), .realm = &tells } };
+    struct gy_actor *self;
+
+    (void)state;
+    world_open(&world, 1, boot);
+    fake_enter(&world.fake, 0);
+    self = &gy__http_here()->actor;
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(gy_http_route_with_raw(self, "/x", &guarded_who_verb, &options[i]), -EINVAL);
+    fake_leave();
 }
 
 static void test_firewall(void **state)
@@ -358,7 +606,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_realms), T(test_order_and_bodies), T(test_the_route_changes), T(test_firewall),
+        T(test_realms), T(test_order_and_bodies), T(test_the_route_changes), T(test_asked_elsewhere),
+        T(test_asked_in_vain), T(test_asked_too_long), T(test_asked_behind_a_body), T(test_realms_that_make_no_sense), T(test_firewall),
         T(test_rate), T(test_rate_of_refused), T(test_networks),         T(test_cors),
 #undef T
     };
