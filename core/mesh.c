@@ -14,6 +14,9 @@
 
 /* With so few shards every ring is looked at in every turn. */
 #define KEEPS_BITS_MAX 8
+/* Rings that are touched before anybody uses them; and the smallest page there is. */
+#define WARM_MAX (UINT64_C(4) << 20)
+#define PAGE 4096
 /* Polls without a find after which a bit is cleared. */
 #define QUIET_MAX 64
 
@@ -38,6 +41,19 @@ int gy__mesh_open(struct gy_shard *shard)
     mesh->rings_left = shards - 1;
     mesh->stages = gy__shard_memory(shard, (shards - 1) * GY__STAGE * sizeof(struct gy_cell));
     return mesh->rings == NULL || mesh->stages == NULL ? -ENOMEM : 0;
+}
+
+void gy__mesh_warm(struct gy_shard *shard)
+{
+    const struct gy__mesh *mesh = &shard->mesh;
+    size_t ring = sizeof(struct gy__ring) + mesh->ring_count * sizeof(struct gy_cell);
+    size_t bytes = mesh->rings_left * ring;
+    if (bytes > WARM_MAX)
+        bytes = WARM_MAX;
+    for (size_t at = 0; at < bytes; at += PAGE)
+        *(volatile uint8_t *)(mesh->rings + at) = 0;
+    for (uint32_t peer = 0; peer < mesh->rings_left; peer++)
+        *(volatile uint8_t *)(mesh->stages + (size_t)peer * GY__STAGE) = 0;
 }
 
 /* The pair talks for the first time. */

@@ -153,6 +153,12 @@ void gy__shard_close(struct gy_shard *shard)
     shard->driver->memory_free(shard->ctx, shard, sizeof(*shard));
 }
 
+void gy__shard_warm(struct gy_shard *shard)
+{
+    if (shard->runtime->shard_count > 1)
+        gy__mesh_warm(shard);
+}
+
 static void foreign_drain(struct gy_shard *shard)
 {
     struct gy_cell *cell;

@@ -41,6 +41,8 @@ void gy__runtime_close(struct gy_runtime *runtime);
 GY_MUST_CHECK int gy__shard_open(struct gy_shard **out, struct gy_runtime *runtime, unsigned index,
                                  void *ctx);
 void gy__shard_close(struct gy_shard *shard);
+/* Optional, behind open: touch the memory that its first messages will. */
+void gy__shard_warm(struct gy_shard *shard);
 /* Name the current shard of this thread; the steps below do it for themselves. */
 void gy__shard_enter(struct gy_shard *shard);
 void gy__shard_leave(void);

@@ -114,6 +114,7 @@ static int open_shard(struct gy__uring *u)
     rc = gy__shard_open(&u->shard, u->host->runtime, u->index, u);
     if (rc < 0)
         return complain(u, rc, "memory of the shard");
+    gy__shard_warm(u->shard);
     if (!u->host->boot)
         return 0;
     gy__shard_enter(u->shard);
