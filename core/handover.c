@@ -7,11 +7,19 @@
  * carries its handle, so that whoever receives the cell owns the handle: it becomes a stream
  * there, or is closed.
  *
+ * Who has no room left, by streams_max of the listener or of the shard, is passed over. When nobody has,
+ * accepting pauses, and is looked at again after a while: whose connection ends elsewhere says nothing.
+ *
+ * An accepting shard whose actor stops goes on for the others until one of them listens at the address, too
+ * (SUCCEED; TAKEN, or DECLINED by who is not there any more); from then on that one accepts, and the old socket closes as
+ * any does, what was queued at it being handed over. A drain has no successors.
+ *
  * None is lost by an end in order. When the accepting shard's socket has closed it says so to
  * every member (END), by the same rings and so behind all that it handed over; only then a
  * member's listener is closed. A member that wants to leave asks for it (LEAVE). The accepting
  * shard alone takes members out, so that each gets one END. From the moment it closes on it
- * keeps what it accepts. Both words are owed until there is room for them in the ring. */
+ * keeps what it accepts. A connection that comes to a shard that has no such listener any more goes on to another. All
+ * words are owed until there is room for them in the ring. */
 #include "core/streams.h"
 
 #include <errno.h>
@@ -20,7 +28,8 @@
 #define OWED_RETRY_NS (UINT64_C(1) * 1000 * 1000)
 #define BITS 64
 
-enum word { HANDLE, LEAVE, END };
+enum word { LEAVE, SUCCEED, TAKEN, DECLINED, HANDLE, END };
+_Static_assert(DECLINED < GY__HANDOVER_DUE, "those before HANDLE may be owed, to one shard each");
 
 static struct gy__accept_group *group_of(struct gy_shard *shard, const struct gy__listener *listener)
 {
@@ -30,6 +39,17 @@ static struct gy__accept_group *group_of(struct gy_shard *shard, const struct gy
 static _Atomic uint32_t *load_of(struct gy_shard *shard, unsigned group, unsigned member)
 {
     return &shard->runtime->accept_loads[(group - 1) * shard->runtime->shard_count + member];
+}
+
+static _Atomic uint32_t *open_of(struct gy_shard *shard, unsigned member)
+{
+    return &shard->runtime->accept_loads[GY__ACCEPT_GROUPS * shard->runtime->shard_count + member];
+}
+
+void gy__handover_open(struct gy_shard *shard, uint32_t open)
+{
+    /* relaxed: a number to choose by, as loads are. */
+    atomic_store_explicit(open_of(shard, shard->index), open, memory_order_relaxed);
 }
 
 static bool accepts(struct gy_shard *shard, unsigned group)
@@ -130,12 +150,13 @@ static void pay(struct gy_shard *shard)
             }
             owes |= *due != 0;
         }
-    for (unsigned group = 1; group <= GY__ACCEPT_GROUPS; group++) {
-        uint16_t *due = &streams->leave_due[group - 1];
-        if (*due != 0 && say(shard, group, *due - 1u, LEAVE, -1))
-            *due = 0;
-        owes |= *due != 0;
-    }
+    for (unsigned group = 1; group <= GY__ACCEPT_GROUPS; group++)
+        for (unsigned what = 0; what < GY__HANDOVER_DUE; what++) {
+            uint16_t *due = &streams->due[group - 1][what];
+            if (*due != 0 && say(shard, group, *due - 1u, (enum word)what, -1))
+                *due = 0;
+            owes |= *due != 0;
+        }
     if (owes)
         gy__timer_arm(&shard->wheel, &streams->owed, shard->now_ns + OWED_RETRY_NS);
 }
@@ -148,22 +169,41 @@ void gy__handover_owed(struct gy__timer *timer)
 
 /* ---- handing over ---- */
 
-/* The member with fewest connections, from the one behind the last choice on. */
+static bool is_member(const struct gy__accept_group *group, unsigned member)
+{
+    /* acquire: pairs with the release in gy__handover_join(). */
+    return atomic_load_explicit(&group->members[member / BITS], memory_order_acquire) >>
+               member % BITS & 1;
+}
+
+static bool has_room(struct gy_shard *shard, const struct gy__listener *listener, unsigned member,
+                     uint32_t load)
+{
+    uint32_t most = shard->runtime->config.streams_max, max = listener->options.streams_max;
+
+    /* `load` has also those that are on their way, the other number those of other listeners. */
+    return load < (max != 0 && max < most ? max : most) &&
+           atomic_load_explicit(open_of(shard, member), memory_order_relaxed) < most;
+}
+
+/* The member with fewest connections of those that have room, from the one behind the last choice on; of all, if
+ * none has. */
 static unsigned choose(struct gy_shard *shard, struct gy__listener *listener)
 {
     struct gy__accept_group *group = group_of(shard, listener);
     uint32_t count = shard->runtime->shard_count, least = UINT32_MAX;
     unsigned chosen = shard->index;
+    bool roomy = false;
 
     for (uint32_t i = 1; i <= count; i++) {
         unsigned member = (listener->chosen + i) % count;
-        /* acquire: pairs with the release in gy__handover_join(). */
-        if (!(atomic_load_explicit(&group->members[member / BITS], memory_order_acquire) >>
-                  member % BITS & 1))
+        if (!is_member(group, member) || (listener->leaves && member == shard->index))
             continue;
         uint32_t load = atomic_load_explicit(load_of(shard, listener->group, member),
                                              memory_order_relaxed);
-        if (load < least) {
+        bool room = has_room(shard, listener, member, load);
+        if (room > roomy || (room == roomy && load < least)) {
+            roomy = room;
             least = load;
             chosen = member;
         }
@@ -172,12 +212,29 @@ static unsigned choose(struct gy_shard *shard, struct gy__listener *listener)
     return chosen;
 }
 
+bool gy__handover_has_room(struct gy_shard *shard, const struct gy__listener *listener)
+{
+    struct gy__accept_group *group = group_of(shard, listener);
+    uint32_t count = shard->runtime->shard_count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned member = (shard->index + i) % count; /* mostly it has room itself */
+        if (is_member(group, member) && !(listener->leaves && member == shard->index) &&
+            has_room(shard, listener, member,
+                     atomic_load_explicit(load_of(shard, listener->group, member),
+                                          memory_order_relaxed)))
+            return true;
+    }
+    return false;
+}
+
 void gy__handover_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle)
 {
     unsigned to = shard->index;
 
     if (listener->group != 0) {
-        if (listener->state == GY__LISTENER_OPEN)
+        if (listener->state == GY__LISTENER_OPEN ||
+            (listener->leaves && shard->phase < GY__PHASE_DRAIN))
             to = choose(shard, listener);
         if (to != shard->index && !say(shard, listener->group, to, HANDLE, handle))
             to = shard->index; /* the ring is full, so it is less idle than it looks */
@@ -198,6 +255,49 @@ void gy__handover_ended(struct gy_shard *shard, const struct gy__listener *liste
 }
 
 /* ---- leaving ---- */
+
+static void owe(struct gy_shard *shard, unsigned group, enum word what, unsigned to)
+{
+    shard->streams->due[group - 1][what] = (uint16_t)(to + 1);
+    pay(shard);
+}
+
+/* Another member than this shard, the next one. -> false: there is none. */
+static bool another(struct gy_shard *shard, unsigned group, unsigned *out)
+{
+    uint32_t count = shard->runtime->shard_count;
+
+    for (uint32_t i = 1; i < count; i++) {
+        *out = (shard->index + i) % count;
+        if (is_member(&shard->runtime->accept_groups[group - 1], *out))
+            return true;
+    }
+    return false;
+}
+
+bool gy__handover_succeed(struct gy_shard *shard, struct gy__listener *listener)
+{
+    unsigned to;
+
+    if (listener->group == 0 || shard->phase >= GY__PHASE_DRAIN)
+        return false;
+    if (listener->leaves)
+        return true;
+    if (!accepts(shard, listener->group) || !another(shard, listener->group, &to))
+        return false;
+    listener->leaves = true;
+    owe(shard, listener->group, SUCCEED, to);
+    return true;
+}
+
+void gy__handover_taken(struct gy_shard *shard, struct gy__listener *listener)
+{
+    unsigned from = listener->succeeds;
+
+    listener->succeeds = 0;
+    if (from != 0)
+        owe(shard, listener->group, TAKEN, from - 1);
+}
 
 /* Nobody accepts any more: all are told, behind what was handed over to them. */
 static void end_group(struct gy_shard *shard, struct gy__listener *listener)
@@ -225,6 +325,7 @@ void gy__handover_closed(struct gy_shard *shard, struct gy__listener *listener)
 {
     if (listener->group == 0)
         return;
+    gy__handover_taken(shard, listener); /* or not: who waits for it need not wait longer */
     if (accepts(shard, listener->group))
         end_group(shard, listener);
     else
@@ -238,8 +339,7 @@ void gy__handover_leave(struct gy_shard *shard, struct gy__listener *listener)
 
     /* Without one it is at its end, and the word of that is on its way. */
     if (acceptor != 0) {
-        shard->streams->leave_due[listener->group - 1] = (uint16_t)acceptor;
-        pay(shard);
+        owe(shard, listener->group, LEAVE, acceptor - 1);
     }
 }
 
@@ -262,18 +362,73 @@ static struct gy__listener *listener_of(struct gy_shard *shard, unsigned group)
     return other;
 }
 
+/* The one that accepts, but is to go. */
+static struct gy__listener *leaving_of(struct gy_shard *shard, unsigned group)
+{
+    struct gy__streams *streams = shard->streams;
+
+    for (uint32_t i = 0; i < streams->listeners_used; i++)
+        if (streams->listeners[i].group == group && streams->listeners[i].leaves &&
+            streams->listeners[i].state < GY__LISTENER_UNLISTEN &&
+            streams->listeners[i].state != GY__LISTENER_FREE)
+            return &streams->listeners[i];
+    return NULL;
+}
+
 static void handle_arrived(struct gy_shard *shard, struct gy__listener *listener, unsigned group,
                            int32_t handle)
 {
-    if (listener != NULL && shard->phase < GY__PHASE_STOP) {
+    unsigned to;
+
+    if (listener != NULL && listener->owner != NULL && shard->phase < GY__PHASE_STOP) {
         gy__stream_accepted(shard, listener, handle);
         return;
     }
     atomic_fetch_sub_explicit(load_of(shard, group, shard->index), 1, memory_order_relaxed);
-    if (shard->phase < GY__PHASE_STOP)
+    if (shard->phase < GY__PHASE_DRAIN && another(shard, group, &to) &&
+        say(shard, group, to, HANDLE, handle))
+        atomic_fetch_add_explicit(load_of(shard, group, to), 1, memory_order_relaxed);
+    else if (shard->phase < GY__PHASE_STOP)
         gy__streams_refuse(shard, handle);
     else
         shard->driver->drop_handle(shard->ctx, handle);
+}
+
+/* It is asked to accept for all. */
+static void succeed_arrived(struct gy_shard *shard, struct gy__listener *listener, unsigned group,
+                            unsigned from)
+{
+    if (listener == NULL || listener->state != GY__LISTENER_MEMBER ||
+        shard->phase >= GY__PHASE_DRAIN) {
+        owe(shard, group, DECLINED, from);
+        return;
+    }
+    /* relaxed: the word is all that is told. */
+    atomic_store_explicit(&group_of(shard, listener)->acceptor, shard->index + 1,
+                          memory_order_relaxed);
+    listener->succeeds = (uint16_t)(from + 1);
+    gy__listener_take_over(shard, listener);
+}
+
+static void leave_arrived(struct gy_shard *shard, unsigned group, unsigned from)
+{
+    /* It may have been told already. */
+    if (take_out(shard, group, from))
+        shard->streams->end_due[group - 1][from / BITS] |= UINT64_C(1) << from % BITS;
+    pay(shard);
+}
+
+/* -> the next one is asked, or there is none. */
+static void declined_arrived(struct gy_shard *shard, struct gy__listener *leaving, unsigned group)
+{
+    unsigned to;
+
+    if (leaving == NULL)
+        return;
+    if (another(shard, group, &to))
+        owe(shard, group, SUCCEED, to);
+    else
+        gy__listener_succeeded(shard, leaving);
 }
 
 void gy__handover_arrived(struct gy_shard *shard, const struct gy_cell *cell)
@@ -287,10 +442,18 @@ void gy__handover_arrived(struct gy_shard *shard, const struct gy_cell *cell)
         handle_arrived(shard, listener, group, (int32_t)(int64_t)cell->payload.word[2]);
         break;
     case LEAVE:
-        /* It may have been told already. */
-        if (take_out(shard, group, from))
-            shard->streams->end_due[group - 1][from / BITS] |= UINT64_C(1) << from % BITS;
-        pay(shard);
+        leave_arrived(shard, group, from);
+        break;
+    case SUCCEED:
+        succeed_arrived(shard, listener, group, from);
+        break;
+    case TAKEN:
+        listener = leaving_of(shard, group);
+        if (listener != NULL)
+            gy__listener_succeeded(shard, listener);
+        break;
+    case DECLINED:
+        declined_arrived(shard, leaving_of(shard, group), group);
         break;
     case END:
         if (listener != NULL)

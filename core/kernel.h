@@ -578,6 +578,7 @@ static inline uint32_t gy__actor_slot(const struct gy_actor *actor)
 }
 /* Who listens at one address with one shard that accepts for all (core/handover.c). */
 #define GY__ACCEPT_GROUPS 16
+#define GY__ACCEPT_ROWS (GY__ACCEPT_GROUPS + 1)
 #define GY__ACCEPT_WORDS ((GY_SHARDS_MAX + 63) / 64)
 struct gy__accept_group {
     _Atomic uint64_t key;      /* hash of the address, 0: unused; stays */
@@ -603,7 +604,7 @@ struct gy_runtime {
     _Atomic int32_t pending;            /* listeners asked for, not open yet */
     _Atomic uint64_t listening_said[16]; /* hashes of addresses that the log has named */
     struct gy__accept_group accept_groups[GY__ACCEPT_GROUPS];
-    _Atomic uint32_t *accept_loads; /* of each group, by shard: connections; see handover.c */
+    _Atomic uint32_t *accept_loads; /* of each group, by shard: connections; then of all; see handover.c */
     _Atomic bool complained; /* a shard has said what keeps the program from working */
     void (*wake)(void *arg, unsigned shard);
     void *wake_arg;

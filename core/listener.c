@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define SAID_WRONG 65536 /* in the place of a port: what was said is that it is no address */
+#define TAKE_OVER_NS ((uint64_t)GY_S)
 #define RETRY_NS (UINT64_C(10) * 1000 * 1000) /* after an accept that the system refused */
 
 /* ---- telling the owner of the drain ---- */
@@ -84,6 +85,8 @@ static void accept(struct gy_shard *shard, struct gy__listener *listener)
 static bool full(struct gy_shard *shard, const struct gy__listener *listener)
 {
     uint32_t max = listener->options.streams_max;
+    if (listener->group != 0)
+        return !gy__handover_has_room(shard, listener);
     return (max != 0 && listener->streams >= max) || gy__streams_full(shard);
 }
 
@@ -94,14 +97,39 @@ static void step_open(struct gy_shard *shard, struct gy__listener *listener)
         if (listener->accept.in_flight && !listener->accept.canceled)
             gy__stream_count(shard, GY__COUNT_ACCEPT_PAUSED, 1);
         gy__op_cancel(shard, &listener->accept);
-    } else if (!listener->accept.in_flight && !gy__timer_armed(&listener->retry)) {
-        accept(shard, listener);
+        if (listener->group != 0 && !gy__timer_armed(&listener->retry)) {
+            listener->waits_room = true;
+            gy__timer_arm(&shard->wheel, &listener->retry, shard->now_ns + RETRY_NS);
+        }
+        return;
     }
+    if (listener->waits_room) {
+        listener->waits_room = false;
+        gy__timer_cancel(&shard->wheel, &listener->retry);
+    }
+    if (!listener->accept.in_flight && !gy__timer_armed(&listener->retry))
+        accept(shard, listener);
+}
+
+static void open_socket(struct gy_shard *shard, struct gy__listener *listener)
+{
+    listener->state = GY__LISTENER_OPENING;
+    listener->op.u.listen.addr = listener->addr;
+    listener->op.u.listen.backlog = (uint16_t)(
+        listener->options.backlog > UINT16_MAX ? UINT16_MAX : listener->options.backlog);
+    listener->op.u.listen.port = 0;
+    listener->op.u.listen.keep_alive_s = listener->options.keep_alive_s;
+    listener->op.u.listen.delay_sends = listener->options.delay_sends;
+    submit(shard, listener, GY_OP_LISTEN);
 }
 
 /* What the kernel has queued arrives as completions of the accept operation: it must be armed. */
 static void step_unlisten(struct gy_shard *shard, struct gy__listener *listener)
 {
+    if (listener->handle < 0) { /* it was to take over, and could not */
+        closed(shard, listener);
+        return;
+    }
     if (listener->accept.in_flight && listener->accept.canceled)
         return;
     if (!listener->accept.in_flight)
@@ -137,15 +165,11 @@ void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener)
             gy__runtime_pending(shard->runtime, -1);
             break;
         }
-        listener->state = GY__LISTENER_OPENING;
-        listener->op.u.listen.addr = listener->addr;
-        listener->op.u.listen.backlog =
-            (uint16_t)(listener->options.backlog > UINT16_MAX ? UINT16_MAX
-                                                              : listener->options.backlog);
-        listener->op.u.listen.port = 0;
-        listener->op.u.listen.keep_alive_s = listener->options.keep_alive_s;
-        listener->op.u.listen.delay_sends = listener->options.delay_sends;
-        submit(shard, listener, GY_OP_LISTEN);
+        open_socket(shard, listener);
+        break;
+    case GY__LISTENER_OPENING: /* it takes over, and could not yet */
+        if (!gy__timer_armed(&listener->retry))
+            open_socket(shard, listener);
         break;
     case GY__LISTENER_OPEN:
         step_open(shard, listener);
@@ -207,7 +231,13 @@ static void say_listening(struct gy_runtime *runtime, const struct gy__listener 
 
 static void opened(struct gy_shard *shard, struct gy__listener *listener, int32_t res)
 {
-    if (res < 0) {
+    bool takes_over = listener->succeeds != 0;
+
+    if (res < 0 && takes_over) {
+        /* Who had accepted goes on until this can. */
+        gy_log("listen %s: error %d, is tried again", listener->addr, -res);
+        gy__timer_arm(&shard->wheel, &listener->retry, shard->now_ns + TAKE_OVER_NS);
+    } else if (res < 0) {
         gy__runtime_fail(shard->runtime, res, "listen", listener->addr);
         listener->state = GY__LISTENER_CLOSING;
     } else {
@@ -218,8 +248,10 @@ static void opened(struct gy_shard *shard, struct gy__listener *listener, int32_
         say_listening(shard->runtime, listener);
         if (listener->state == GY__LISTENER_OPENING)
             listener->state = GY__LISTENER_OPEN;
+        gy__handover_taken(shard, listener);
     }
-    gy__runtime_pending(shard->runtime, -1);
+    if (!takes_over)
+        gy__runtime_pending(shard->runtime, -1);
 }
 
 static void op_done(struct gy_op *op, const struct gy_completion *completion)
@@ -298,11 +330,25 @@ void gy__listener_unlisten(struct gy_shard *shard, struct gy__listener *listener
         return;
     case GY__LISTENER_OPENING:
     case GY__LISTENER_OPEN:
+        if (gy__handover_succeed(shard, listener))
+            break;
         listener->state = GY__LISTENER_UNLISTEN;
         break;
     default:
         break;
     }
+    gy__listener_step(shard, listener);
+}
+
+void gy__listener_take_over(struct gy_shard *shard, struct gy__listener *listener)
+{
+    open_socket(shard, listener);
+}
+
+void gy__listener_succeeded(struct gy_shard *shard, struct gy__listener *listener)
+{
+    if (listener->state == GY__LISTENER_OPENING || listener->state == GY__LISTENER_OPEN)
+        listener->state = GY__LISTENER_UNLISTEN;
     gy__listener_step(shard, listener);
 }
 
@@ -325,10 +371,18 @@ void gy__listener_close(struct gy_shard *shard, struct gy__listener *listener)
         return;
     case GY__LISTENER_OPENING:
     case GY__LISTENER_OPEN:
+        if (gy__handover_succeed(shard, listener))
+            break;
+        listener->state = GY__LISTENER_CLOSING;
+        break;
     case GY__LISTENER_UNLISTEN:
+        if (listener->leaves && shard->phase < GY__PHASE_STOP)
+            break; /* what is queued is for others */
         listener->state = GY__LISTENER_CLOSING;
         break;
     case GY__LISTENER_DRAINS:
+        if (listener->leaves && shard->phase < GY__PHASE_STOP)
+            break;
         gy__op_cancel(shard, &listener->op); /* closes nevertheless */
         break;
     default:

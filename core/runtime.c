@@ -51,7 +51,7 @@ int gy__runtime_open(struct gy_runtime **out, const struct gy_config *config, un
     runtime->lanes = control_memory(runtime, shards * sizeof(struct gy__foreign));
     runtime->lane_slots = control_memory(runtime, shards * gy__foreign_bytes(GY__LANE_CELLS));
     runtime->accept_loads = control_memory(
-        runtime, (size_t)GY__ACCEPT_GROUPS * shards * sizeof(runtime->accept_loads[0]));
+        runtime, (size_t)GY__ACCEPT_ROWS * shards * sizeof(runtime->accept_loads[0]));
     if (runtime->doors == NULL || runtime->shards == NULL || runtime->accept_loads == NULL || runtime->rings == NULL ||
         runtime->lanes == NULL || runtime->lane_slots == NULL || gy__asks_open(runtime) < 0) {
         gy__runtime_close(runtime);
@@ -71,7 +71,7 @@ void gy__runtime_close(struct gy_runtime *runtime)
                  (size_t)shards * shards * sizeof(runtime->rings[0]));
     control_free(runtime, runtime->lanes, shards * sizeof(struct gy__foreign));
     control_free(runtime, (void *)runtime->accept_loads,
-                 (size_t)GY__ACCEPT_GROUPS * shards * sizeof(runtime->accept_loads[0]));
+                 (size_t)GY__ACCEPT_ROWS * shards * sizeof(runtime->accept_loads[0]));
     control_free(runtime, runtime->lane_slots, shards * gy__foreign_bytes(GY__LANE_CELLS));
     control_free(runtime, runtime, sizeof(*runtime));
 }

@@ -110,6 +110,7 @@ struct gy_stream *gy__stream_take(struct gy_shard *shard)
     s->in.done = gy__stream_in_done;
     s->out.done = gy__stream_out_done;
     streams->open++;
+    gy__handover_open(shard, streams->open);
     return s;
 }
 
@@ -133,6 +134,7 @@ static void give(struct gy_shard *shard, struct gy_stream *s)
     s->context = streams->slabs.free;
     streams->slabs.free = s;
     streams->open--;
+    gy__handover_open(shard, streams->open);
     gy__trim_soon(shard);
     if (listener != NULL) {
         listener->streams--;

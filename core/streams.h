@@ -132,6 +132,9 @@ struct gy__listener {
     bool holds;    /* holds the drain until its socket has closed and its owner knows of it */
     bool told;     /* the owner's drain() has run */
     uint8_t group;   /* of handover.c, + 1; 0: it accepts for itself */
+    bool leaves;     /* accepts, but not for its owner any more: until another has taken over */
+    bool waits_room; /* all who could be handed a connection are full; `retry` looks again */
+    uint16_t succeeds; /* it takes over from that shard + 1, which is to hear when it has */
     uint16_t chosen; /* who got the last connection */
     char
         addr[GY__ADDRESS_TEXT_MAX]; /* for the LISTEN operation, which outlives an owner that dies */
@@ -166,6 +169,8 @@ enum gy__stream_counter {
     GY__STREAM_COUNTERS
 };
 
+#define GY__HANDOVER_DUE 4
+
 struct gy__streams {
     struct gy_stream *pool; /* [0] is never used */
     uint32_t pool_count, pool_used; /* used: those behind have never been */
@@ -185,7 +190,7 @@ struct gy__streams {
     uint32_t listeners_used; /* those behind have never been used */
     /* What handover.c still has to say, when the rings have room. */
     uint64_t end_due[GY__ACCEPT_GROUPS][GY__ACCEPT_WORDS];
-    uint16_t leave_due[GY__ACCEPT_GROUPS]; /* to that shard + 1 */
+    uint16_t due[GY__ACCEPT_GROUPS][GY__HANDOVER_DUE]; /* other words, to that shard + 1 */
     struct gy__timer owed;
     /* Handles to close that have no stream, and descriptors: those have GY__REFUSED_FD added. */
     struct gy_op refuse;
@@ -307,6 +312,14 @@ unsigned gy__handover_port_of(struct gy_shard *shard, const struct gy__listener 
 void gy__handover_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle);
 /* A connection of this shard has ended, or was refused. */
 void gy__handover_ended(struct gy_shard *shard, const struct gy__listener *listener);
+/* Is there room for one more, anywhere? */
+bool gy__handover_has_room(struct gy_shard *shard, const struct gy__listener *listener);
+/* How many streams the shard has has changed. */
+void gy__handover_open(struct gy_shard *shard, uint32_t open);
+/* Who accepts wants to stop. -> true: it goes on for the others until one of them has taken over. */
+bool gy__handover_succeed(struct gy_shard *shard, struct gy__listener *listener);
+/* The socket of a listener that takes over is open. */
+void gy__handover_taken(struct gy_shard *shard, struct gy__listener *listener);
 /* A member asks to be handed no more. */
 void gy__handover_leave(struct gy_shard *shard, struct gy__listener *listener);
 void gy__handover_closed(struct gy_shard *shard, struct gy__listener *listener);
@@ -314,6 +327,9 @@ void gy__handover_arrived(struct gy_shard *shard, const struct gy_cell *cell);
 void gy__handover_owed(struct gy__timer *timer);
 
 /* ---- listener.c ---- */
+/* A member is to accept from here on; another has, and it may go. */
+void gy__listener_take_over(struct gy_shard *shard, struct gy__listener *listener);
+void gy__listener_succeeded(struct gy_shard *shard, struct gy__listener *listener);
 /* It will be handed no more connections. */
 void gy__listener_ended(struct gy_shard *shard, struct gy__listener *listener);
 void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener);

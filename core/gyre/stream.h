@@ -62,9 +62,9 @@ struct gy_listen_options {
     uint32_t keep_alive_s;  /* a TCP peer that cannot be reached for so long, at least 2 s, is gone:
                              * -ETIMEDOUT. 0, the default: only what is sent and never confirmed ends
                              * a connection, after some 15 minutes */
-    uint8_t accept;         /* enum gy_listen_accept; all shards choose alike. With ONE, if the actor of
-                             * the accepting shard stops listening nobody listens any more, and
-                             * streams_max bounds what that shard accepts while it has so many itself */
+    uint8_t accept;         /* enum gy_listen_accept; all shards choose alike. With ONE another shard takes
+                             * over when the actor of the accepting one stops listening, and who has
+                             * streams_max, or no room at all, is handed none */
 };
 #define GY_LISTEN_OPTIONS_INIT                                                                      \
     { sizeof(struct gy_listen_options), 4096, 1u << 20, 1u << 18, 0, 16, 0, 0, 0, GY_LISTEN_AS_CONFIGURED }

@@ -100,6 +100,14 @@ void plumber_on_do(struct plumber *self, const struct plumber_do_msg *msg)
     case PLUMBER_CLOSE_FD:
         gy_fd_close(world->fds[msg->n]);
         break;
+    case PLUMBER_FLOOD:
+        for (uint32_t i = 0; i < msg->n; i++) {
+            int32_t fds[2];
+            world->result = gy_pipe(fds);
+            for (unsigned end = 0; world->result == 0 && end < 2; end++)
+                gy_fd_close(fds[end]);
+        }
+        break;
     case PLUMBER_POLL:
         await(self, gy_fd_poll(self, world->fds[msg->n], msg->n % 2 ? GY_FD_WRITES : GY_FD_READS));
         break;

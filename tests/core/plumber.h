@@ -13,6 +13,7 @@ enum plumber_what {
     PLUMBER_SEND,     /* n bytes to the stream that writes */
     PLUMBER_CLOSE,    /* the stream that writes */
     PLUMBER_CLOSE_FD, /* fds[n] */
+    PLUMBER_FLOOD,    /* n pipes made and closed at once */
     PLUMBER_POLL,     /* fds[n], for what it can do */
     PLUMBER_PEEK,     /* fds[0], at most n bytes */
     PLUMBER_REDIRECT, /* fds[0] to fds[3], n bytes at most, 0: all */

@@ -158,7 +158,8 @@ static unsigned acceptor(void)
     return shard;
 }
 
-/* A member leaves, and is given none any more; the one that accepts leaves, and that was it. */
+/* A member leaves, and is given none any more; the one that accepts leaves, and another takes over; with the last
+ * one that was it. */
 static void who_stops_listening(void **state)
 {
     (void)state;
@@ -171,7 +172,20 @@ static void who_stops_listening(void **state)
     gy_sim_settle(sim);
     for (unsigned i = 0; i < SHARDS; i++)
         assert_int_equal(counted(i, GY__COUNT_OPEN), i == member ? 0 : 10);
-    assert_int_equal(gy_sim_run_on(sim, at, unlisten, NULL), 0);
+    for (unsigned left = 2; left > 0; left--) {
+        at = acceptor();
+        unsigned had = (unsigned)counted(at, GY__COUNT_OPEN);
+        assert_int_equal(gy_sim_run_on(sim, at, unlisten, NULL), 0);
+        gy_sim_settle(sim);
+        assert_int_not_equal(acceptor(), at);
+        assert_int_equal(counted_all(GY__COUNT_LISTENERS), 1);
+        for (unsigned i = 0; i < 10; i++)
+            assert_false(gy_sim_conn_has(gy_sim_connect(sim, 0, ECHO_PORT), GY_SIM_REFUSED));
+        gy_sim_settle(sim);
+        assert_int_equal(counted(at, GY__COUNT_OPEN), had);
+        assert_int_equal(echo_counts.opened, 30 + (3 - left) * 10);
+    }
+    assert_int_equal(gy_sim_run_on(sim, acceptor(), unlisten, NULL), 0);
     gy_sim_settle(sim);
     struct gy_sim_conn *late = gy_sim_connect(sim, 0, ECHO_PORT);
     gy_sim_settle(sim);
@@ -179,6 +193,121 @@ static void who_stops_listening(void **state)
     for (unsigned i = 0; i < SHARDS; i++)
         assert_int_equal(sim->hosts[0]->places[i].shard->streams->listeners[0].state,
                          i == member ? GY__LISTENER_FREE : GY__LISTENER_CLOSED);
+    assert_int_equal(gy_sim_close(sim), 0);
+}
+
+static int die(unsigned shard, void *arg)
+{
+    struct gy_actor *owner = gy__self()->streams->listeners[0].owner;
+
+    (void)shard, (void)arg;
+    return owner != NULL ? gy_actor_stop_now(owner->pid, 0) : 0;
+}
+
+/* Actors stop listening, or end, one after the other and at any moment: as long as one is there everybody who comes
+ * is served by one that is, and what they leave is nothing. */
+static void they_go_one_after_the_other(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        struct gy_sim_conn *conns[60];
+        unsigned n = 0;
+        bool killed = seed % 2;
+        open_world(900 + seed, false);
+        gy_sim_faults_swarm(gy_sim_faults(sim), seed, false);
+        gy_sim_faults(sim)->connect_lost_ppm = 0;
+        for (unsigned gone = 0; gone < SHARDS - 1; gone++) {
+            unsigned shard = (unsigned)((seed + gone * (1 + 2 * (seed / 4 % 2))) % SHARDS);
+            for (unsigned i = 0; i < 10; i++, n++) {
+                conns[n] = gy_sim_connect(sim, 0, ECHO_PORT);
+                gy_sim_send(conns[n], "hello", 5);
+                gy_sim_advance(sim, seed * 300);
+            }
+            assert_int_equal(gy_sim_run_on(sim, shard, killed ? die : unlisten, NULL), 0);
+            gy_sim_advance(sim, gy_sim_random(sim) % 100000);
+            for (unsigned i = 0; i < 10; i++, n++) {
+                conns[n] = gy_sim_connect(sim, 0, ECHO_PORT);
+                gy_sim_send(conns[n], "hello", 5);
+            }
+            gy_sim_advance(sim, gy_sim_random(sim) % 100000);
+        }
+        gy_sim_advance(sim, 2 * GY_S);
+        gy_sim_settle(sim);
+        assert_int_equal(counted_all(GY__COUNT_LISTENERS), 1);
+        for (unsigned i = 0; i < n; i++) {
+            size_t len;
+            (void)gy_sim_received(conns[i], &len);
+            assert_false(gy_sim_conn_has(conns[i], GY_SIM_REFUSED));
+            if (!killed || i >= n - 10) /* those of who ended are closed with it */
+                assert_int_equal(len, 5);
+        }
+        assert_int_equal(gy_sim_leaks(sim), 0);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
+}
+
+/* Who is full is passed over, whoever accepts; when all are, the next waits until there is room again. */
+static void the_full_are_passed_over(void **state)
+{
+    (void)state;
+    for (unsigned by_table = 0; by_table < 2; by_table++) {
+        struct gy_sim_conn *conns[4 * SHARDS + 3];
+        struct gy_listen_options some = one;
+        some.streams_max = by_table ? 0 : 4;
+        world_config(&config, 8);
+        config.link.jitter_ns = 300000;
+        config.shards = SHARDS;
+        config.runtime.streams_max = by_table ? 4 : 1024;
+        echo_reset();
+        assert_int_equal(gy_sim_open(&sim, &config, echo_boot, &some), 0);
+        for (unsigned i = 0; i < 4 * SHARDS; i++) {
+            conns[i] = gy_sim_connect(sim, 0, ECHO_PORT);
+            gy_sim_advance(sim, GY_MS);
+        }
+        gy_sim_settle(sim);
+        for (unsigned i = 0; i < SHARDS; i++)
+            assert_int_equal(counted(i, GY__COUNT_OPEN), 4);
+        for (unsigned i = 0; i < 3; i++) {
+            conns[4 * SHARDS + i] = gy_sim_connect(sim, 0, ECHO_PORT);
+            gy_sim_advance(sim, GY_MS);
+        }
+        gy_sim_advance(sim, GY_S);
+        assert_int_equal(echo_counts.opened, 4 * SHARDS); /* they wait in the backlog */
+        assert_int_equal(counted_all(GY__COUNT_CONN_REFUSED), 0);
+        for (unsigned i = 0; i < 3; i++)
+            gy_sim_conn_free(conns[i * SHARDS]); /* all of one shard, which has room then */
+        gy_sim_advance(sim, GY_S);
+        assert_int_equal(echo_counts.opened, 4 * SHARDS + 3);
+        assert_int_equal(counted_all(GY__COUNT_OPEN), 4 * SHARDS);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
+}
+
+/* A shard whose table others have filled. */
+static void load_says_nothing_of_the_table(void **state)
+{
+    (void)state;
+    struct gy_sim_conn *conns[12];
+    world_config(&config, 9);
+    config.link.jitter_ns = 300000;
+    config.shards = SHARDS;
+    config.runtime.streams_max = 8;
+    config.runtime.accept = GY_ACCEPT_ONE;
+    echo_reset();
+    assert_int_equal(gy_sim_open(&sim, &config, echo_boot, NULL), 0);
+    unsigned full = (acceptor() + 1) % SHARDS;
+    /* As many as it may have, of something else. */
+    sim->hosts[0]->places[full].shard->streams->open += 8;
+    gy__handover_open(sim->hosts[0]->places[full].shard, 8);
+    for (unsigned i = 0; i < 12; i++) {
+        conns[i] = gy_sim_connect(sim, 0, ECHO_PORT);
+        gy_sim_advance(sim, GY_MS);
+    }
+    gy_sim_settle(sim);
+    (void)conns;
+    for (unsigned i = 0; i < SHARDS; i++)
+        assert_int_equal(counted(i, GY__COUNT_OPEN), i == full ? 0 : 4);
+    sim->hosts[0]->places[full].shard->streams->open -= 8;
     assert_int_equal(gy_sim_close(sim), 0);
 }
 
@@ -233,6 +362,9 @@ int main(void)
         cmocka_unit_test(stopped_at_any_moment),
         cmocka_unit_test(who_stops_listening),
         cmocka_unit_test(a_member_comes_back),
+        cmocka_unit_test(they_go_one_after_the_other),
+        cmocka_unit_test(the_full_are_passed_over),
+        cmocka_unit_test(load_says_nothing_of_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,6 +89,20 @@ static void two_streams_of_one_pipe(void **state)
     }
 }
 
+/* More are closed at once than wait in line for it. */
+static void a_flood_is_closed(void **state)
+{
+    (void)state;
+    struct gy_sim_config config;
+    memset(&world, 0, sizeof(world));
+    world_config(&config, 1);
+    config.handles_max = 50000;
+    assert_int_equal(gy_sim_open(&sim, &config, boot, NULL), 0);
+    tell(PLUMBER_FLOOD, 10000);
+    assert_int_equal(world.result, 0);
+    close_world();
+}
+
 static void a_writer_without_reader(void **state)
 {
     (void)state;
@@ -214,6 +228,7 @@ static void a_redirect_is_given_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_flood_is_closed),
         cmocka_unit_test(two_streams_of_one_pipe), cmocka_unit_test(a_writer_without_reader),
         cmocka_unit_test(polls_and_peeks),         cmocka_unit_test(redirects),
         cmocka_unit_test(a_redirect_is_given_up),

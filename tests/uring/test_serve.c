@@ -54,8 +54,9 @@ static void echo_opened(struct gy_actor *a, struct gy_stream *s)
 
 static void echo_data(struct gy_actor *a, struct gy_stream *s, struct gy_buf *buf)
 {
-    (void)a;
     bool is_last = buf->data[0] == '!';
+    if (buf->data[0] == 'u')
+        gy_unlisten(a);
     (void)gy_stream_send(s, buf);
     if (is_last)
         gy_stream_close(s);
@@ -252,6 +253,63 @@ static void one_accepts_for_all(void **state)
     assert_int_equal(gy_wait(runtime), 0);
     assert_int_equal(service.closed, CLIENTS);
     assert_int_equal(open_descriptors(), before);
+}
+
+/* Of this process' socket that listens. */
+static uint16_t port_that_listens(void)
+{
+    struct sockaddr_in in;
+    for (int fd = 0; fd < 1024; fd++) {
+        socklen_t len = sizeof(in), size = sizeof(int);
+        int listens = 0;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens &&
+            getsockname(fd, (struct sockaddr *)&in, &len) == 0 && in.sin_family == AF_INET)
+            return ntohs(in.sin_port);
+    }
+    return 0;
+}
+
+/* The one stops, whichever it is: the other accepts at the same port from then on, and no connection is lost. */
+static void another_accepts_then(void **state)
+{
+    (void)state;
+    for (int stops = 0; stops < 4; stops++) {
+        char text[64];
+        uint16_t port = stops < 2 ? free_port(text) : 0;
+        if (port == 0) /* any free port: it must stay the same */
+            snprintf(text, sizeof(text), "127.0.0.1:0");
+        struct service service = {.listen = text};
+        struct gy_config config = tiny_config(false);
+        struct gy_runtime *runtime = NULL;
+        int before = open_descriptors(), fds[2 + CLIENTS];
+        uint8_t byte = 'x';
+        config.accept = GY_ACCEPT_ONE;
+        assert_int_equal(gy_start(&runtime, &config, boot, &service), 0);
+        if (port == 0)
+            port = port_that_listens();
+        for (int i = 0; i < 2; i++) {
+            fds[i] = client(port);
+            assert_int_equal(write(fds[i], "x", 1), 1);
+            read_exactly(fds[i], &byte, 1);
+        }
+        assert_int_equal(service.by_shard[0], 1);
+        assert_int_equal(service.by_shard[1], 1);
+        assert_int_equal(write(fds[stops % 2], "u", 1), 1);
+        for (int i = 2; i < 2 + CLIENTS; i++) {
+            fds[i] = client(port);
+            assert_int_equal(write(fds[i], "x", 1), 1);
+        }
+        for (int i = 2; i < 2 + CLIENTS; i++)
+            read_exactly(fds[i], &byte, 1);
+        assert_int_equal(service.opened, 2 + CLIENTS);
+        gy_drain(runtime);
+        for (int i = 0; i < 2 + CLIENTS; i++) {
+            shutdown(fds[i], SHUT_WR);
+            close(fds[i]);
+        }
+        assert_int_equal(gy_wait(runtime), 0);
+        assert_int_equal(open_descriptors(), before);
+    }
 }
 
 static void serves_with_tiny_queues(void **state)
@@ -512,6 +570,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_accepts_for_all),
+        cmocka_unit_test(another_accepts_then),
         cmocka_unit_test(serves_with_tiny_queues),
         cmocka_unit_test(serves_without_multishot),
         cmocka_unit_test(a_port_in_use_fails_the_start),
