@@ -154,7 +154,8 @@ static bool seconds(struct gy_slice value, uint64_t *out)
             return false;
         else
             *out = *out * 10 + (uint64_t)(value.ptr[i] - '0');
-    return i > 0 && (i == value.len || value.ptr[i] == '.') && strcspn(value.ptr + i, "eE,}") >= value.len - i;
+    return i > 0 && (i == value.len || value.ptr[i] == '.') && memchr(value.ptr, 'e', value.len) == NULL &&
+           memchr(value.ptr, 'E', value.len) == NULL;
 }
 
 /* Is a token of these parts to be taken? name: of whom. */
