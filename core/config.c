@@ -74,6 +74,9 @@ static const struct gy_option options[] = {
      TIME(resolve_ttl_ns, 86400 * SECOND), .help = "they are remembered",
      .group = "Sizes per shard"},
 
+    {"name-servers", "GYRE_NAME_SERVERS", GY_OPTION_TEXT, ADVANCED, FIELD(name_servers),
+     .zero = "the system's", .value = "LIST", .help = "asked for names",
+     .group = "Sizes of all shards together"},
     {"blocking-threads", "GYRE_BLOCKING_THREADS", GY_OPTION_U32, ADVANCED,
      NUMBER(blocking_threads, 1, 1024), .help = "threads for work that blocks",
      .group = "Sizes of all shards together"},

@@ -140,6 +140,12 @@ int gy__host_open(struct gy__host **out, const struct gy_config *config, gy_boot
     copy_config(&host->config, config);
     int rc = is_initialised(host, config) ? make_plan(host) : -EINVAL;
     if (rc == 0) {
+        char why[256];
+        rc = gy__resolve_check(host->config.name_servers, why, sizeof(why));
+        if (rc < 0)
+            gy__uring_logf(&host->control, 2, "%s", why);
+    }
+    if (rc == 0) {
         rc = open_parts(host);
         if (rc < 0)
             gy__uring_logf(&host->control, 2, "start: %s", strerror(-rc));

@@ -86,7 +86,7 @@ static void go_home(struct gy__uring *home, struct gy_op *op, int res)
         gy__wake(host, NULL, index);
 }
 
-static int run(struct gy_op *op)
+static int run(struct gy_op *op, const struct gy__uring *home)
 {
     switch (op->kind) {
     case GY_OP_WORK:
@@ -94,7 +94,7 @@ static int run(struct gy_op *op)
     case GY_OP_PROCESS:
         return gy__process_spawn(op);
     case GY_OP_RESOLVE:
-        return gy__resolve_run(op);
+        return gy__resolve_run(op, home->host->config.name_servers);
     case GY_OP_SEND_FILE:
         return gy__sendfile_run(op);
     default:
@@ -108,7 +108,7 @@ static void *thread_main(void *arg)
     for (struct gy_op *op; (op = take(pool)) != NULL;) {
         struct gy__uring *home = (struct gy__uring *)(uintptr_t)op->gy__driver[1];
         home->work_running(home->shard, true);
-        int res = run(op);
+        int res = run(op, home);
         home->work_running(home->shard, false);
         go_home(home, op, res);
     }

@@ -7,11 +7,13 @@
  * getaddrinfo() is the time to live that name servers give, and an end in time. Either way a thread is taken for as long as
  * the name servers need: --blocking-threads bounds how many are asked at once, and core asks once for a
  * name that many want. An operation that a thread has begun is not cancelled: it ends by itself. */
+#include "core/addr.h"
 #include "uring/uring.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 #ifdef GYRE_CARES
@@ -136,15 +138,59 @@ static void library_init(void)
     once_status = ares_library_init(ARES_LIB_INIT_ALL);
 }
 
-int gy__resolve_run(struct gy_op *op)
+/* -> an ARES_ status; the channel is there if it is a success. */
+static int open_channel(ares_channel *channel, const char *servers)
+{
+    pthread_once(&once, library_init);
+    int status = once_status == ARES_SUCCESS ? ares_init(channel) : once_status;
+    if (status != ARES_SUCCESS || servers == NULL)
+        return status;
+    status = ares_set_servers_ports_csv(*channel, servers);
+    if (status != ARES_SUCCESS)
+        ares_destroy(*channel);
+    return status;
+}
+
+/* c-ares takes more for an address than is one. */
+static bool are_addresses(const char *servers)
+{
+    for (const char *at = servers;; at++) {
+        size_t len = strcspn(at, ","), from = *at == '[';
+        size_t end = from > 0 ? strcspn(at, "],") : strcspn(at, ":,");
+        struct gy_addr addr;
+        if (from == 0 && end < len && memchr(at + end + 1, ':', len - end - 1) != NULL)
+            end = len; /* a second colon: an IPv6 address, without a port */
+        if (!gy__addr_numeric(&addr, at + from, end - from))
+            return false;
+        at += len;
+        if (*at == 0)
+            return true;
+    }
+}
+
+int gy__resolve_check(const char *servers, char *text, size_t size)
+{
+    ares_channel channel;
+    if (servers == NULL)
+        return 0;
+    int status = are_addresses(servers) ? open_channel(&channel, servers) : ARES_EBADSTR;
+    if (status == ARES_SUCCESS) {
+        ares_destroy(channel);
+        return 0;
+    }
+    snprintf(text, size, "name-servers=%s: %s; allowed are addresses, as in 127.0.0.1:5353,[::1]:53",
+             servers, status == ARES_EBADSTR ? "not a list of addresses" : ares_strerror(status));
+    return -EINVAL;
+}
+
+int gy__resolve_run(struct gy_op *op, const char *servers)
 {
     uint64_t until_ns = gy__uring_now() + (uint64_t)op->u.resolve.timeout_ms * 1000000;
     struct ares_addrinfo_hints hints = {.ai_family = af_of(op->u.resolve.family),
                                         .ai_socktype = SOCK_STREAM};
     struct answer answer = {.op = op, .res = -ETIMEDOUT};
     ares_channel channel;
-    pthread_once(&once, library_init);
-    int status = once_status == ARES_SUCCESS ? ares_init(&channel) : once_status;
+    int status = open_channel(&channel, servers);
     if (status != ARES_SUCCESS)
         return error_of(status);
     ares_getaddrinfo(channel, op->u.resolve.name, NULL, &hints, on_answer, &answer);
@@ -181,8 +227,18 @@ static int error_of(int status)
     }
 }
 
-int gy__resolve_run(struct gy_op *op)
+int gy__resolve_check(const char *servers, char *text, size_t size)
 {
+    if (servers == NULL)
+        return 0;
+    snprintf(text, size, "name-servers=%s: this library was built without c-ares, and asks the system's",
+             servers);
+    return -EINVAL;
+}
+
+int gy__resolve_run(struct gy_op *op, const char *servers)
+{
+    (void)servers;
     const struct addrinfo hints = {.ai_family = af_of(op->u.resolve.family),
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;

@@ -275,8 +275,10 @@ static inline bool gy__work_is_back(const struct gy__uring *u)
 void gy__work_reap(struct gy__uring *u);
 
 /* ---- resolve.c ---- */
-/* A RESOLVE, on a thread of the pool. -> its result. */
-int gy__resolve_run(struct gy_op *op);
+/* A RESOLVE, on a thread of the pool. servers: as of the configuration. -> its result. */
+int gy__resolve_run(struct gy_op *op, const char *servers);
+/* May these be asked? -> 0; -EINVAL, and why not in text. */
+int gy__resolve_check(const char *servers, char *text, size_t size);
 
 /* ---- wake.c ---- */
 GY_MUST_CHECK int gy__wake_open(struct gy__uring *u);

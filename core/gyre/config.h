@@ -96,6 +96,8 @@ struct gy_config {
     /* Names of hosts (gyre/resolve.h). */
     uint32_t resolve_cache;   /* names that a shard remembers, or asks for */
     uint64_t resolve_ttl_ns;  /* how long, where the resolver does not say it */
+    const char *name_servers; /* asked instead of the system's, "127.0.0.1:5353,::1"; NULL: those. Needs
+                               * c-ares. Borrowed while the runtime lives */
 
     bool handle_signals; /* SIGTERM and SIGINT drain; only the program sets this, no option does */
     uint64_t seed;       /* of the runtime's random numbers; 0: the driver chooses one */

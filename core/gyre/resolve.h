@@ -1,7 +1,7 @@
 /* gyre/resolve.h - the addresses that names of hosts stand for.
  *
  * A look-up never blocks the shard. It runs on the pool for work that blocks (--blocking-threads), by
- * c-ares if gyre was built with it, otherwise by getaddrinfo(3). Each shard remembers what it learnt
+ * c-ares if gyre was built with it (--name-servers says whom it asks), otherwise by getaddrinfo(3). Each shard remembers what it learnt
  * (--resolve-cache names): for as long as the name server says, or --resolve-ttl where only
  * getaddrinfo() was asked; that there is no such name for at most 5 s; other errors not at all. The same
  * name asked for again while it is being looked up is asked for once. Numeric addresses need nobody. */

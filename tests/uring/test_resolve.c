@@ -1,6 +1,11 @@
 /* Look-ups of names on the pool, by whichever resolver gyre was built with. Only names that the machine
- * itself knows are asked for: no test needs a network. */
+ * itself knows are asked for, or a name server of the test's: no test needs a network. */
 #include "fixture.h"
+#include "hopper.h"
+#include "name_server.h"
+
+#include "gyre/resolve.h"
+#include "gyre/typed.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -9,6 +14,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -141,10 +147,182 @@ static void many_end_once(void **state)
     sem_destroy(&gate);
 }
 
+/* ---- a name server ---- */
+
+static bool has_cares(void)
+{
+    char text[256];
+    return gy__resolve_check("127.0.0.1:53", text, sizeof(text)) == 0;
+}
+
+static int32_t ask(struct fixture *f, struct question *q, const char *name, uint8_t family,
+                   uint32_t timeout_ms)
+{
+    question_init(q, name, family);
+    q->op.u.resolve.timeout_ms = timeout_ms;
+    fixture_submit(f, &q->op);
+    return fixture_finish(f, &q->op);
+}
+
+static bool is(const struct gy_addr *addr, const char *text)
+{
+    char out[GY_ADDR_TEXT_MAX];
+    gy_addr_print(addr, out, sizeof(out));
+    return strcmp(out, text) == 0;
+}
+
+static void a_name_server_answers(void **state)
+{
+    struct name_server s;
+    struct question q;
+    (void)state;
+    if (!has_cares()) {
+        print_message("built without c-ares: no name server of the test's can be asked\n");
+        skip();
+    }
+    name_server_start(&s);
+    struct fixture *f = open_pool(2, 8);
+    f->host.config.name_servers = s.addr;
+    assert_int_equal(ask(f, &q, "one.test", GY_ADDR_IPV4, 10000), 1);
+    assert_true(is(&q.addrs[0], "192.0.2.1:0"));
+    assert_int_equal(q.op.u.resolve.ttl_s, 60);
+    assert_int_equal(ask(f, &q, "one.test", GY_ADDR_IPV6, 10000), 1);
+    assert_true(is(&q.addrs[0], "[2001:db8::1]:0"));
+    assert_int_equal(q.op.u.resolve.ttl_s, 40);
+    assert_int_equal(ask(f, &q, "one.test", GY_ADDR_NONE, 10000), 2);
+    assert_int_equal(q.op.u.resolve.ttl_s, 40); /* the first that runs out */
+    assert_int_equal(ask(f, &q, "four.test", GY_ADDR_NONE, 10000), 1);
+    assert_int_equal(ask(f, &q, "four.test", GY_ADDR_IPV6, 10000), -ENOENT);
+    assert_int_equal(ask(f, &q, "none.test", GY_ADDR_NONE, 10000), -ENOENT);
+    assert_int_equal(s.by_tcp, 0);
+    assert_int_equal(ask(f, &q, "long.test", GY_ADDR_IPV4, 10000), 3);
+    assert_true(s.by_tcp > 0);
+    assert_int_equal(ask(f, &q, "wrong.test", GY_ADDR_IPV4, 10000), 1);
+    assert_true(is(&q.addrs[0], "192.0.2.6:0"));
+    assert_int_equal(ask(f, &q, "fail.test", GY_ADDR_IPV4, 10000), -EAGAIN);
+    assert_int_equal(ask(f, &q, "mute.test", GY_ADDR_IPV4, 100), -ETIMEDOUT);
+    assert_true(ask(f, &q, "broken.test", GY_ADDR_IPV4, 100) < 0);
+    fixture_close(f);
+    name_server_stop(&s);
+    /* Nobody is there any more: the kernel says so at once, or time does. */
+    f = open_pool(2, 8);
+    f->host.config.name_servers = s.addr;
+    int32_t res = ask(f, &q, "one.test", GY_ADDR_IPV4, 500);
+    assert_true(res == -EAGAIN || res == -ETIMEDOUT);
+    fixture_close(f);
+}
+
+/* ---- remembered for as long as the name server says ---- */
+
+struct asker_args {
+    uint32_t unused;
+};
+GY_ACTOR(asker);
+struct asker {
+    struct gy_actor actor;
+};
+static _Atomic uint64_t answers;
+static _Atomic int last;
+
+GY_THEN_RES(asker, asker_on_answer)
+{
+    (void)self, (void)ctx;
+    last = res;
+    answers++;
+}
+struct asker_ask_msg {
+    char name[24];
+};
+GY_CAST(asker, ask);
+GY_VERB(asker, ask);
+void asker_on_ask(struct asker *self, const struct asker_ask_msg *msg)
+{
+    (void)gy_then(self, gy_resolve_name(self, msg->name, 80, NULL), asker_on_answer, 0);
+}
+static int asker_start(struct asker *self, const struct asker_args *args)
+{
+    (void)self, (void)args;
+    return 0;
+}
+static void asker_stop(struct asker *self, int why)
+{
+    (void)self, (void)why;
+}
+GY_ACTOR_TYPE(asker, asker_start, asker_stop);
+static asker_pid asker;
+static int asker_boot(unsigned shard, void *arg)
+{
+    (void)arg;
+    return shard > 0 ? 0 : asker_spawn(&asker, &(struct asker_args){0});
+}
+
+static void ask_runtime(struct gy_runtime *runtime, const char *name)
+{
+    struct asker_ask_msg msg = {0};
+    uint64_t before = answers;
+    strcpy(msg.name, name);
+    assert_int_equal(asker_ask_post(runtime, asker, msg), 0);
+    hopper_await(&answers, before + 1);
+    assert_int_equal(last, 1);
+}
+
+static void answers_are_kept_for_their_time(void **state)
+{
+    struct name_server s;
+    struct gy_runtime *runtime = NULL;
+    struct gy_config config;
+    (void)state;
+    if (!has_cares())
+        skip();
+    name_server_start(&s);
+    gy_config_init(&config);
+    config.shards = 1;
+    config.pin = false;
+    config.overprovisioned = true;
+    config.name_servers = s.addr;
+    assert_int_equal(gy_start(&runtime, &config, asker_boot, NULL), 0);
+    for (unsigned i = 0; i < 3; i++)
+        ask_runtime(runtime, "four.test");
+    assert_int_equal(s.asked, 1);
+    ask_runtime(runtime, "short.test");
+    unsigned asked = s.asked;
+    usleep(1100000);
+    ask_runtime(runtime, "short.test");
+    assert_int_equal(s.asked, asked + 1);
+    gy_stop(runtime);
+    assert_int_equal(gy_wait(runtime), 0);
+    name_server_stop(&s);
+}
+
+static void no_servers_are_told_of(void **state)
+{
+    static const char *const wrong[] = {"", "localhost", "127.0.0.1:x", "1.2.3.4.5", "127.0.0.1,",
+                                        "127.0.0.1 127.0.0.2"};
+    static const char *const right[] = {"127.0.0.1", "127.0.0.1:53", "::1", "[::1]:53",
+                                        "127.0.0.1:53,[::1]:53,::1,192.0.2.1"};
+    (void)state;
+    char text[256] = "";
+    for (unsigned i = 0; has_cares() && i < sizeof(right) / sizeof(right[0]); i++)
+        if (gy__resolve_check(right[i], text, sizeof(text)) != 0)
+            fail_msg("%s", text);
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct gy_runtime *runtime = NULL;
+        struct gy_config config;
+        assert_int_equal(gy__resolve_check(wrong[i], text, sizeof(text)), -EINVAL);
+        assert_non_null(strstr(text, "name-servers="));
+        gy_config_init(&config);
+        config.name_servers = wrong[i];
+        assert_int_equal(gy_start(&runtime, &config, asker_boot, NULL), -EINVAL);
+    }
+}
+
 int main(void)
 {
     fixture_need_io_uring();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_server_answers),
+        cmocka_unit_test(answers_are_kept_for_their_time),
+        cmocka_unit_test(no_servers_are_told_of),
         cmocka_unit_test(localhost_is_known), cmocka_unit_test(an_error_is_one_of_ours),
         cmocka_unit_test(no_more_addresses_than_fit), cmocka_unit_test(many_end_once),
     };
