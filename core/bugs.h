@@ -21,6 +21,8 @@ enum gy__bug {
     GY__BUG_WS_PONG,  /* WebSocket: a pong is put into the frame that waits instead of behind it */
     GY__BUG_WS_CLOSE, /* WebSocket: the peer's close is answered also if ours was sent before */
     GY__BUG_WS_PING,  /* WebSocket: a control frame between two fragments becomes a part of their message */
+    GY__BUG_CLIENT_ORDER, /* HTTP: a client's pipelined requests change places where answers are expected */
+    GY__BUG_CLIENT_RETRY, /* HTTP: a client sends again what is not idempotent */
     GY__BUGS
 };
 

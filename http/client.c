@@ -3,6 +3,7 @@
  * gets a connection from the pool (pool.c). */
 #include "http/client.h"
 
+#include "core/bugs.h"
 #include "gyre/client_stream.h"
 #include "gyre/future.h"
 #include "http/shard.h"
@@ -71,7 +72,8 @@ static void exchange_fill(struct gy__client_exchange *exchange, const struct gy_
     exchange->redirects_left = ask->redirects_max;
     exchange->follows = ask->redirects_max > 0 && !exchange->out.is_unix;
     exchange->no_retry = ask->no_retry;
-    exchange->may_retry = exchange->out.idempotent && !ask->no_retry;
+    exchange->may_retry =
+        (exchange->out.idempotent && !ask->no_retry) || gy__bug(GY__BUG_CLIENT_RETRY);
     exchange->one_shot = ask->one_shot;
     exchange->fresh = ask->one_shot;
     exchange->decodes = ask->gzip;

@@ -12,6 +12,7 @@
  * not the first is given up, those before it are still answered, then the link ends. */
 #include "http/client.h"
 
+#include "core/bugs.h"
 #include "gyre/resolve.h"
 #include "http/shard.h"
 
@@ -319,7 +320,12 @@ static void assign(struct gy__client_link *link, struct gy__client_exchange *exc
         link->exchange = link->last = exchange;
         expect(link);
     } else {
-        link->last = link->last->behind = exchange;
+        if (gy__bug(GY__BUG_CLIENT_ORDER) && link->depth > 2) {
+            exchange->behind = link->exchange->behind;
+            link->exchange->behind = exchange;
+        } else {
+            link->last = link->last->behind = exchange;
+        }
         gy__client_count(&link->client->stats, GY__CLIENT_PIPELINED, 1);
     }
     if (link->served > 0)

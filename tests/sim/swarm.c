@@ -68,6 +68,8 @@ static const struct {
     [GY__BUG_RESTART_TWICE] = {"restart-twice", &scenario_supervision},
     [GY__BUG_LATE_HANDLE] = {"late-handle", &scenario_streams},
     [GY__BUG_LEAKED_WAITER] = {"leaked-waiter", &scenario_primitives},
+    [GY__BUG_CLIENT_ORDER] = {"client-order", &scenario_fetch},
+    [GY__BUG_CLIENT_RETRY] = {"client-retry", &scenario_fetch},
     [GY__BUG_WS_PONG] = {"ws-pong", &scenario_websocket},
     [GY__BUG_WS_CLOSE] = {"ws-close-twice", &scenario_websocket},
     [GY__BUG_WS_PING] = {"ws-ping-in-message", &scenario_websocket},

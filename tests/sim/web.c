@@ -1,5 +1,8 @@
 #include "tests/sim/web.h"
 
+#include "gyre/http_content.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 #define KEPT_MAX 64
@@ -19,6 +22,9 @@ GY_HTTP(web, web_echo);
 GY_HTTP(web, web_never);
 GY_HTTP(web, web_abandon);
 GY_HTTP(web, web_big);
+GY_HTTP(web, web_packed);
+GY_HTTP(web, web_moved);
+GY_HTTP(web, web_count);
 GY_THEN_RES(web, web_due);
 
 static int routes(struct web *self, bool far)
@@ -34,6 +40,12 @@ static int routes(struct web *self, bool far)
         err = gy_http_route(self, far ? "GET /far/abandon" : "GET /web/abandon", web_abandon);
     if (err == 0)
         err = gy_http_route(self, far ? "GET /far/big" : "GET /web/big", web_big);
+    if (err == 0)
+        err = gy_http_route(self, far ? "GET /far/packed" : "GET /web/packed", web_packed);
+    if (err == 0)
+        err = gy_http_route(self, far ? "GET /far/moved" : "GET /web/moved", web_moved);
+    if (err == 0)
+        err = gy_http_route(self, far ? "POST /far/count" : "POST /web/count", web_count);
     return err;
 }
 
@@ -116,13 +128,57 @@ static void web_abandon(struct web *self, const struct gy_http_req *req, gy_http
     (void)self, (void)req, (void)reply;
 }
 
-static void web_big(struct web *self, const struct gy_http_req *req, gy_http_promise reply)
+static const char *big(const struct gy_http_req *req, uint32_t *n)
 {
     static char bytes[WEB_BIG_MAX];
-    uint32_t n = number(req, "n");
 
-    (void)self;
     for (size_t i = 0; bytes[0] == 0 && i < WEB_BIG_MAX; i++)
         bytes[WEB_BIG_MAX - 1 - i] = (char)web_big_byte(WEB_BIG_MAX - 1 - i);
-    gy_http_reply(reply, 200, NULL, bytes, n < WEB_BIG_MAX ? n : WEB_BIG_MAX);
+    *n = number(req, "n");
+    *n = *n < WEB_BIG_MAX ? *n : WEB_BIG_MAX;
+    return bytes;
+}
+
+static void web_big(struct web *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    uint32_t n;
+    const char *bytes = big(req, &n);
+
+    (void)self;
+    gy_http_reply(reply, 200, NULL, bytes, n);
+}
+
+static void web_packed(struct web *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    uint32_t n;
+    const char *bytes = big(req, &n);
+    struct gy_http_res res;
+
+    (void)self;
+    gy_http_begin(&res, 200);
+    (void)gy_http_end_gzip(&res, reply, req, bytes, n);
+}
+
+static void web_moved(struct web *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    struct gy_http_res res;
+    char where[64];
+
+    (void)self;
+    snprintf(where, sizeof(where), "/web/now?id=%u", number(req, "id"));
+    gy_http_begin(&res, 302);
+    (void)gy_http_set(&res, "Location", where);
+    (void)gy_http_end(&res, reply, "elsewhere", 9);
+}
+
+unsigned web_counted[WEB_COUNTS];
+
+static void web_count(struct web *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    uint32_t id = number(req, "id");
+
+    (void)self;
+    if (id < WEB_COUNTS)
+        web_counted[id]++;
+    gy_http_replyf(reply, 200, "%u", id);
 }

@@ -8,6 +8,9 @@
 
 #define WEB_PORT 80
 #define WEB_BIG_MAX 200000u
+#define WEB_COUNTS 4096u
+
+extern unsigned web_counted[WEB_COUNTS]; /* how often each was asked for; whose test it is resets it */
 
 struct web_args {
     uint32_t far; /* it lives on shard 0 only, and answers at /far */
@@ -23,6 +26,9 @@ int web_boot(unsigned shard, void *arg);
  *  GET  /web/never              no answer: the server's 503
  *  GET  /web/abandon            the handler forgets it: 500
  *  GET  /web/big?n=N            so many bytes, web_big_byte(i) each
+ *  GET  /web/packed?n=N         the same, in the gzip coding for who asks for it
+ *  GET  /web/moved?id=N         302 to /web/now?id=N
+ *  POST /web/count?id=N         N, and one more in web_counted[N]
  * and the same at /far, by an actor of shard 0. */
 static inline uint8_t web_big_byte(size_t i)
 {
