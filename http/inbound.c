@@ -489,11 +489,12 @@ static enum gy__http_read read_head(struct gy__http_inbound *inbound, const char
     }
     if (err != HPE_PAUSED)
         return broken(inbound, -EPROTO, llhttp_get_error_reason(&inbound->ll));
-    /* Both must agree on where it ends. What was appended behind it comes again. */
-    end_of_head = memmem(buf->data, buf->len, "\r\n\r\n", 4);
-    if (end_of_head == NULL || llhttp_get_error_pos(&inbound->ll) != end_of_head + 4)
+    /* Both must agree on where it ends: that no line before is empty is seen when they are read. What
+     * was appended behind it comes again. */
+    end_of_head = llhttp_get_error_pos(&inbound->ll);
+    if (end_of_head - (const char *)buf->data < 4 || memcmp(end_of_head - 4, "\r\n\r\n", 4) != 0)
         return broken(inbound, -EPROTO, "The answer's head does not end its lines by CR and LF");
-    if (judge_head(inbound, end_of_head + 4) != 0)
+    if (judge_head(inbound, end_of_head) != 0)
         return GY__READ_BROKEN;
     *at += len - (buf->len - inbound->head_len);
     buf->len = inbound->head_len;

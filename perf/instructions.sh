@@ -12,7 +12,8 @@
 # local/... are gyre's sides of gyre-perf's rows. http/c1 and http/x16 are requests to gyre-demo on
 # one connection, one at a time and 16 at a time; http/x16v the same with no two heads alike, so that
 # each is parsed; roof/... the same to the bare ring loop, which
-# has no budget and is printed beside them.
+# has no budget and is printed beside them. fetch/c1 is the client's side: a request of gyre-client-load
+# to gyre-demo, one at a time; roof/fetch the same by gyre-roof-client.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,7 +22,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --bin=*) bin=${1#*=} ;;
     --update) update=yes ;;
-    --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "perf/instructions.sh: $1: no such option: --help shows them" >&2; exit 2 ;;
     *) rows+=("$1") ;;
     esac
@@ -110,9 +111,39 @@ difference() # few, many, operations
     awk -v a="$1" -v b="$2" -v n="$3" 'BEGIN { printf "%.1f", (b - a) / n }'
 }
 
+# The client's instructions; the server is not counted.
+price_of_fetch() # gyre or roof, few, many
+{
+    local out=$scratch/out n
+    : >"$out"
+    "$bin/gyre-demo" --shards=1 --listen=127.0.0.1:0 >"$out" 2>&1 &
+    server=$!
+    port=''
+    for _ in $(seq 200); do
+        port=$(sed -n 's|.*listening on http://[0-9.]*:\([0-9]*\).*|\1|p' "$out" | head -1)
+        [ -z "$port" ] || break
+        sleep 0.05
+    done
+    [ -n "$port" ] || fail "the server does not say where it listens: $(cat "$out")"
+    for n in "$2" "$3"; do
+        case $1 in
+        gyre) (callgrind "$bin/gyre-client-load" "127.0.0.1:$port" 1 "$n") ;;
+        roof) (callgrind "$bin/gyre-roof-client" "$port" 1 "$n") ;;
+        esac >"$scratch/load" 2>&1 || fail "fetch: $(cat "$scratch/load")"
+        collected "$scratch/callgrind" >>"$scratch/fetched"
+    done
+    kill -KILL "$server"
+    wait "$server" 2>/dev/null || true
+    server=''
+    difference "$(sed -n 1p "$scratch/fetched")" "$(sed -n 2p "$scratch/fetched")" $(($3 - $2))
+    rm -f "$scratch/fetched"
+}
+
 price() # row
 {
     case $1 in
+    fetch/c1) price_of_fetch gyre 1000 5000 ;;
+    roof/fetch) price_of_fetch roof 1000 5000 ;;
     local/*) price_of_message "$1" 25600 128000 ;;
     */c1) price_of_request "${1%/*}" 1 800 4000 "" ;;
     */x16) price_of_request "${1%/*}" 16 1600 16000 "" ;;
