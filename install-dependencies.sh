@@ -132,6 +132,7 @@ report()
     if [ "$all" = yes ]; then check_extra libuv libuv 1.38 "peer on libuv in perf/http/run"; fi
     check_optional wrk wrk
     check_optional ab ab
+    check_optional hey hey
     check_optional nginx nginx
     check_optional haproxy haproxy
     check_optional node node
@@ -331,7 +332,7 @@ install_debian()
     fi
     if [ $all = yes ]; then
         apt_install clang libclang-rt-dev spin valgrind strace wrk libuv1-dev debootstrap libpcre2-8-0 libssl3"$(apt_t64)" \
-            apache2-utils python3 liblua5.3-0
+            apache2-utils hey python3 liblua5.3-0
         have node || apt_install nodejs
         # Ubuntu has it as a snap only.
         [ "$os_id" != debian ] || have chromium || apt_install chromium

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clients that others wrote: every form of body that curl can send, ab, Node's and Python's clients. Each is left out,
+# Clients that others wrote: every form of body that curl can send, ab, hey, Node's and Python's clients. Each is left out,
 # with a line, where it is not installed.
 
 . "${GYRE_SOURCE:?names the sources}/tests/support/server.sh" || exit 1
@@ -80,6 +80,22 @@ if there ab; then
     equal "ab -k keeps" 2000 "$(sed -n 's/^Keep-Alive requests: *//p' "$out/ab")"
     ab -q -k -s 20 -n 500 -c 5 -p "$out/form" -T text/plain "$url/demo/echo" >"$out/ab" 2>&1
     equal "ab -p: failed" 0 "$(sed -n 's/^Failed requests: *//p' "$out/ab")"
+fi
+
+# ---- hey: kept connections, a connection for each, bodies
+
+if there hey; then
+    load() # WHAT COUNT HEY-ARGUMENT...
+    {
+        local what=$1 count=$2
+        shift 2
+        timeout 60 hey -n "$count" -c 20 -t 20 "$@" >"$out/hey" 2>&1 || complain "$what: $(cat "$out/hey")"
+        equal "$what" "$count" "$(sed -n 's/^ *\[200\][[:space:]]*\([0-9]*\) responses.*/\1/p' "$out/hey")"
+        check "$what: $(cat "$out/hey")" [ "$(grep -c 'Error distribution' "$out/hey")" = 0 ]
+    }
+    load "hey" 2000 "$url/demo/hello"
+    load "hey, a connection for each" 400 -disable-keepalive "$url/demo/hello"
+    load "hey, bodies" 1000 -m POST -D "$out/file" "$url/demo/echo"
 fi
 
 # ---- Node: its agent with kept connections, chunked bodies, 100-continue, fetch

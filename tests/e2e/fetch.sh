@@ -40,6 +40,9 @@ listens() # PORT
     return 1
 }
 
+# More than goes without being asked for.
+large=$(printf 'large %.0s' {1..500})
+
 # ---- ours
 
 need curl
@@ -50,6 +53,8 @@ fetch "$url/demo/hello" 500 4
 equal "500 from gyre-demo" "500 answers, 0 errors, 6500 bytes, 4 connections, status 200" "$account"
 fetch "$url/demo/big" 3 1
 equal "3 times 8 MiB" "3 answers, 0 errors, 25165824 bytes, 1 connections, status 200" "$account"
+fetch "$url/demo/echo" 20 2 POST "$large"
+equal "20 that are asked for" "20 answers, 0 errors, $((20 * ${#large})) bytes, 2 connections, status 200" "$account"
 fetch "$url/demo/echo" 20 2 POST "some text"
 equal "20 echoes" "20 answers, 0 errors, 180 bytes, 2 connections, status 200" "$account"
 http_proxy=$url fetch "http://192.0.2.1/demo/hello"
@@ -138,10 +143,13 @@ http {
     server {
         listen 127.0.0.1:$listening;
         keepalive_requests 100;
+        keepalive_timeout 1s;
         root $out/nginx/files;
         location /text { return 200 "from nginx"; }
         location /moved { return 302 /text; }
         location /none { return 204; }
+        location /same { return 304; }
+        location /proxied/ { proxy_pass $url/; }
         location /gzip { gzip on; gzip_types *; gzip_min_length 1; alias $out/nginx/files/; }
         location /chunked { proxy_http_version 1.1; proxy_pass $url/demo/hello; ssi on; ssi_types *; }
     }
@@ -170,6 +178,27 @@ END
         # It closes each connection after 100 requests, and says so.
         fetch "$base/text" 1000 1
         equal "1000 from nginx" "1000 answers, 0 errors, 10000 bytes, 10 connections, status 200" "$account"
+        fetch "$base/same" 10 1
+        equal "304 from nginx" "10 answers, 0 errors, 0 bytes, 1 connections, status 304" "$account"
+        fetch "$base/big" 10 1 HEAD
+        equal "HEAD to nginx" "10 answers, 0 errors, 0 bytes, 1 connections, status 200" "$account"
+        fetch "$base/proxied/demo/echo" 10 1 POST "$large"
+        equal "100-continue with nginx" "10 answers, 0 errors, $((10 * ${#large})) bytes, 1 connections, status 200" "$account"
+        # It closes what is idle for a second; the gateway keeps connections for longer, and must not mind.
+        "$GYRE_BIN/gyre-gateway" --shards=1 --listen=127.0.0.1:0 --left="$base/text" --right="$base/text" 2>"$out/gateway" &
+        gateway=$!
+        others+=($gateway)
+        for ((i = 0; i < 100; i++)); do
+            front=$(sed -n 's/.*listening on \(127[0-9.]*:[0-9]*\).*/\1/p' "$out/gateway")
+            [ -z "$front" ] || break
+            sleep 0.1
+        done
+        for i in 1 2 3; do
+            equal "behind an idle second, $i" 200 "$(curl -sS --max-time 20 -o /dev/null -w '%{http_code}' "http://$front/both")"
+            sleep 1.5
+        done
+        kill -TERM $gateway
+        wait $gateway || complain "the gateway ended with status $?"
         fetch "$base/missing" 5 1
         has "404 from nginx" "5 answers, 0 errors" "$account"
         has "404 from nginx" "status 404" "$account"
@@ -259,12 +288,41 @@ END
     fi
     fetch "http+unix://${out//\//%2F}%2Fsocket/echo" 20 2 POST "by a path"
     equal "20 echoes by a path" "20 answers, 0 errors, 180 bytes, 2 connections, status 200" "$account"
+    fetch "$base/echo" 20 2 POST "$large"
+    equal "100-continue with Node" "20 answers, 0 errors, $((20 * ${#large})) bytes, 2 connections, status 200" "$account"
+    fetch "$base/chunked" 10 1 HEAD
+    equal "HEAD to Node" "10 answers, 0 errors, 0 bytes, 1 connections, status 200" "$account"
     if node -e 'process.exit(require("http").ServerResponse.prototype.writeEarlyHints ? 0 : 1)'; then
         fetch "$base/hints"
         equal "an answer behind 103" "after hints" "$(cat "$out/body")"
     fi
 else
     echo "not tried: this machine has no node"
+fi
+
+# ---- Python's server, which speaks HTTP/1.0 and closes
+
+if command -v python3 >/dev/null; then
+    mkdir -p "$out/files"
+    seq 20000 >"$out/files/numbers"
+    : >"$out/python"
+    (cd "$out/files" && exec python3 -u -c '
+import http.server
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+print(server.server_port, flush=True)
+server.serve_forever()' >"$out/python" 2>/dev/null) &
+    others+=($!)
+    for ((i = 0; i < 100; i++)); do
+        listening=$(head -n 1 "$out/python")
+        [ -z "$listening" ] || break
+        sleep 0.1
+    done
+    fetch "http://127.0.0.1:$listening/numbers"
+    check "HTTP/1.0 from Python" cmp "$out/body" "$out/files/numbers"
+    fetch "http://127.0.0.1:$listening/numbers" 10 2
+    has "10 by HTTP/1.0" "10 answers, 0 errors, $((10 * $(wc -c <"$out/files/numbers"))) bytes, 10 connections, status 200" "$account"
+else
+    echo "not tried: this machine has no python3"
 fi
 
 # ---- haproxy, with gyre-demo behind it
@@ -291,6 +349,10 @@ END
         base=http://127.0.0.1:$listening
         fetch "$base/demo/hello" 300 3
         equal "through haproxy" "300 answers, 0 errors, 3900 bytes, 3 connections, status 200" "$account"
+        fetch "$base/demo/echo" 20 2 POST "$large"
+        equal "100-continue through haproxy" "20 answers, 0 errors, $((20 * ${#large})) bytes, 2 connections, status 200" "$account"
+        fetch "$base/demo/big" 3 1 HEAD
+        equal "HEAD through haproxy" "3 answers, 0 errors, 0 bytes, 1 connections, status 200" "$account"
         fetch "$base/moved"
         equal "a redirect of haproxy" "Hello, World!" "$(cat "$out/body")"
         fetch "$base/forbidden"

@@ -46,6 +46,7 @@ static void ask(struct fetch *self)
     ask.body_max = 64u << 20;
     ask.redirects_max = 3;
     ask.gzip = 1;
+    ask.continue_ns = ask.body_len > 1024 ? GY_S : 0; /* a large one waits to be asked for */
     self->begun++;
     /* A refused request ends like any other: its error goes to the function. */
     if (gy_then(self, gy_http_fetch(&ask), fetch_on_answer, self->begun) < 0)
