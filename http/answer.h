@@ -27,6 +27,9 @@ enum gy__http_answer_kind {
                       * of the head, whose `next` is that of the body */
     GY__ANSWER_STREAM, /* a buffer of header lines; the body comes through slot->flow */
     GY__ANSWER_UPGRADE, /* the same; behind it the connection's bytes are the handler's, both ways */
+    /* On their way only: STREAM, whose pieces the connection is to compress, or so and flush each. */
+    GY__ANSWER_GZIP,
+    GY__ANSWER_GZIP_FLUSH,
 };
 
 /* The value of the answered call. */
@@ -45,6 +48,10 @@ struct gy__http_answer_stream {
 /* Answer 101 with those header lines, Connection and Upgrade among them; what follows is read and
  * written through the request's stream. -> as gy_http_end. */
 int gy__http_upgrade(gy_http_promise reply, const char *lines, size_t len);
+
+/* gy_http_end_stream with one of those kinds. */
+int gy__http_end_stream(struct gy_http_res *res, gy_http_promise reply, uint64_t length,
+                        enum gy__http_answer_kind kind);
 
 /* May it be a line of a head, or a trailer? */
 bool gy__http_field_valid(struct gy_slice name, const char *value);

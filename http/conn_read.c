@@ -6,8 +6,11 @@
  * Cost: a request that is read whole and answered in its turn is never copied and takes no memory. */
 #include "http/conn_parts.h"
 
+#include "http/gunzip.h"
 #include "http/method.h"
 #include "http/pieces.h"
+
+#include <errno.h>
 
 /* More of answers that are ready than this, and no further request is begun. */
 #define READY_MAX (1u << 20)
@@ -140,6 +143,16 @@ static bool enter_in_pieces(struct gy__http_conn *conn)
     if (slot->flow == NULL) {
         gy__conn_stop(conn, 503, "No memory is left");
         return false;
+    }
+    if (slot->decoded_max > 0) {
+        slot->flow->decoded_max = slot->decoded_max;
+        slot->flow->gunzip = gy__gunzip_new();
+        if (slot->flow->gunzip == NULL) {
+            gy__http_flow_end(slot->flow, conn->env->calls, -EPIPE);
+            slot->flow = NULL;
+            gy__conn_stop(conn, 503, "No memory is left");
+            return false;
+        }
     }
     gy__http_parser_stream(&conn->parser, slot->flow);
     conn->phase = GY__HTTP_BODY;

@@ -6,6 +6,7 @@
 
 #include "core/bugs.h"
 
+#include "http/deflater.h"
 #include "http/pieces.h"
 
 /* More than waits in any socket: what comes behind it has come since the drain began. */
@@ -33,7 +34,18 @@ bool gy__http_conn_answer_stream(struct gy__http_slot *slot, const struct gy__ht
         gy_buf_release(buf);
         return false;
     }
+    if (answer->answer.kind >= GY__ANSWER_GZIP && !(slot->flags & GY__SLOT_HEAD) &&
+        !gy__http_bodiless(answer->answer.status)) {
+        slot->flow->flushes = answer->answer.kind == GY__ANSWER_GZIP_FLUSH;
+        slot->flow->deflater = gy__deflater_new();
+        if (slot->flow->deflater == NULL) {
+            gy_buf_release(buf);
+            return false;
+        }
+    }
     gy__http_conn_answer(slot, &answer->answer, buf);
+    if (answer->answer.kind >= GY__ANSWER_GZIP)
+        slot->answer_kind = GY__ANSWER_STREAM;
     if (answer->answer.status == 205) { /* has no content, and says so: whatever came would be another answer */
         slot->answer_kind = GY__ANSWER_BUF;
         return true;

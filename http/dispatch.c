@@ -6,11 +6,13 @@
 #include "http/server.h"
 
 #include "http/carry.h"
+#include "http/gzip.h"
 #include "http/method.h"
 #include "http/shard.h"
 
 #include "gyre/buf.h"
 #include "gyre/core.h"
+#include "gyre/http_content.h"
 
 #include <errno.h>
 #include <string.h>
@@ -132,6 +134,44 @@ static int no_target(struct gy__http_slot *slot, const struct gy__http_match *ma
     return 405;
 }
 
+/* Of a route that wants bodies without their coding. -> 0, or a status. */
+static int admit_coding(struct gy__http_slot *slot, const struct gy_http_route_options *options, const char **why)
+{
+    int coding = gy__http_coding(&slot->req);
+
+    *why = "This content coding is not taken";
+    if (coding < 0 || (coding != 0 && !gy_http_has_gzip()) || (coding == 'd' && options->stream))
+        return 415;
+    if (coding != 0 && options->stream)
+        slot->decoded_max = options->decoded_max;
+    return 0;
+}
+
+/* A whole body, the same way. */
+static int decode(struct gy__http_conn *conn, struct gy__http_slot *slot, const struct gy_http_route_options *options,
+                  const char **why)
+{
+    struct gy_buf *body;
+    int err = gy_http_body(&slot->req, options->decoded_max, &body);
+
+    if (err < 0) {
+        *why = err == -EMSGSIZE ? "The body is too long"
+               : err == -EPROTO ? "The body is not coded as it says"
+               : err == -EAGAIN ? "No memory is left"
+                                : "This content coding is not taken";
+        return err == -EMSGSIZE ? 413 : err == -EPROTO ? 400 : err == -EAGAIN ? 503 : 415;
+    }
+    if (body == NULL)
+        return 0;
+    conn->held_bytes -= gy__http_slot_held(slot);
+    gy_buf_release(slot->body);
+    slot->body = body;
+    slot->req.body = (struct gy_slice){ (const char *)body->data, body->len };
+    slot->flags &= (uint16_t)~GY__SLOT_BORROWED_BODY;
+    conn->held_bytes += gy__http_slot_held(slot);
+    return 0;
+}
+
 static int admit(struct gy__http_conn *conn, struct gy__http_slot *slot, const char **why)
 {
     struct gy__http_server *server = server_of(conn);
@@ -141,6 +181,7 @@ static int admit(struct gy__http_conn *conn, struct gy__http_slot *slot, const c
     int status;
 
     slot->body_max = server->env.config.body_max;
+    slot->decoded_max = 0;
     if (slot->req.path.ptr[0] == '*')
         return 0;
     if (server->peers.access != NULL &&
@@ -156,7 +197,8 @@ static int admit(struct gy__http_conn *conn, struct gy__http_slot *slot, const c
         slot->body_max = options->body_max;
     if (options->stream)
         slot->flags |= GY__SLOT_STREAM;
-    return gy__http_judge(slot, options, server, NULL, why);
+    status = gy__http_judge(slot, options, server, NULL, why);
+    return status == 0 && options->decoded_max > 0 ? admit_coding(slot, options, why) : status;
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */
@@ -275,6 +317,9 @@ static void send_on(struct gy__http_server *server, struct gy__http_slot *slot)
         status = gy__http_judge(slot, match.target->options, server, known, &text);
     if (status == GY__JUDGE_WAITS)
         return;
+    if (match.target != NULL && status == 0 && match.target->options != NULL &&
+        match.target->options->decoded_max > 0 && slot->req.body.len > 0)
+        status = decode(slot->conn, slot, match.target->options, &text);
     if (match.target != NULL && status == 0) {
         if (match.target->options != NULL && match.target->options->stream)
             slot->flags |= GY__SLOT_STREAM; /* if it has a body it came here with that */

@@ -5,10 +5,13 @@
 #include "http/flow.h"
 
 #include "http/conn.h"
+#include "http/deflater.h"
+#include "http/gunzip.h"
 
 #include <errno.h>
 #include <string.h>
 
+#define DECODED_PIECE 16384
 #define PIECE_MIN 4096 /* several short ones that arrive together are one */
 
 struct gy__http_flow *gy__http_flow_take(void)
@@ -76,6 +79,8 @@ void gy__http_flow_end(struct gy__http_flow *flow, const struct gy__http_calls *
         if (flow->by_next != NULL)
             flow->by_next->by_at = flow->by_at;
     }
+    gy__gunzip_free(flow->gunzip);
+    gy__deflater_free(flow->deflater);
     gy__http_pieces_drop(&flow->in);
     gy__http_pieces_drop(&flow->out);
     gy_buf_release(flow->trailers);
@@ -90,6 +95,8 @@ bool gy__http_flow_receive(struct gy__http_flow *flow, const char *bytes, size_t
     struct gy_buf *buf = flow->in.last;
 
     flow->in_total += len;
+    if (flow->in_broken)
+        return true; /* nobody wants it any more */
     if (buf == NULL || gy_buf_room(buf) < len) {
         buf = gy_buf_take(len > PIECE_MIN ? len : PIECE_MIN);
         if (buf == NULL)
@@ -102,13 +109,62 @@ bool gy__http_flow_receive(struct gy__http_flow *flow, const char *bytes, size_t
     return true;
 }
 
+/* The bytes of a piece up to at were used. */
+static void used(struct gy__http_pieces *pieces, const char *at)
+{
+    struct gy_buf *buf = pieces->first;
+    uint32_t n = (uint32_t)((const uint8_t *)(const void *)at - buf->data);
+
+    buf->data += n;
+    buf->len -= n;
+    pieces->bytes -= n;
+    if (buf->len == 0)
+        gy_buf_release(gy__http_pieces_take(pieces));
+}
+
+/* -> the next piece of what comes of those that wait; NULL: nothing, or in_err. */
+static struct gy_buf *decode(struct gy__http_flow *flow)
+{
+    struct gy_buf *out = flow->in.first != NULL ? gy_buf_take(DECODED_PIECE) : NULL;
+    int n = 0;
+
+    if (out == NULL && flow->in.first != NULL)
+        n = -EAGAIN;
+    while (n >= 0 && out != NULL && flow->in.first != NULL && gy_buf_room(out) > 0) {
+        const char *at = (const char *)flow->in.first->data;
+
+        n = gy__gunzip_feed(flow->gunzip, &at, at + flow->in.first->len, out->data + out->len, gy_buf_room(out));
+        used(&flow->in, at);
+        if (n > 0)
+            out->len += (uint32_t)n;
+    }
+    if (out != NULL)
+        flow->decoded += out->len;
+    if (n >= 0 && flow->decoded > flow->decoded_max)
+        n = -EMSGSIZE;
+    if (n >= 0 && (out == NULL || out->len == 0) && flow->in_ended && flow->in.first == NULL)
+        n = gy__gunzip_end(flow->gunzip);
+    if (n < 0) {
+        flow->in_err = n == -ENOMEM ? -EAGAIN : n;
+        flow->in_broken = true;
+        gy__http_pieces_drop(&flow->in);
+    }
+    if (n >= 0 && out != NULL && out->len > 0)
+        return out;
+    gy_buf_release(out);
+    return NULL;
+}
+
 bool gy__http_flow_deliver(struct gy__http_flow *flow, const struct gy__http_calls *calls)
 {
     struct gy_buf *buf;
 
     if (flow->reader == 0)
         return false;
-    buf = gy__http_pieces_take(&flow->in);
+    if (flow->gunzip != NULL)
+        buf = flow->in_broken ? NULL : decode(flow);
+    else
+        buf = gy__http_pieces_take(&flow->in);
     if (buf != NULL) {
         tell(calls, &flow->reader, (int)buf->len, buf);
     } else if (flow->in_err < 0) {

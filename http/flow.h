@@ -14,6 +14,8 @@
 
 struct gy__http_calls;
 struct gy__http_slot;
+struct gy__gunzip;
+struct gy__deflater;
 
 struct gy__http_pieces {
     struct gy_buf *first, *last;
@@ -26,6 +28,9 @@ struct gy__http_flow {
     struct gy__http_pieces in;
     struct gy_buf *trailers; /* see below, or NULL */
     uint64_t in_total;
+    struct gy__gunzip *gunzip;        /* what is read is decompressed; or NULL */
+    uint64_t decoded, decoded_max;
+    bool in_broken; /* that failed, and in_err says how: its handler was told */
     uint64_t reader;
     uint64_t waits_since_ns, waited_ns; /* for the client */
     int in_err;    /* the body will not come to its end */
@@ -35,6 +40,8 @@ struct gy__http_flow {
     uint64_t length; /* announced, or UINT64_MAX */
     uint64_t left;   /* of it */
     uint64_t writer;
+    struct gy__deflater *deflater; /* what is written is compressed; or NULL */
+    bool flushes;                  /* after each piece */
     struct gy_buf *out_trailers; /* lines, to be written behind the last chunk, or NULL */
     bool out_open, out_ended;
     uint64_t watcher;
@@ -55,7 +62,8 @@ void gy__http_pieces_drop(struct gy__http_pieces *pieces);
 
 /* Bytes of the body arrived; copied. -> false: no memory. */
 bool gy__http_flow_receive(struct gy__http_flow *flow, const char *bytes, size_t len);
-/* Tell the reader, if there is one and something to tell. -> true: it was told. */
+/* Tell the reader, if there is one and something to tell. What is to be decompressed is so now: never more
+ * than a piece of it waits. -> true: it was told. */
 bool gy__http_flow_deliver(struct gy__http_flow *flow, const struct gy__http_calls *calls);
 
 /* Trailers as lines "name: value" CRLF, in *text, which is NULL at first: the next part of a name or a

@@ -1,9 +1,12 @@
 /* http/gzip.c - bodies compressed and decompressed by zlib, in one go and on the shard: so only of a
  * size that does not hold it up. Built without zlib, all is sent as it is. */
+#include "http/answer.h"
+#include "http/gzip.h"
 #include "http/head.h"
 
 #include "gyre/core.h"
 #include "gyre/http_content.h"
+#include "gyre/http_stream.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,7 +23,7 @@ int gy_http_has_gzip(void)
     return GY__ZLIB;
 }
 
-static int coding_of(const struct gy_http_req *req)
+int gy__http_coding(const struct gy_http_req *req)
 {
     const struct gy_slice *coding = NULL;
     unsigned lines = 0;
@@ -159,7 +162,7 @@ static int decompress(struct gy_slice body, int coding, size_t max, struct gy_bu
 
 int gy_http_body(const struct gy_http_req *req, size_t max, struct gy_buf **out)
 {
-    int coding = coding_of(req);
+    int coding = gy__http_coding(req);
 
     *out = NULL;
     if (max > 1u << 30)
@@ -206,4 +209,16 @@ int gy_http_end_gzip(struct gy_http_res *res, gy_http_promise reply, const struc
         return gy_http_end(res, reply, body, len);
     (void)gy_http_set(res, "Content-Encoding", "gzip");
     return gy_http_end_buf(res, reply, small);
+}
+
+int gy_http_end_stream_gzip(struct gy_http_res *res, gy_http_promise reply, const struct gy_http_req *req,
+                            int flush)
+{
+    if (!GY__ZLIB || res->gy__err != 0 || has_coding(res))
+        return gy_http_end_stream(res, reply, GY_HTTP_UNKNOWN);
+    (void)gy_http_set(res, "Vary", "Accept-Encoding");
+    if (gy_http_accepts_coding(req, "gzip") == 0)
+        return gy_http_end_stream(res, reply, GY_HTTP_UNKNOWN);
+    (void)gy_http_set(res, "Content-Encoding", "gzip");
+    return gy__http_end_stream(res, reply, GY_HTTP_UNKNOWN, flush ? GY__ANSWER_GZIP_FLUSH : GY__ANSWER_GZIP);
 }

@@ -7,6 +7,8 @@
  * otherwise the handler (the slot's). */
 #include "http/pieces.h"
 
+#include "http/deflater.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -35,6 +37,23 @@ void gy__http_pieces_came(struct gy__http_conn *conn, struct gy__http_slot *slot
 {
     if (gy__http_flow_deliver(slot->flow, conn->env->calls))
         client_came(conn, slot);
+    if (slot->flow->in_broken && !conn->tunnel)
+        gy__http_pieces_broken(slot);
+}
+
+void gy__http_pieces_broken(struct gy__http_slot *slot)
+{
+    const struct gy__http_calls *calls = slot->conn->env->calls;
+    int err = slot->flow->in_err;
+
+    if (gy__http_in_progress(slot)) {
+        calls->discard(slot->conn, slot);
+        gy__http_conn_refuse(slot, err == -EMSGSIZE ? 413 : err == -EAGAIN ? 503 : 400,
+                             err == -EMSGSIZE ? "The body is too long" : err == -EAGAIN ? "No memory is left"
+                                                                       : "The body is not coded as it says");
+    } else if (slot->flow->out_open) {
+        gy__http_conn_abort(slot);
+    }
 }
 
 /* Its reader waits: from now on the client's time runs, all in all what a slow one needs at least. */
@@ -280,6 +299,8 @@ int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise)
     flow->reader = promise;
     if (gy__http_flow_deliver(flow, conn->env->calls)) {
         slot->deadline_ns = conn->env->now_ns + step_time(conn, slot);
+        if (flow->in_broken)
+            gy__http_pieces_broken(slot);
         return 0;
     }
     if (slot->answer_kind == GY__ANSWER_UPGRADE && slot->state >= GY__SLOT_READY)
@@ -307,7 +328,17 @@ int gy__http_conn_write(struct gy__http_slot *slot, uint64_t promise, struct gy_
     }
     if (flow->left != UINT64_MAX)
         flow->left -= buf->len;
-    gy__http_pieces_add(&flow->out, buf);
+    if (flow->deflater != NULL) {
+        err = gy__deflater_feed(flow->deflater, buf->data, buf->len,
+                                flow->flushes ? GY__DEFLATE_FLUSH : GY__DEFLATE_ON, &flow->out);
+        gy_buf_release(buf);
+        if (err < 0) {
+            gy__http_conn_abort(slot);
+            return err;
+        }
+    } else {
+        gy__http_pieces_add(&flow->out, buf);
+    }
     if (slot->deadline_ns != UINT64_MAX)
         slot->deadline_ns = conn->env->now_ns + conn->env->config.stream_timeout_ns;
     if (flow->out.bytes < conn->env->config.stream_window) {
@@ -338,7 +369,9 @@ void gy__http_conn_finish(struct gy__http_slot *slot, struct gy_buf *trailers)
 
     if (!flow->out_open || flow->out_ended) {
         gy_buf_release(trailers);
-    } else if (flow->left != UINT64_MAX && flow->left > 0) {
+    } else if ((flow->left != UINT64_MAX && flow->left > 0) ||
+               (flow->deflater != NULL &&
+                gy__deflater_feed(flow->deflater, NULL, 0, GY__DEFLATE_END, &flow->out) < 0)) {
         gy_buf_release(trailers);
         gy__http_conn_abort(slot);
     } else {

@@ -41,6 +41,8 @@ void gy__http_pieces_ended(struct gy__http_conn *conn);
  * server does. */
 void gy__http_pieces_stop(struct gy__http_conn *conn, struct gy__http_slot *slot, int status,
                           const char *why);
+/* What came cannot be decompressed, or is too long then. As above; what still comes is dropped. */
+void gy__http_pieces_broken(struct gy__http_slot *slot);
 /* 100 Continue was said to the client, or it did not wait for that: now it is waited for. */
 void gy__http_pieces_continued(struct gy__http_conn *conn);
 /* Is it this request's turn, and does its handler read? */

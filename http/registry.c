@@ -121,6 +121,7 @@ static int add(struct gy__http_server *server, const char *path, size_t len,
 
     if (err == 0 && target->options != NULL)
         server->env.judged |= target->options->stream || target->options->body_max != 0 ||
+                              target->options->decoded_max > 0 ||
                               target->options->realm != NULL || target->options->authorize != NULL;
     return err;
 }

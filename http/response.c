@@ -175,6 +175,12 @@ int gy_http_end(struct gy_http_res *res, gy_http_promise reply, const void *body
 
 int gy_http_end_stream(struct gy_http_res *res, gy_http_promise reply, uint64_t length)
 {
+    return gy__http_end_stream(res, reply, length, GY__ANSWER_STREAM);
+}
+
+int gy__http_end_stream(struct gy_http_res *res, gy_http_promise reply, uint64_t length,
+                        enum gy__http_answer_kind kind)
+{
     struct gy__http_answer_stream answer;
     struct gy_buf *head;
 
@@ -184,7 +190,7 @@ int gy_http_end_stream(struct gy_http_res *res, gy_http_promise reply, uint64_t 
     head = res->gy__head;
     res->gy__head = NULL;
     memset(&answer, 0, sizeof(answer));
-    answer.answer = (struct gy__http_answer){ (uint16_t)res->status, GY__ANSWER_STREAM, head->len };
+    answer.answer = (struct gy__http_answer){ (uint16_t)res->status, (uint16_t)kind, head->len };
     answer.length = length;
     return gy_resolve_raw(reply.promise, 0, &answer, sizeof(answer), head);
 }

@@ -103,11 +103,12 @@ struct gy__http_slot *gy__http_slot_find(const struct gy__http_slots *slots, uin
     /* Chunks have 64, 64, 128, 256, ... */
     uint32_t place = (uint32_t)ticket / GY__HTTP_SLOTS_FIRST;
     uint32_t chunk = 31 - (uint32_t)__builtin_clz(2 * place + 1);
-    const struct gy__slabs_chunk *at = &slots->slabs.chunks[chunk];
+    const struct gy__slabs_chunk *at;
     struct gy__http_slot *slot;
 
     if (chunk >= slots->slabs.chunk_count)
         return NULL;
+    at = &slots->slabs.chunks[chunk];
     slot = (struct gy__http_slot *)(void *)at->records + ((uint32_t)ticket - at->number);
     return slot->generation == ticket >> 32 && slot->state != GY__SLOT_FREE ? slot : NULL;
 }

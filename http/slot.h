@@ -69,7 +69,8 @@ struct gy__http_slot {
     struct gy_buf *claims;
     const struct gy_http_route_options *judged; /* by which route it was found out who asks; with KNOWN */
     struct gy__http_flow *flow; /* of a body in pieces, or NULL; ended before the slot is given back */
-    uint64_t body_max;          /* set by admit */
+    uint64_t body_max;          /* set by admit, as is: */
+    uint64_t decoded_max;       /* of a body in pieces that is to be decompressed; 0: it is not */
     uint32_t headers_room;
     struct gy_http_header *headers;
     struct gy_http_req req;

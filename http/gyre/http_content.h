@@ -73,6 +73,15 @@ GY_API int gy_http_has_gzip(void);
 GY_API int gy_http_end_gzip(struct gy_http_res *res, gy_http_promise reply,
                             const struct gy_http_req *req, const void *body, size_t len);
 
+/* Begin an answer in pieces (gyre/http_stream.h) of unknown length, which the connection compresses if
+ * the request asks for it and the answer has no Content-Encoding yet; sets Vary. flush: 0: pieces leave
+ * when enough has come together, the last with gy_http_finish; 1: each can be read when it has arrived, as
+ * events must be (which gy_http_end_events never compresses), at the cost of some bytes each. Pieces are
+ * written as always, best of up to 64 KiB: each is compressed in one go. Memory: some 64 KiB a stream.
+ * -> as gy_http_end_stream. */
+GY_API int gy_http_end_stream_gzip(struct gy_http_res *res, gy_http_promise reply,
+                                   const struct gy_http_req *req, int flush);
+
 /* A request's body with its Content-Encoding (gzip, x-gzip, deflate; none and identity are none)
  * taken off. *out: a buffer, given; NULL when the body is used as it is, in req->body.
  * Only on shards. -> 0; -EMSGSIZE it would have more than max bytes; -EPROTO it is no such coding, or

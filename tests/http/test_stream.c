@@ -2,8 +2,11 @@
  * copies a body back as it comes, one that counts, one that tells events; and what becomes of all when
  * one of the two ends leaves. */
 #include "core/kernel.h"
+#include "gyre/http_content.h"
 #include "gyre/http_stream.h"
 #include "gyre/typed.h"
+#include "http/deflater.h"
+#include "http/gunzip.h"
 #include "http/server.h"
 #include "http/shard.h"
 #include "tests/http/world.h"
@@ -54,12 +57,17 @@ GY_HTTP(reader, reader_copy);
 GY_HTTP(reader, reader_refuse);
 GY_HTTP(reader, reader_listen);
 GY_HTTP(reader, reader_small);
+GY_HTTP(reader, reader_pack);
 GY_HTTP_PIECE(reader, reader_on_piece);
 GY_THEN_RES(reader, reader_on_written);
 GY_THEN_RES(reader, reader_on_watch);
 
 static const struct gy_http_route_options streams = { .size = sizeof(streams), .body_max = 1000, .stream = 1 };
 static const struct gy_http_route_options small = { .size = sizeof(small), .body_max = 10 };
+static const struct gy_http_route_options unpacks = { .size = sizeof(unpacks), .body_max = 50000, .stream = 1,
+                                                      .decoded_max = 40000 };
+static const struct gy_http_route_options unpacked = { .size = sizeof(unpacked), .body_max = 50000,
+                                                       .decoded_max = 40000 };
 
 static int reader_start(struct reader *self, const struct reader_args *args)
 {
@@ -70,12 +78,13 @@ static int reader_start(struct reader *self, const struct reader_args *args)
     } routes[] = {
         { "count", &reader_count_verb, &streams },   { "copy", &reader_copy_verb, &streams },
         { "refuse", &reader_refuse_verb, &streams }, { "listen", &reader_listen_verb, NULL },
-        { "small", &reader_small_verb, &small },
+        { "small", &reader_small_verb, &small },     { "pack", &reader_pack_verb, NULL },
+        { "unpack", &reader_count_verb, &unpacks },  { "unpacked", &reader_small_verb, &unpacked },
     };
     int err = 0;
 
     seen[gy_shard()] = self;
-    for (unsigned i = 0; i < 5 && err == 0; i++) {
+    for (unsigned i = 0; i < sizeof(routes) / sizeof(routes[0]) && err == 0; i++) {
         char route[64];
         snprintf(route, sizeof(route), "%s/%s", args->prefix, routes[i].name);
         err = gy_http_route_with_raw(&self->actor, route, routes[i].verb, routes[i].options);
@@ -141,6 +150,24 @@ static void reader_small(struct reader *self, const struct gy_http_req *req, gy_
 {
     (void)self;
     gy_http_reply(reply, 200, NULL, req->body.ptr, req->body.len);
+}
+
+#define LINE "a line of text that is sent again and again\n"
+
+/* Three lines; with ?flush each can be read at once, and there is no end. */
+static void reader_pack(struct reader *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    gy_http_stream stream = gy_http_stream_of(req);
+    struct gy_http_res res;
+    int flush = gy_slice_equal(req->query, "flush");
+
+    (void)self;
+    gy_http_begin(&res, 200);
+    assert_int_equal(gy_http_end_stream_gzip(&res, reply, req, flush), 0);
+    for (unsigned i = 0; i < 3; i++)
+        gy_forget(gy_http_write_bytes(stream, LINE, sizeof(LINE) - 1));
+    if (!flush && !gy_slice_equal(req->query, "open"))
+        assert_int_equal(gy_http_finish(stream), 0);
 }
 
 static void reader_on_piece(struct reader *self, uint64_t i, int res, struct gy_buf *buf)
@@ -355,6 +382,183 @@ static void test_trailers(void **state)
         }
 }
 
+/* ---- compression ---- */
+
+/* All chunks that came, without their framing. -> their bytes; *ended: the last one is there. */
+static size_t chunks(struct peer_conn *c, char *out, bool *ended)
+{
+    size_t len = 0;
+
+    *ended = false;
+    while (c->out_read < c->out_len && !*ended) {
+        char *data;
+        size_t n = strtoul(c->out + c->out_read, &data, 16);
+
+        assert_memory_equal(data, "\r\n", 2);
+        memcpy(out + len, data + 2, n);
+        assert_memory_equal(data + 2 + n, "\r\n", 2);
+        len += n;
+        c->out_read = (size_t)(data - c->out) + 4 + n;
+        *ended = n == 0;
+    }
+    return len;
+}
+
+static size_t unzip(const char *bytes, size_t len, char *out, size_t size)
+{
+    const char *end = bytes + len;
+    struct gy__gunzip *gunzip;
+    size_t got = 0;
+    int n;
+
+    fake_enter(&world.fake, 1);
+    gunzip = gy__gunzip_new();
+    assert_non_null(gunzip);
+    do {
+        n = gy__gunzip_feed(gunzip, &bytes, end, (uint8_t *)out + got, size - got);
+        assert_true(n >= 0);
+        got += (size_t)n;
+    } while (n > 0);
+    gy__gunzip_free(gunzip);
+    fake_leave();
+    return got;
+}
+
+static char *zip(const char *bytes, size_t len, size_t *zipped)
+{
+    struct gy__http_pieces pieces = { NULL, NULL, 0 };
+    struct gy__deflater *deflater;
+    struct gy_buf *buf;
+    char *out;
+
+    fake_enter(&world.fake, 1);
+    deflater = gy__deflater_new();
+    assert_non_null(deflater);
+    assert_int_equal(gy__deflater_feed(deflater, bytes, len, GY__DEFLATE_END, &pieces), 0);
+    gy__deflater_free(deflater);
+    out = malloc(pieces.bytes);
+    assert_non_null(out);
+    for (*zipped = 0; (buf = gy__http_pieces_take(&pieces)) != NULL; gy_buf_release(buf)) {
+        memcpy(out + *zipped, buf->data, buf->len);
+        *zipped += buf->len;
+    }
+    fake_leave();
+    return out;
+}
+
+static void test_packed_answers(void **state)
+{
+    static char coded[65536], text[65536];
+
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2 && gy_http_has_gzip(); shard++)
+        for (unsigned way = 0; way < 4; way++) { /* whole, flushed, not flushed, not asked for */
+            static const char *const queries[] = { "", "?flush", "?open", "" };
+            struct peer_conn *c = world_connect(&world, 1);
+            const char *head;
+            char line[128];
+            bool ended;
+            size_t len;
+
+            snprintf(line, sizeof(line), "GET %s/pack%s HTTP/1.1\r\nHost: h\r\n%s\r\n", where[shard], queries[way],
+                     way < 3 ? "Accept-Encoding: gzip\r\n" : "");
+            world_text(&world, c, line);
+            head = world_expect(&world, c, 200, NULL);
+            assert_int_equal(strstr(head, "Content-Encoding: gzip\r\n") != NULL, way < 3);
+            assert_non_null(strstr(head, "Vary: Accept-Encoding\r\n"));
+            len = chunks(c, coded, &ended);
+            assert_int_equal(ended, way == 0 || way == 3);
+            if (way < 3) {
+                assert_true(len < 2 * sizeof(LINE));
+                len = unzip(coded, len, text, sizeof(text));
+            } else {
+                memcpy(text, coded, len);
+            }
+            if (way == 2) { /* what is short waits */
+                assert_int_equal(len, 0);
+                continue;
+            }
+            assert_int_equal(len, 3 * (sizeof(LINE) - 1));
+            assert_memory_equal(text, LINE LINE LINE, len);
+        }
+}
+
+static void test_packed_bodies(void **state)
+{
+    static char text[40001], none[60000];
+    size_t len, bomb_len, longer_len;
+    char *coded, *bomb, *longer, *zeros;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    if (!gy_http_has_gzip())
+        return;
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)('a' + i * i % 23);
+    coded = zip(text, 40000, &len);
+    longer = zip(text, 40001, &longer_len);
+    zeros = calloc(1, 30000000);
+    assert_non_null(zeros);
+    bomb = zip(zeros, 30000000, &bomb_len);
+    free(zeros);
+    assert_true(bomb_len < 50000);
+    for (unsigned shard = 0; shard < 2; shard++)
+        for (unsigned route = 0; route < 2; route++) {
+            static const struct {
+                unsigned what; /* 0: the text, 1: one byte more, 2: a bomb, 3: no gzip, 4: cut, 5: nothing, 6: plain */
+                const char *coding;
+                int status;
+            } rows[] = {
+                { 0, "gzip", 200 },     { 0, "x-gzip", 200 },         { 1, "gzip", 413 }, { 2, "gzip", 413 },
+                { 3, "gzip", 400 },     { 4, "gzip", 400 },           { 5, "gzip", 200 }, { 6, "identity", 200 },
+                { 6, "br", 415 },       { 0, "gzip, gzip", 415 },
+            };
+            struct peer_conn *c = NULL;
+
+            for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+                for (unsigned step = 1; step <= 1000000; step *= 100) { /* bytes at once */
+                    const char *const bodies[] = { coded, longer, bomb, none, coded, none, "plain" };
+                    const size_t sizes[] = { len, longer_len, bomb_len, 100, len - 1, 0, 5 };
+                    size_t size = sizes[rows[i].what], at = 0;
+                    char head[200];
+
+                    if (step == 1 && rows[i].what == 2)
+                        continue;
+                    if (c == NULL)
+                        c = world_connect(&world, 1);
+                    snprintf(head, sizeof(head), "Content-Encoding: %s\r\nContent-Length: %zu\r\n\r\n",
+                             rows[i].coding, size);
+                    ask(c, shard, route == 0 ? "unpack" : "unpacked", head);
+                    while (at < size && !c->closed && !c->half_closed) {
+                        size_t n = size - at < step ? size - at : step;
+                        n = n < 4096 ? n : 4096; /* a receive buffer */
+                        if (!world_give(&world, c, bodies[rows[i].what] + at, n))
+                            break;
+                        world_settle(&world);
+                        at += n;
+                    }
+                    if (route == 1 && rows[i].what == 0 && rows[i].status == 200) {
+                        size_t got;
+                        const char *body = world_body(&world, c, &got);
+                        assert_int_equal(got, 40000);
+                        assert_memory_equal(body, text, got);
+                    } else {
+                        char count[32];
+                        snprintf(count, sizeof(count), "%u: %d", shard,
+                                 rows[i].what == 0 ? 40000 : rows[i].what == 6 ? 5 : 0);
+                        world_expect(&world, c, rows[i].status,
+                                     rows[i].status == 200 && route == 0 ? count : NULL);
+                    }
+                    if (rows[i].status != 200) {
+                        world_reset(&world, c);
+                        c = NULL;
+                    }
+                }
+        }
+    free(coded), free(longer), free(bomb);
+}
+
 static void test_continue(void **state)
 {
     (void)state;
@@ -465,7 +669,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_count),  T(test_copy), T(test_trailers), T(test_continue), T(test_client_leaves),
+        T(test_count),  T(test_copy), T(test_trailers), T(test_packed_answers), T(test_packed_bodies), T(test_continue), T(test_client_leaves),
         T(test_events), T(test_actor_dies), T(test_drain),
 #undef T
     };
