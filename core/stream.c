@@ -171,16 +171,27 @@ static void send(struct gy_shard *shard, struct gy_stream *s)
     }
 }
 
+static bool may_read(const struct gy_stream *s)
+{
+    return rules_of(s)->reads && !s->fin && !s->paused &&
+           (rules_of(s)->gives || s->linger_bytes > 0);
+}
+
 static bool wants_bytes(const struct gy_stream *s)
 {
-    return rules_of(s)->reads && !s->fin && !s->paused && !s->full &&
-           (rules_of(s)->gives || s->linger_bytes > 0);
+    return may_read(s) && !s->full;
 }
 
 /* A receive that was armed before anybody wanted descriptors, which it would drop. */
 static bool is_blind(const struct gy_stream *s)
 {
     return s->fds_max > 0 && s->in.in_flight && s->in.kind != GY_OP_RECV_FDS;
+}
+
+/* It holds as many buffers as it may, and not one more: a receive that is armed may wait for what comes of it. */
+static bool is_at_limit(const struct gy_stream *s)
+{
+    return may_read(s) && s->held <= s->held_max && !is_blind(s);
 }
 
 static void step_receive(struct gy_shard *shard, struct gy_stream *s)
@@ -190,7 +201,8 @@ static void step_receive(struct gy_shard *shard, struct gy_stream *s)
             receive(shard, s);
     } else {
         gy__stream_unstarve(shard, s);
-        gy__op_cancel(shard, &s->in);
+        if (!is_at_limit(s))
+            gy__op_cancel(shard, &s->in);
     }
 }
 

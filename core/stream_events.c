@@ -187,8 +187,11 @@ static void received(struct gy_shard *shard, struct gy_stream *s,
         gy_buf_release(buf);
         return;
     }
-    if (s->held >= s->held_max && !s->full) {
+    /* None is armed any more; one that is ends with the first buffer that is too many. Mostly none comes: what was
+     * received is sent, and back, before the peer goes on. */
+    if (s->held >= s->held_max)
         s->full = true;
+    if (s->held == s->held_max + 1u) {
         gy__stream_count(shard, GY__COUNT_HELD, 1);
         gy__stream_dirty(shard, s);
     }

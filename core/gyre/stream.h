@@ -56,7 +56,7 @@ struct gy_listen_options {
     uint32_t streams_max;   /* accepted at once on this shard, 0: no limit but the shard's own; more
                              * wait in the backlog. A burst may exceed it by what the kernel hands over
                              * before it is told to stop */
-    uint32_t held_max;      /* receive buffers one stream may hold before reading stops, default 16 */
+    uint32_t held_max;      /* receive buffers one stream may hold; with the next one reading stops. Default 16 */
     uint8_t oneshot_first;  /* the first receive is a single one: cheap if the answer closes */
     uint8_t delay_sends;    /* let the system wait for more before it sends little (Nagle) */
     uint32_t keep_alive_s;  /* a TCP peer that cannot be reached for so long, at least 2 s, is gone:

@@ -334,20 +334,50 @@ static void held_buffers_are_capped(void **state)
     assert_false(s->in.canceled);
     fx_data(&fx, s, "x", true);
     fx_turn(&fx);
+    assert_false(s->in.canceled); /* as many as it may hold: what if no more come? */
+    fx_data(&fx, s, "x", true);
+    fx_turn(&fx);
     assert_true(s->in.canceled);
     fx_data(&fx, s, "y", true); /* the race: it is given all the same */
     fx_in(&fx, s, -ECANCELED);
     fx_turn(&fx);
     assert_false(s->in.in_flight);
-    assert_int_equal(s->held, 5);
-    for (unsigned left = 5; left-- > 0;) {
+    assert_int_equal(s->held, 6);
+    for (unsigned left = 6; left-- > 0;) {
         fake_enter(&fx.fake, 0);
         gy_buf_release(fx.kept[left]);
         fx_turn(&fx);
         assert_int_equal(s->in.in_flight, left <= 2);
     }
     fx.kept_count = 0;
-    fx_told(&fx, " data:x data:x data:x data:x data:y");
+    fx_told(&fx, " data:x data:x data:x data:x data:x data:y");
+    end(s);
+}
+
+/* A message that fills its share to the last buffer and is sent back costs no cancel: reading goes on as it was. At the limit
+ * none is armed anew. */
+static void at_the_limit_it_reads_on(void **state)
+{
+    (void)state;
+    fx.options.held_max = 2;
+    fx.echo = true;
+    struct gy_stream *s = open_stream();
+    for (unsigned i = 0; i < 3; i++) {
+        fx_data(&fx, s, "a", true);
+        fx_data(&fx, s, "b", true);
+        fx_turn(&fx);
+        assert_true(s->full && s->in.in_flight && !s->in.canceled);
+        fx_sent(&fx, s, "ab");
+        fx_turn(&fx);
+        assert_true(!s->full && s->in.in_flight && !s->in.canceled);
+    }
+    fx_data(&fx, s, "a", true);
+    fx_data(&fx, s, "b", false); /* the kernel has ended it */
+    fx_turn(&fx);
+    assert_false(s->in.in_flight);
+    fx_sent(&fx, s, "ab");
+    fx_turn(&fx);
+    assert_true(s->in.in_flight);
     end(s);
 }
 
@@ -362,6 +392,7 @@ static void held_counts_what_is_being_sent(void **state)
     fx_data(&fx, s, "a", true);
     fx_turn(&fx);
     fx_data(&fx, s, "b", true);
+    fx_data(&fx, s, "c", true);
     fx_turn(&fx);
     assert_true(s->in.canceled);
     fx_in(&fx, s, -ECANCELED);
@@ -369,8 +400,10 @@ static void held_counts_what_is_being_sent(void **state)
     assert_false(s->in.in_flight);
     fx_sent(&fx, s, "a");
     fx_turn(&fx);
+    assert_false(s->in.in_flight);
+    fx_sent(&fx, s, "bc");
+    fx_turn(&fx);
     assert_true(s->in.in_flight);
-    fx_sent(&fx, s, "b");
     end(s);
 }
 
@@ -856,7 +889,7 @@ static void in_open_paused(struct gy_stream *s)
 static void in_open_held(struct gy_stream *s)
 {
     fx.keep_data = true;
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 5; i++)
         fx_data(&fx, s, "x", true);
     fx_turn(&fx);
 }
@@ -1209,6 +1242,7 @@ int main(void)
         TEST(first_receive_is_single_if_asked),
         TEST(pause_and_resume),
         TEST(held_buffers_are_capped),
+        TEST(at_the_limit_it_reads_on),
         TEST(held_counts_what_is_being_sent),
         TEST(held_survives_its_stream),
         TEST(fin),
