@@ -28,8 +28,8 @@
 #define OWED_RETRY_NS (UINT64_C(1) * 1000 * 1000)
 #define BITS 64
 
-enum word { LEAVE, SUCCEED, TAKEN, DECLINED, HANDLE, END };
-_Static_assert(DECLINED < GY__HANDOVER_DUE, "those before HANDLE may be owed, to one shard each");
+enum word { LEAVE, SUCCEED, TAKEN, DECLINED, END, HANDLE };
+_Static_assert(END < GY__HANDOVER_DUE, "those before HANDLE may be owed");
 
 static struct gy__accept_group *group_of(struct gy_shard *shard, const struct gy__listener *listener)
 {
@@ -132,33 +132,47 @@ static bool say(struct gy_shard *shard, unsigned group, unsigned to, enum word w
     return true;
 }
 
+static bool pay_one(struct gy_shard *shard, unsigned group, enum word what, unsigned word)
+{
+    uint64_t *due = &shard->streams->due[group - 1][what][word];
+
+    for (uint64_t left = *due; left != 0; left &= left - 1) {
+        unsigned bit = (unsigned)__builtin_ctzll(left);
+        if (say(shard, group, word * BITS + bit, what, -1))
+            *due &= ~(UINT64_C(1) << bit);
+    }
+    return *due == 0;
+}
+
+static void pay_in_a_while(struct gy_shard *shard)
+{
+    gy__timer_arm(&shard->wheel, &shard->streams->owed, shard->now_ns + OWED_RETRY_NS);
+}
+
 /* Say what is owed, as far as there is room. */
 static void pay(struct gy_shard *shard)
 {
-    struct gy__streams *streams = shard->streams;
     bool owes = false;
 
     if (shard->phase >= GY__PHASE_STOP)
         return; /* everybody ends by himself */
     for (unsigned group = 1; group <= GY__ACCEPT_GROUPS; group++)
-        for (unsigned word = 0; word < GY__ACCEPT_WORDS; word++) {
-            uint64_t *due = &streams->end_due[group - 1][word];
-            for (uint64_t left = *due; left != 0; left &= left - 1) {
-                unsigned bit = (unsigned)__builtin_ctzll(left);
-                if (say(shard, group, word * BITS + bit, END, -1))
-                    *due &= ~(UINT64_C(1) << bit);
-            }
-            owes |= *due != 0;
-        }
-    for (unsigned group = 1; group <= GY__ACCEPT_GROUPS; group++)
-        for (unsigned what = 0; what < GY__HANDOVER_DUE; what++) {
-            uint16_t *due = &streams->due[group - 1][what];
-            if (*due != 0 && say(shard, group, *due - 1u, (enum word)what, -1))
-                *due = 0;
-            owes |= *due != 0;
-        }
+        for (unsigned what = 0; what < GY__HANDOVER_DUE; what++)
+            for (unsigned word = 0; word < GY__ACCEPT_WORDS; word++)
+                owes |= !pay_one(shard, group, (enum word)what, word);
     if (owes)
-        gy__timer_arm(&shard->wheel, &streams->owed, shard->now_ns + OWED_RETRY_NS);
+        pay_in_a_while(shard);
+}
+
+static void due(struct gy_shard *shard, unsigned group, enum word what, unsigned to)
+{
+    shard->streams->due[group - 1][what][to / BITS] |= UINT64_C(1) << to % BITS;
+}
+
+static void owe(struct gy_shard *shard, unsigned group, enum word what, unsigned to)
+{
+    due(shard, group, what, to);
+    pay(shard);
 }
 
 void gy__handover_owed(struct gy__timer *timer)
@@ -256,20 +270,14 @@ void gy__handover_ended(struct gy_shard *shard, const struct gy__listener *liste
 
 /* ---- leaving ---- */
 
-static void owe(struct gy_shard *shard, unsigned group, enum word what, unsigned to)
-{
-    shard->streams->due[group - 1][what] = (uint16_t)(to + 1);
-    pay(shard);
-}
-
-/* Another member than this shard, the next one. -> false: there is none. */
-static bool another(struct gy_shard *shard, unsigned group, unsigned *out)
+/* Another member than this shard, the next one behind `after`. -> false: there is none. */
+static bool another(struct gy_shard *shard, unsigned group, unsigned after, unsigned *out)
 {
     uint32_t count = shard->runtime->shard_count;
 
-    for (uint32_t i = 1; i < count; i++) {
-        *out = (shard->index + i) % count;
-        if (is_member(&shard->runtime->accept_groups[group - 1], *out))
+    for (uint32_t i = 1; i <= count; i++) {
+        *out = (after + i) % count;
+        if (*out != shard->index && is_member(&shard->runtime->accept_groups[group - 1], *out))
             return true;
     }
     return false;
@@ -283,7 +291,7 @@ bool gy__handover_succeed(struct gy_shard *shard, struct gy__listener *listener)
         return false;
     if (listener->leaves)
         return true;
-    if (!accepts(shard, listener->group) || !another(shard, listener->group, &to))
+    if (!accepts(shard, listener->group) || !another(shard, listener->group, shard->index, &to))
         return false;
     listener->leaves = true;
     owe(shard, listener->group, SUCCEED, to);
@@ -303,12 +311,12 @@ void gy__handover_taken(struct gy_shard *shard, struct gy__listener *listener)
 static void end_group(struct gy_shard *shard, struct gy__listener *listener)
 {
     struct gy__accept_group *group = group_of(shard, listener);
-    uint64_t *due = shard->streams->end_due[listener->group - 1];
+    uint64_t *ends = shard->streams->due[listener->group - 1][END];
 
     atomic_store_explicit(&group->acceptor, 0, memory_order_relaxed);
     for (unsigned word = 0; word < GY__ACCEPT_WORDS; word++)
-        due[word] |= atomic_exchange_explicit(&group->members[word], 0, memory_order_relaxed);
-    due[shard->index / BITS] &= ~(UINT64_C(1) << shard->index % BITS);
+        ends[word] |= atomic_exchange_explicit(&group->members[word], 0, memory_order_relaxed);
+    ends[shard->index / BITS] &= ~(UINT64_C(1) << shard->index % BITS);
     pay(shard);
 }
 
@@ -338,9 +346,8 @@ void gy__handover_leave(struct gy_shard *shard, struct gy__listener *listener)
                                              memory_order_relaxed);
 
     /* Without one it is at its end, and the word of that is on its way. */
-    if (acceptor != 0) {
+    if (acceptor != 0)
         owe(shard, listener->group, LEAVE, acceptor - 1);
-    }
 }
 
 /* ---- arriving ---- */
@@ -385,7 +392,7 @@ static void handle_arrived(struct gy_shard *shard, struct gy__listener *listener
         return;
     }
     atomic_fetch_sub_explicit(load_of(shard, group, shard->index), 1, memory_order_relaxed);
-    if (shard->phase < GY__PHASE_DRAIN && another(shard, group, &to) &&
+    if (shard->phase < GY__PHASE_DRAIN && another(shard, group, shard->index, &to) &&
         say(shard, group, to, HANDLE, handle))
         atomic_fetch_add_explicit(load_of(shard, group, to), 1, memory_order_relaxed);
     else if (shard->phase < GY__PHASE_STOP)
@@ -414,21 +421,24 @@ static void leave_arrived(struct gy_shard *shard, unsigned group, unsigned from)
 {
     /* It may have been told already. */
     if (take_out(shard, group, from))
-        shard->streams->end_due[group - 1][from / BITS] |= UINT64_C(1) << from % BITS;
+        due(shard, group, END, from);
     pay(shard);
 }
 
-/* -> the next one is asked, or there is none. */
-static void declined_arrived(struct gy_shard *shard, struct gy__listener *leaving, unsigned group)
+/* The next one is asked; not at once, for it may be one that is about to go as well. */
+static void declined_arrived(struct gy_shard *shard, struct gy__listener *leaving, unsigned group,
+                             unsigned from)
 {
     unsigned to;
 
     if (leaving == NULL)
         return;
-    if (another(shard, group, &to))
-        owe(shard, group, SUCCEED, to);
-    else
+    if (another(shard, group, from, &to)) {
+        due(shard, group, SUCCEED, to);
+        pay_in_a_while(shard);
+    } else {
         gy__listener_succeeded(shard, leaving);
+    }
 }
 
 void gy__handover_arrived(struct gy_shard *shard, const struct gy_cell *cell)
@@ -453,7 +463,7 @@ void gy__handover_arrived(struct gy_shard *shard, const struct gy_cell *cell)
             gy__listener_succeeded(shard, listener);
         break;
     case DECLINED:
-        declined_arrived(shard, leaving_of(shard, group), group);
+        declined_arrived(shard, leaving_of(shard, group), group, from);
         break;
     case END:
         if (listener != NULL)

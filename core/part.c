@@ -30,7 +30,8 @@ static struct gy_buf *take(struct gy_shard *shard, struct gy__file *file, uint64
     buf->data = NULL;
     buf->len = len < UINT32_MAX ? (uint32_t)len : UINT32_MAX;
     *gy__part_of(buf) = (struct gy__part){
-        .file = file, .offset = offset, .behind = len - buf->len, .handle = file->handle};
+        .file = file, .offset = offset, .behind = len - buf->len, .handle = file->handle,
+        .why = -EPIPE};
     gy__file_hold(file);
     return buf;
 }

@@ -169,7 +169,7 @@ enum gy__stream_counter {
     GY__STREAM_COUNTERS
 };
 
-#define GY__HANDOVER_DUE 4
+#define GY__HANDOVER_DUE 5
 
 struct gy__streams {
     struct gy_stream *pool; /* [0] is never used */
@@ -189,8 +189,7 @@ struct gy__streams {
     struct gy__listener listeners[GY__LISTENERS_MAX];
     uint32_t listeners_used; /* those behind have never been used */
     /* What handover.c still has to say, when the rings have room. */
-    uint64_t end_due[GY__ACCEPT_GROUPS][GY__ACCEPT_WORDS];
-    uint16_t due[GY__ACCEPT_GROUPS][GY__HANDOVER_DUE]; /* other words, to that shard + 1 */
+    uint64_t due[GY__ACCEPT_GROUPS][GY__HANDOVER_DUE][GY__ACCEPT_WORDS]; /* to those shards */
     struct gy__timer owed;
     /* Handles to close that have no stream, and descriptors: those have GY__REFUSED_FD added. */
     struct gy_op refuse;

@@ -109,7 +109,7 @@ GY_INLINE struct gy_buf *gy_file_buffers(const void *value)
  * program's: data is NULL, and nobody may read it.
  * len counts as what is queued, and falls as it is sent. The file may be closed at once: it is when the buffer is
  * released. A file that ends before offset + len when its turn comes ends the stream with -ENODATA.
- * What pays: files of 64 KiB and more, that the system has in its cache; others are sent by threads of the pool
+ * A pipe's end takes none (-EOPNOTSUPP): gy_redirect() is for that. What pays: files of 64 KiB and more, that the system has in its cache; others are sent by threads of the pool
  * for work that blocks. -> given; NULL: not a file of this actor, or none is left. */
 GY_API GY_MUST_CHECK struct gy_buf *gy_file_part(gy_file file, uint64_t offset, uint32_t len);
 
