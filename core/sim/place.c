@@ -1,10 +1,10 @@
 /* A shard's place in the world: its steps, one per event, and what it does between them.
  *
  * A shard takes the steps of its turn (core/shard.h) in their order, as a ring's loop does: run,
- * publish, poll; then, if nothing was found, a few looks, announce sleep, look again, sleep. Each
- * step happens at one moment, and the next can be taken only when the time that it took has passed;
- * how long that is the seed says, mostly hundreds of ns, now and then as long as a kernel may take
- * the CPU away. So any step of any other shard may fall between any two.
+ * publish, poll; then, if nothing was found, a few looks, which run what they hear, announce sleep,
+ * look again, sleep. Each step happens at one moment, and the next can be taken only when the time
+ * that it took has passed; how long that is the seed says, mostly hundreds of ns, now and then as
+ * long as a kernel may take the CPU away. So any step of any other shard may fall between any two.
  *
  * While it sleeps nothing is planned for it but its deadline; a wake, or a completion, rouses it. */
 #include "core/sim/sim.h"
@@ -130,8 +130,14 @@ static enum gy__sim_step step_poll(struct gy__place *place)
     return place->spins > 0 ? GY__STEP_SPIN : GY__STEP_ANNOUNCE;
 }
 
+/* What other shards sent is run without a turn, and none follows if that leaves nothing to do in one. */
 static enum gy__sim_step step_spin(struct gy__place *place)
 {
+    if (gy__shard_hear(place->shard, place->sim->driver.now(place))) {
+        gy__check_sleepers(place->host);
+        if (!gy__shard_is_quiet(place->shard))
+            return GY__STEP_RUN;
+    }
     if (gy__flight_pending(place) || place->woken || gy__shard_inbound(place->shard))
         return GY__STEP_RUN;
     return --place->spins > 0 ? GY__STEP_SPIN : GY__STEP_ANNOUNCE;
@@ -206,8 +212,8 @@ static void step_fire(struct gy_sim *sim, struct gy__event *event)
     next = take(place, step);
     sim->stepping = NULL;
     gy__shard_leave();
-    gy__trace(sim, place, GY__TRACE_STEP, step, step == GY__STEP_RUN ? state_of(place->shard) : next,
-              0);
+    gy__trace(sim, place, GY__TRACE_STEP, step,
+              step == GY__STEP_RUN || step == GY__STEP_SPIN ? state_of(place->shard) : next, 0);
     if (next < GY__STEP_ENDED)
         next_step(place, next);
     place->elapsed_ns = 0;
