@@ -5,7 +5,7 @@
  * only the first may be written; everything that owes an answer, a refusal too, stands in that list.
  *
  * Invariants: `stopped` is never taken back, and the last slot then says Connection: close. No slot
- * points into a receive buffer after flush.
+ * points into a receive buffer that is not held; after flush one is at most, for KEPT_NS at most.
  *
  * Its parts: conn_read.c, bytes to requests; conn_write.c, answers in their order; conn_time.c, its
  * deadlines; pieces.c, bodies in pieces. */
@@ -37,6 +37,13 @@ static void release_list(struct gy_buf **list)
     }
 }
 
+static void keep_no_longer(struct gy__http_conn *conn)
+{
+    if (conn->kept_ns != 0)
+        conn->env->kept--;
+    conn->kept_ns = 0;
+}
+
 void gy__http_conn_fini(struct gy__http_conn *conn)
 {
     while (conn->first != NULL) {
@@ -52,12 +59,39 @@ void gy__http_conn_fini(struct gy__http_conn *conn)
     if (conn->parser.slot != NULL && !gy__http_in_pieces(conn))
         gy__http_slot_give(&conn->env->slots, conn->parser.slot);
     gy__conn_drop_unread(conn);
+    keep_no_longer(conn);
     release_list(&conn->held);
     gy__http_out_drop(&conn->out);
     gy__conn_count(conn, GY__HTTP_OPEN, UINT64_MAX); /* one less */
 }
 
 /* ---- the end of a turn ------------------------------------------------------------------- */
+
+/* How long a receive buffer may be kept for requests that wait for their handlers. */
+#define KEPT_NS (2 * GY_MS)
+
+/* Requests that a turn did not get to are handled in one of the next, mostly. If they lie in one
+ * buffer, and few connections keep one, they may stay there meanwhile: to copy each costs as much as
+ * to parse it. -> true: nothing is released now. */
+static bool keeps(struct gy__http_conn *conn)
+{
+    struct gy__http_env *env = conn->env;
+    const struct gy__http_slot *slot = conn->first;
+
+    while (slot != NULL && !(slot->state == GY__SLOT_QUEUED &&
+                             (slot->flags & (GY__SLOT_BORROWED | GY__SLOT_BORROWED_BODY))))
+        slot = slot->next;
+    if (slot == NULL || conn->finish != GY__FINISH_NOT || conn->unread != NULL ||
+        conn->held == NULL || conn->held->next != NULL)
+        return false;
+    if (conn->kept_ns == 0) {
+        if (env->kept >= env->kept_max)
+            return false;
+        env->kept++;
+        conn->kept_ns = env->now_ns + KEPT_NS;
+    }
+    return env->now_ns < conn->kept_ns;
+}
 
 /* What a handler has still to read moves out of the receive buffers. -> was a request refused? */
 static bool secure(struct gy__http_conn *conn)
@@ -150,9 +184,10 @@ void gy__http_conn_flush(struct gy__http_conn *conn)
         conn->stopped = true;
     }
     say_continue(conn);
-    if (conn->held != NULL || conn->unread != NULL) {
+    if ((conn->held != NULL || conn->unread != NULL) && !keeps(conn)) {
         bool refused = secure(conn);
 
+        keep_no_longer(conn);
         secure_unread(conn);
         release_list(&conn->held);
         if (refused) {

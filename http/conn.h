@@ -44,6 +44,7 @@ struct gy__http_env {
     uint64_t now_ns, wall_ns; /* set by the server before it calls a connection */
     bool draining;            /* connections end as soon as nothing is in hand */
     bool judged;              /* some route wants to see heads before their bodies */
+    uint32_t kept, kept_max;  /* connections that keep a receive buffer for what is in hand */
 };
 
 enum gy__http_finish {
@@ -57,7 +58,7 @@ struct gy__http_conn {
     struct gy__http_parser parser;
     struct gy__http_env *env;
     struct gy__http_slot *first, *last_slot; /* in hand, in the order of their requests */
-    struct gy_buf *held;                 /* read, but requests may point into them until flush */
+    struct gy_buf *held;                 /* read, but requests may point into them */
     struct gy_buf *unread, *unread_last; /* data: the first byte not read yet */
     struct gy__http_out out;             /* to be sent; the server empties it after flush */
     uint64_t held_bytes;                 /* of private memory, by the requests in hand */
@@ -66,6 +67,7 @@ struct gy__http_conn {
     uint64_t idle_deadline_ns;
     uint64_t heard_ns;   /* from when on all that had arrived unread will have been received */
     uint64_t late_bytes; /* received since the drain began */
+    uint64_t kept_ns;    /* until when held may be kept; 0: it is not */
     struct gy__http_memo_mark memo;
     uint32_t requests; /* read so far */
     uint32_t in_hand;

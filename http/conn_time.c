@@ -41,6 +41,8 @@ uint64_t gy__http_conn_deadline(const struct gy__http_conn *conn)
         deadline = slot->deadline_ns;
     if (conn->parser.phase != GY__HTTP_BETWEEN && conn->message_deadline_ns < deadline)
         deadline = conn->message_deadline_ns;
+    if (conn->kept_ns != 0 && conn->kept_ns < deadline)
+        deadline = conn->kept_ns; /* flush will do the rest */
     return deadline;
 }
 

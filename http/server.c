@@ -10,6 +10,8 @@
 
 #include "http/shard.h"
 
+#include "core/kernel.h"
+
 #include "gyre/buf.h"
 #include "gyre/core.h"
 #include "gyre/http.h"
@@ -20,6 +22,7 @@
 
 #define LINKS_FIRST 64u
 #define PATIENCE 8 /* turns */
+#define KEPT_SHARE 4u /* of the receive buffers one in so many may be kept for some time */
 #define LINKS_MAX (1u << 21) /* more than there can be streams */
 /* Remembering a head costs as much as four requests that are known. */
 #define MEMO_INTERVAL 8u
@@ -371,6 +374,7 @@ static int start(struct gy_actor *self, const void *args)
     (void)args;
     server->shard = gy_shard();
     server->env.calls = &gy__http_dispatch_calls;
+    server->env.kept_max = gy__self()->runtime->config.recv_buffers / KEPT_SHARE;
     gy__http_trim(&server->env.slots.slabs);
     server->env.memo.interval = MEMO_INTERVAL;
     server->env.memo.entries =

@@ -190,7 +190,7 @@ void peer_flush(struct peer *peer)
     struct gy__http_out *out = &peer->conn.out;
 
     gy__http_conn_flush(&peer->conn);
-    assert_int_equal(peer->guards_out, 0);
+    assert_true(peer->guards_out <= peer->env.kept);
     if (out->first != NULL)
         peer->sends++;
     for (const struct gy_buf *buf = out->first; buf != NULL; buf = buf->next) {

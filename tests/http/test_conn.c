@@ -466,6 +466,57 @@ static void test_pipeline_max(void **state)
     assert_true(gy__http_conn_reads(&peer.conn));
 }
 
+/* Requests that wait for their handlers stay where they were received for a while, then move. */
+static void test_kept(void **state)
+{
+    (void)state;
+    peer.at_once = false;
+    peer.guarded = true;
+    peer.env.kept_max = 1;
+    for (unsigned turn = 0; turn < 2; turn++) {
+        peer_reopen(&peer);
+        peer_send(&peer, GET("/a") GET("/b"));
+        assert_int_equal(peer.requests, 2);
+        assert_int_equal(peer.guards_out, 1);
+        assert_int_equal(peer.env.kept, 1);
+        assert_true(gy__http_conn_deadline(&peer.conn) <= peer.env.now_ns + 2 * GY_MS);
+        peer_answer(&peer, 0);
+        peer_flush(&peer);
+        assert_int_equal(peer.guards_out, 1);
+        if (turn == 0) { /* its handler takes its time */
+            peer.env.now_ns = gy__http_conn_deadline(&peer.conn);
+            gy__http_conn_expire(&peer.conn, false);
+            peer_flush(&peer);
+            assert_int_equal(peer.guards_out, 0);
+            assert_non_null(peer_slot(&peer, 1)->bytes);
+            assert_true(gy__http_conn_deadline(&peer.conn) > peer.env.now_ns + GY_S);
+        }
+        peer_answer(&peer, 1);
+        peer_flush(&peer);
+        expect_reply(200, "/a ");
+        expect_reply(200, "/b ");
+        assert_int_equal(peer.guards_out, 0);
+        assert_int_equal(peer.env.kept, 0);
+    }
+    /* Whoever sends more has both moved, and a connection that goes leaves nothing. */
+    peer_reopen(&peer);
+    peer_send(&peer, GET("/c"));
+    assert_int_equal(peer.guards_out, 1);
+    peer.guarded = false;
+    peer_send(&peer, GET("/d"));
+    assert_int_equal(peer.guards_out, 0);
+    assert_int_equal(peer.env.kept, 0);
+    peer.guarded = true;
+    peer_reopen(&peer);
+    peer_send(&peer, GET("/e"));
+    assert_int_equal(peer.env.kept, 1);
+    peer_reopen(&peer);
+    assert_int_equal(peer.env.kept, 0);
+    peer.env.kept_max = 0;
+    peer_send(&peer, GET("/f"));
+    assert_int_equal(peer.guards_out, 0);
+}
+
 static void test_held_max(void **state)
 {
     static char body[3000];
@@ -912,6 +963,7 @@ int main(void)
         T(test_continue_has_time),
         T(test_not_admitted),
         T(test_pipeline_max),
+        T(test_kept),
         T(test_held_max),
         T(test_ready_max),
         T(test_announced_body),
@@ -949,6 +1001,7 @@ int main(void)
         T(test_continue_has_time),
         T(test_not_admitted),
         T(test_pipeline_max),
+        T(test_kept),
         T(test_held_max),
         T(test_ready_max),
         T(test_announced_body),
