@@ -149,6 +149,11 @@ static void shut(struct gy_shard *shard, struct gy__file *file)
 {
     GY_ASSERT(file->state == GY__FILE_OPEN);
     gy__file_ahead_drop(shard, file);
+    while (file->kept != NULL) {
+        struct gy_buf *next = file->kept->next;
+        gy_buf_release(file->kept);
+        file->kept = next;
+    }
     owner_unlink(shard, file);
     generation_next(file);
     file->state = GY__FILE_CLOSING;

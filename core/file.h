@@ -40,6 +40,7 @@ struct gy__file {
     uint8_t state;            /* enum gy__file_state */
     bool direct;
     struct gy_buf *ahead; /* holds a struct gy__ahead, or NULL */
+    struct gy_buf *kept;  /* of a watch: events that came for nobody, in order */
     struct gy__behind behind;
     char path[GY__FILE_PATH_MAX]; /* for the log: its end, if it is longer */
 };
@@ -77,6 +78,8 @@ void gy__file_io_subject(struct gy_shard *shard, const struct gy__opfut *record,
                          struct gy__text *text);
 
 /* ---- core/file_seq.c ---- */
+/* A future that has ended, with a buffer or NULL, which is taken if it is not refused. */
+GY_MUST_CHECK gy_fut gy__file_ready(struct gy_shard *shard, int res, struct gy_buf *buf);
 /* Nobody will fetch what was read ahead. */
 void gy__file_ahead_drop(struct gy_shard *shard, struct gy__file *file);
 

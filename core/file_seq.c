@@ -10,8 +10,7 @@
 
 #include <errno.h>
 
-/* A future that has ended. */
-static gy_fut ready(struct gy_shard *shard, int res)
+gy_fut gy__file_ready(struct gy_shard *shard, int res, struct gy_buf *buf)
 {
     struct gy__future *future = gy__future_take(shard, shard->context.actor, GY__FUTURE_PAIR);
     if (future == NULL) {
@@ -19,8 +18,14 @@ static gy_fut ready(struct gy_shard *shard, int res)
         return gy__fut_refused(-EAGAIN);
     }
     future->pins = 0;
-    gy__future_store(future, res, NULL, 0, NULL);
+    gy__future_store(future, res, NULL, 0, buf);
     return (gy_fut){ future->bits };
+}
+
+/* A future that has ended. */
+static gy_fut ready(struct gy_shard *shard, int res)
+{
+    return gy__file_ready(shard, res, NULL);
 }
 
 /* ---- reading ahead ---- */

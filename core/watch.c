@@ -93,14 +93,39 @@ gy_fut gy_watch_add(gy_file watch, const char *path, unsigned what)
 
 /* ---- events ---- */
 
-static const struct gy__opfut_use waiting = { .finish = gy__file_io_finish,
+/* What came although its reader had given up is the next one's. */
+static bool waiting_finish(struct gy_shard *shard, struct gy__opfut *record,
+                           const struct gy_completion *completion, struct gy__opfut_answer *answer)
+{
+    struct gy__file *file = GY__OPFUT_PINS(record, struct gy__file_io)->file;
+    if (!gy__file_io_finish(shard, record, completion, answer))
+        return false;
+    if (answer->buf == NULL || gy__opfut_wanted(shard, record) || file->state != GY__FILE_OPEN)
+        return true;
+    struct gy_buf **last = &file->kept;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = answer->buf;
+    answer->buf->next = NULL;
+    *answer = (struct gy__opfut_answer){ .res = -ECANCELED };
+    return true;
+}
+static const struct gy__opfut_use waiting = { .finish = waiting_finish,
                                               .release = gy__file_io_release,
                                               .subject = gy__file_io_subject,
                                               .waits_outside = true };
 
 gy_fut gy_watch_next(gy_file watch)
 {
-    (void)gy__here(__func__);
+    struct gy_shard *shard = gy__here(__func__);
+    struct gy__file *file = gy__file_find(shard, watch);
+    if (file != NULL && file->kept != NULL) {
+        struct gy_buf *kept = file->kept, *rest = kept->next;
+        gy_fut fut = gy__file_ready(shard, (int)kept->len, kept);
+        if (gy_refused(fut) == 0)
+            file->kept = rest;
+        return fut;
+    }
     struct gy_buf *buf = gy_buf_take(EVENTS_BYTES);
     if (buf == NULL)
         return gy__fut_refused(-EAGAIN);

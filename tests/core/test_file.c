@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "gyre/buf.h"
 #include "gyre/typed.h"
+#include "gyre/watch.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -631,6 +632,58 @@ static void a_forgotten_read_ends_with_its_actor(void **state)
     assert_int_equal(shard_of_test()->opfuts_stray, 0);
 }
 
+/* ---- watches ---- */
+
+/* Events that arrive for a reader that has given up are the next one's, in order; those of a watch that is
+ * closed are nobody's. */
+static void arrive(unsigned nth, int32_t id)
+{
+    const struct gy_event event = { .id = id, .mask = GY_EVENT_MODIFY };
+    const struct gy_op *op = fake_op(&fake, 0, GY_OP_READ, nth);
+    assert_non_null(op);
+    memcpy((void *)(uintptr_t)op->u.io.iov->base, &event, sizeof(event));
+}
+static void next_is(gy_file watch, int32_t id)
+{
+    struct gy_watch_event seen;
+    uint32_t at = 0;
+    gy_fut fut = gy_watch_next(watch);
+    assert_int_equal(gy_value_raw(fut, NULL, 0), sizeof(struct gy_event));
+    struct gy_buf *events = gy_value_buf(fut);
+    assert_true(gy_watch_event_at(events, &at, &seen));
+    assert_int_equal(seen.id, id);
+    gy_buf_release(events);
+    gy_forget(fut);
+}
+
+static void events_for_nobody_are_kept(void **state)
+{
+    (void)state;
+    uint64_t out = gy__bufs_out(shard_of_test());
+    gy_fut fut = gy_watch_open("x", GY_WATCH_ALL);
+    complete(GY_OP_WATCH, 7);
+    struct gy__future *slot = &shard_of_test()->futures[gy__fut_slot(fut.bits)];
+    gy_file watch = gy_file_of(slot->res);
+    slot->taken = true;
+    gy_forget(fut);
+    for (int32_t round = 0; round < 2; round++) {
+        gy_fut first = gy_watch_next(watch), second = gy_watch_next(watch);
+        settle();
+        arrive(0, 1);
+        arrive(1, 2);
+        gy_discard(first);
+        gy_discard(second);
+        complete(GY_OP_READ, sizeof(struct gy_event));
+        complete(GY_OP_READ, sizeof(struct gy_event));
+        next_is(watch, 1);
+        if (round == 0)
+            next_is(watch, 2); /* otherwise nobody fetches it */
+    }
+    gy_forget(gy_file_close(watch));
+    complete(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(gy__bufs_out(shard_of_test()), out);
+}
+
 /* ---- all of a file ---- */
 
 /* The operation that is next, with an outcome. */
@@ -807,6 +860,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_error_of_a_write_behind_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_put_is_written_whoever_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_forgotten_read_ends_with_its_actor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(events_for_nobody_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_whatever_its_size_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_fails_or_is_given_up_at_each_step, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_buffer_stays_until_the_kernel_has_done, set_up, tear_down),
