@@ -329,8 +329,10 @@ int gy__http_conn_write(struct gy__http_slot *slot, uint64_t promise, struct gy_
     if (flow->left != UINT64_MAX)
         flow->left -= buf->len;
     if (flow->deflater != NULL) {
-        err = gy__deflater_feed(flow->deflater, buf->data, buf->len,
-                                flow->flushes ? GY__DEFLATE_FLUSH : GY__DEFLATE_ON, &flow->out);
+        err = buf->data == NULL /* a part of a file, whose bytes nobody sees */
+                  ? -EINVAL
+                  : gy__deflater_feed(flow->deflater, buf->data, buf->len,
+                                      flow->flushes ? GY__DEFLATE_FLUSH : GY__DEFLATE_ON, &flow->out);
         gy_buf_release(buf);
         if (err < 0) {
             gy__http_conn_abort(slot);

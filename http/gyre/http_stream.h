@@ -62,7 +62,8 @@ GY_API int gy_http_end_stream(struct gy_http_res *res, gy_http_promise reply, ui
 /* Write a piece; buf: taken in every case. Ready (0) when there is room for the next: at once while
  * less than stream_window waits. Failed: -EPIPE the client left, or the answer is over (HEAD and
  * 304 have none); -EBUSY the last piece still waits, and this one is dropped; -EMSGSIZE more than was
- * announced: the connection is closed. */
+ * announced: the connection is closed. -EINVAL a part of a file (gy_file_part()) in an answer that is compressed: the
+ * same. */
 GY_API GY_MUST_CHECK gy_fut gy_http_write(gy_http_stream stream, struct gy_buf *buf);
 /* The same with bytes that are copied; -EAGAIN no buffer. */
 GY_API GY_MUST_CHECK gy_fut gy_http_write_bytes(gy_http_stream stream, const void *bytes, size_t len);

@@ -166,6 +166,8 @@ static void reader_pack(struct reader *self, const struct gy_http_req *req, gy_h
     assert_int_equal(gy_http_end_stream_gzip(&res, reply, req, flush), 0);
     for (unsigned i = 0; i < 3; i++)
         gy_forget(gy_http_write_bytes(stream, LINE, sizeof(LINE) - 1));
+    if (gy_slice_equal(req->query, "part")) /* as a part of a file is: bytes that are nowhere */
+        gy_forget(gy_http_write(stream, gy_buf_wrap(NULL, 100, NULL, NULL)));
     if (!flush && !gy_slice_equal(req->query, "open"))
         assert_int_equal(gy_http_finish(stream), 0);
 }
@@ -484,6 +486,23 @@ static void test_packed_answers(void **state)
         }
 }
 
+/* A part of a file cannot be compressed: the answer is given up. */
+static void test_packed_parts(void **state)
+{
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2 && gy_http_has_gzip(); shard++) {
+        struct peer_conn *c = world_connect(&world, 1);
+        char line[128];
+
+        snprintf(line, sizeof(line), "GET %s/pack?part HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n",
+                 where[shard]);
+        world_text(&world, c, line);
+        /* With a status, if nothing of it has left. */
+        assert_true(c->closed || strncmp(c->out, "HTTP/1.1 500 ", 13) == 0);
+    }
+}
+
 static void test_packed_bodies(void **state)
 {
     static char text[40001], none[60000];
@@ -669,7 +688,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_count),  T(test_copy), T(test_trailers), T(test_packed_answers), T(test_packed_bodies), T(test_continue), T(test_client_leaves),
+        T(test_count),  T(test_copy), T(test_trailers), T(test_packed_answers), T(test_packed_parts), T(test_packed_bodies), T(test_continue), T(test_client_leaves),
         T(test_events), T(test_actor_dies), T(test_drain),
 #undef T
     };
