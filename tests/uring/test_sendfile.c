@@ -233,6 +233,45 @@ static void reset_while_it_is_sent(void **state)
     finish(before);
 }
 
+static void nothing_more(struct gy_op *op, const struct gy_completion *completion)
+{
+    (void)op, (void)completion;
+}
+
+/* Without room the call is not made at all: a poll is with the kernel, and can be cancelled. */
+static void without_room_it_polls(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&fixture_tiny);
+    static char junk[65536];
+    int fds[2];
+    ssize_t n;
+    socket_pair(fds);
+    while (send(fds[0], junk, sizeof(junk), MSG_DONTWAIT) > 0)
+        ;
+    struct gy_op op = {.done = nothing_more, .kind = GY_OP_SEND_FILE, .handle = fds[0]};
+    op.u.file.from = file;
+    op.u.file.len = 1000;
+    op.u.file.offset = 7;
+    for (unsigned i = 0; i < 2; i++) {
+        fixture_submit(f, &op);
+        fixture_settle(f);
+        assert_int_equal(gy__op_state(&op), GY__OP_KERNEL);
+        if (i == 0)
+            fixture_cancel(f, &op);
+        else
+            while ((n = recv(fds[1], junk, sizeof(junk), MSG_DONTWAIT)) > 0)
+                ;
+        assert_int_equal(fixture_finish(f, &op), i == 0 ? -ECANCELED : 1000);
+    }
+    assert_int_equal(recv(fds[1], junk, sizeof(junk), MSG_DONTWAIT), 1000);
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal((uint8_t)junk[i], filer_file_byte(7 + i));
+    close(fds[0]);
+    close(fds[1]);
+    fixture_close(f);
+}
+
 static int make_file(void **state)
 {
     (void)state;
@@ -260,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup(a_file_that_shrinks, make_file),
         cmocka_unit_test_setup(cut_off, make_file),
         cmocka_unit_test_setup(reset_while_it_is_sent, make_file),
+        cmocka_unit_test_setup(without_room_it_polls, make_file),
     };
     fixture_need_io_uring();
     return cmocka_run_group_tests(tests, NULL, remove_file);
