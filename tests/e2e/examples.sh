@@ -37,6 +37,8 @@ for shards in --shards=1 "$two"; do
     run 0 'easy: the answer is 42|refused: error -33|slow: error -110|forgotten: error -130' gyre-ask $shards
 done
 
+run 0 "uname: $(uname -s -r)|/etc/passwd: root" gyre-facts --shards=1 /etc/passwd
+run 1 'open /no/such: No such file or directory' gyre-facts --shards=1 /no/such
 run 0 'shard 0 counted 100000' gyre-sharded --shards=1
 run 0 'shard 0 counted 50000|shard 1 counted 50000' gyre-sharded $two
 run 0 'shard 0 counted 50000|shard 1 counted 50000' gyre-sharded $two --mailbox=64 --ring-cells=64
