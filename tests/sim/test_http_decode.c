@@ -57,8 +57,6 @@ static size_t coded_len;
 static int setup(void **state)
 {
     (void)state;
-    if (!gy_http_has_gzip())
-        skip();
     scripted_reset();
     for (size_t i = 0; i < sizeof(plain); i++)
         plain[i] = (char)('a' + i * i / 11 % 26);
@@ -295,5 +293,9 @@ int main(void)
         cmocka_unit_test_setup(it_is_the_clients_line, setup),
     };
 
+    if (!gy_http_has_gzip()) {
+        puts("skipped: gyre was built without zlib");
+        return 77;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
