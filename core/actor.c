@@ -3,7 +3,8 @@
  * A shard reserves one range of addresses; an actor's slot number is the index of its first 128-byte
  * granule there, so that a pid leads to memory by arithmetic. Sizes are rounded up to a power of two
  * of granules, each with a free list through the dead actors' memory; fresh memory comes in order of addresses.
- * shard->slots holds generation and room of every granule, 8 bytes each, dense.
+ * shard->slots holds generation and room of every granule, 8 bytes each, dense; shard->gates the same of
+ * young slots in two (a slot whose generation is beyond a gate's byte has a gate that leads nowhere).
  *
  * Invariants: generation is odd exactly while an actor lives in the slot. A slot is reused only after
  * its last handler has returned and nothing in flight points into it (gy__ops is 0). A slot whose
@@ -42,9 +43,13 @@ int gy__actors_open(struct gy_shard *shard)
     shard->actors = gy__shard_memory(shard, (size_t)shard->granules * GY__GRANULE);
     /* As many entries as a pid can name, so that no pid, however made, leads beyond. */
     shard->slots = gy__shard_memory(shard, sizeof(struct gy__slot) << GY__SLOT_BITS);
-    if (shard->actors == NULL || shard->slots == NULL)
+    shard->gates = gy__shard_memory(shard, sizeof(struct gy__gate) << GY__SLOT_BITS);
+    shard->more = gy__shard_memory(shard, sizeof(struct gy__more) * shard->granules);
+    if (shard->actors == NULL || shard->slots == NULL || shard->gates == NULL ||
+        shard->more == NULL)
         return -ENOMEM;
     shard->mailbox_max = shard->runtime->config.mailbox;
+    shard->gate_max = (uint8_t)(shard->mailbox_max < UINT8_MAX ? shard->mailbox_max : UINT8_MAX);
     shard->nobody.gy__stats = gy__type_stats(shard, &gy__nobody_type);
     /* The pid {0} leads to slot 0, where nobody ever lives. */
     shard->slots[0].generation = UINT32_MAX - 1;
@@ -92,19 +97,21 @@ static uint32_t slot_take(struct gy_shard *shard, unsigned class, size_t size)
 static void slot_give(struct gy_shard *shard, struct gy_actor *actor, uint32_t slot)
 {
     unsigned class = size_class(gy__stats_of(actor)->type->size);
+    const struct gy__more *more = &shard->more[slot];
+    GY_ASSERT_SLOW(more->stash == NULL && more->streams == NULL && more->timers == NULL &&
+                   more->waits == NULL &&
+                   (more->links | more->names | more->flows | more->files) == 0);
+    (void)more;
     if (shard->slots[slot].generation == GENERATION_LAST)
         return;
     actor->pid.bits = shard->free_slots[class];
     shard->free_slots[class] = slot;
 }
 
-/* What it held goes. By far the most actors hold nothing when they end: whatever is released here must
- * be named in the condition. */
+/* What it held goes. By far the most actors hold nothing when they end. */
 static void release_held(struct gy_shard *shard, struct gy_actor *actor)
 {
-    bool records = (actor->gy__names | actor->gy__kept | actor->gy__futures | actor->gy__files) != 0;
-    if (!records && actor->gy__stash == NULL && actor->gy__waits == NULL &&
-        actor->gy__timers == NULL)
+    if (!(actor->gy__flags & GY__ACTOR_MORE) && actor->gy__kept == 0 && actor->gy__futures == 0)
         return;
     /* Before anybody can learn of its end, by an answer or an exit. */
     gy__names_actor_died(shard, actor);
@@ -129,10 +136,11 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
     /* Dead for whatever is sent from here on, by its own stop function too. */
     dense->generation++;
     dense->room = 0;
+    shard->gates[gy__actor_slot(actor)] = (struct gy__gate){ 0, 0 };
     actor->gy__state = GY__ACTOR_CLOSING;
     gy__actor_ops(shard, actor, 1);
     /* Flows first: their clean-up finds the actor as it was. */
-    if (actor->gy__flows != 0)
+    if (actor->gy__flags & GY__ACTOR_MORE)
         gy__flows_actor_died(shard, actor);
     if (started) {
         struct gy__context outer = shard->context;
@@ -141,12 +149,17 @@ static void finish(struct gy_shard *shard, struct gy_actor *actor, int why, bool
         shard->context = outer;
     }
     release_held(shard, actor);
-    gy__streams_actor_died(shard, actor);
-    gy__opfuts_actor_died(shard, actor);
-    gy__signals_actor_died(shard, actor);
-    gy__datagrams_actor_died(shard, actor);
+    if (actor->gy__flags & GY__ACTOR_MORE)
+        gy__streams_actor_died(shard, actor);
+    /* Of these a shard has few, and looks whose they are. */
+    if (shard->opfuts_stray > 0)
+        gy__opfuts_actor_died(shard, actor);
+    if (shard->signal_subs_used > 0)
+        gy__signals_actor_died(shard, actor);
+    if (shard->datagrams->open > 0)
+        gy__datagrams_actor_died(shard, actor);
     /* Last, so that the exit comes after all that its end made others see. */
-    if (actor->gy__links != 0)
+    if (actor->gy__flags & GY__ACTOR_MORE)
         gy__links_actor_died(shard, actor, why);
     shard->actors_live--;
     gy__count(&gy__stats_of(actor)->stopped, 1);
@@ -185,6 +198,11 @@ static int spawn(struct gy_shard *shard, uint32_t slot, gy_pid *out,
     GY_ASSERT((dense->generation & 1) == 0);
     dense->generation++;
     dense->room = (int32_t)shard->mailbox_max;
+    uint32_t life = (dense->generation + 1) / 2;
+    if (life <= GY__GATE_LIVES) {
+        shard->gates[slot] = (struct gy__gate){ (uint8_t)life, shard->gate_max };
+        dense->room -= shard->gate_max;
+    }
     actor->pid.bits = shard->self_bits | (uint64_t)slot << 32 | dense->generation;
     actor->gy__stats = stats;
     actor->gy__state = GY__ACTOR_LIVE;

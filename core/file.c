@@ -77,10 +77,10 @@ static void owner_link(struct gy_shard *shard, struct gy__file *file)
 {
     struct gy_actor *owner = owner_of(shard, file);
     file->prev = 0;
-    file->next = owner->gy__files;
+    file->next = gy__more(shard, owner)->files;
     if (file->next != 0)
         shard->files[file->next].prev = (uint32_t)(file - shard->files);
-    owner->gy__files = (uint32_t)(file - shard->files);
+    gy__more(shard, owner)->files = (uint32_t)(file - shard->files);
 }
 
 static void owner_unlink(struct gy_shard *shard, struct gy__file *file)
@@ -88,7 +88,7 @@ static void owner_unlink(struct gy_shard *shard, struct gy__file *file)
     if (file->prev != 0)
         shard->files[file->prev].next = file->next;
     else
-        owner_of(shard, file)->gy__files = file->next;
+        gy__more(shard, owner_of(shard, file))->files = file->next;
     if (file->next != 0)
         shard->files[file->next].prev = file->prev;
 }
@@ -174,8 +174,8 @@ void gy__file_let_go(struct gy_shard *shard, struct gy__file *file)
 
 void gy__files_actor_died(struct gy_shard *shard, struct gy_actor *actor)
 {
-    while (actor->gy__files != 0)
-        shut(shard, &shard->files[actor->gy__files]);
+    while (gy__more(shard, actor)->files != 0)
+        shut(shard, &shard->files[gy__more(shard, actor)->files]);
 }
 
 void gy__files_stop(struct gy_shard *shard)

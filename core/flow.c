@@ -59,11 +59,11 @@ static struct gy_flow *take(struct gy_shard *shard, struct gy_actor *self,
                               .until_ns = UINT64_MAX,
                               .gy__generation = generation,
                               .gy__actor = gy__actor_slot(self),
-                              .gy__next = self->gy__flows,
+                              .gy__next = gy__more(shard, self)->flows,
                               .state = GY_FLOW_RUNS };
     if (flow->gy__next != 0)
         flow_at(shard, flow->gy__next)->gy__prev = slot;
-    self->gy__flows = slot;
+    gy__more(shard, self)->flows = slot;
     shard->flows_live++;
     return flow;
 }
@@ -81,7 +81,7 @@ static void unlink_actor(struct gy_shard *shard, struct gy_flow *flow)
     if (flow->gy__prev != 0)
         flow_at(shard, flow->gy__prev)->gy__next = flow->gy__next;
     else
-        gy__actor_at(shard, flow->gy__actor)->gy__flows = flow->gy__next;
+        gy__more(shard, gy__actor_at(shard, flow->gy__actor))->flows = flow->gy__next;
     if (flow->gy__next != 0)
         flow_at(shard, flow->gy__next)->gy__prev = flow->gy__prev;
 }
@@ -197,8 +197,8 @@ void gy__flow_cancel(struct gy_shard *shard, uint32_t slot)
 void gy__flows_actor_died(struct gy_shard *shard, struct gy_actor *actor)
 {
     struct gy__context saved = shard->context;
-    while (actor->gy__flows != 0) {
-        struct gy_flow *flow = flow_at(shard, actor->gy__flows);
+    while (gy__more(shard, actor)->flows != 0) {
+        struct gy_flow *flow = flow_at(shard, gy__more(shard, actor)->flows);
         GY_ASSERT(flow->state == GY_FLOW_AWAITS);
         flow->cancelled = true;
         flow->why = -EOWNERDEAD;

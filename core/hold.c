@@ -14,15 +14,16 @@
 
 #define CELLS_AT_ONCE 16
 
-static struct gy__chain stash_load(const struct gy_actor *actor)
+static struct gy__chain stash_load(const struct gy_shard *shard, struct gy_actor *actor)
 {
-    const struct gy__block *first = actor->gy__stash;
+    const struct gy__block *first = gy__more(shard, actor)->stash;
     return first == NULL ? (struct gy__chain){ 0 } : first->stash;
 }
 
-static void stash_store(struct gy_actor *actor, struct gy__chain chain)
+static void stash_store(const struct gy_shard *shard, struct gy_actor *actor,
+                        struct gy__chain chain)
 {
-    actor->gy__stash = chain.first;
+    gy__more(shard, actor)->stash = chain.first;
     if (chain.first != NULL)
         chain.first->stash = chain;
 }
@@ -30,7 +31,7 @@ static void stash_store(struct gy_actor *actor, struct gy__chain chain)
 bool gy__stash_push(struct gy_shard *shard, struct gy_actor *actor, const struct gy_cell *cell)
 {
     struct gy__block_pool *pool = &shard->fifo.pool;
-    struct gy__chain chain = stash_load(actor);
+    struct gy__chain chain = stash_load(shard, actor);
     bool grows = chain.tail == chain.tail_end;
     if (grows && pool->lent == pool->lent_max)
         return false;
@@ -41,7 +42,7 @@ bool gy__stash_push(struct gy_shard *shard, struct gy_actor *actor, const struct
     *copy = *cell;
     /* From a ring the top bits are a lap. */
     copy->target = shard->self_bits | (cell->target & GY__REST_MASK);
-    stash_store(actor, chain);
+    stash_store(shard, actor, chain);
     return true;
 }
 
@@ -49,7 +50,7 @@ bool gy__stash_push(struct gy_shard *shard, struct gy_actor *actor, const struct
 static bool stash_pop(struct gy_shard *shard, struct gy_actor *actor, struct gy_cell *out)
 {
     struct gy__block_pool *pool = &shard->fifo.pool;
-    struct gy__chain chain = stash_load(actor);
+    struct gy__chain chain = stash_load(shard, actor);
     struct gy_cell *cell = gy__chain_peek(&chain);
     if (cell == NULL)
         return false;
@@ -59,7 +60,7 @@ static bool stash_pop(struct gy_shard *shard, struct gy_actor *actor, struct gy_
     if (gy__chain_peek(&chain) == NULL)
         gy__chain_clear(&chain, pool);
     pool->lent -= pool->left - before;
-    stash_store(actor, chain);
+    stash_store(shard, actor, chain);
     return true;
 }
 
@@ -92,7 +93,7 @@ void gy_unhold(struct gy_actor *self)
     if (!(self->gy__flags & GY__ACTOR_HOLDS))
         return;
     self->gy__flags &= (uint16_t)~GY__ACTOR_HOLDS;
-    if (self->gy__stash == NULL)
+    if (gy__more(gy__self(), self)->stash == NULL)
         self->gy__flags &= (uint16_t)~GY__ACTOR_STASHES;
     else
         unstash_queue(gy__self(), self);
@@ -117,24 +118,25 @@ void gy__stash_continue(struct gy_shard *shard, struct gy_cell *control)
         gy__cell_run(shard, &cell, false);
         shard->unfiltered = false;
         actor = gy__actor_find(shard, pid);
-        if (actor != NULL && actor->gy__stash != NULL)
+        if (actor != NULL && gy__more(shard, actor)->stash != NULL)
             actor->gy__flags |= GY__ACTOR_STASHES;
     }
     struct gy_actor *actor = gy__actor_find(shard, pid);
-    if (actor != NULL && actor->gy__stash != NULL && !(actor->gy__flags & GY__ACTOR_HOLDS))
+    if (actor != NULL && gy__more(shard, actor)->stash != NULL &&
+        !(actor->gy__flags & GY__ACTOR_HOLDS))
         unstash_queue(shard, actor);
 }
 
 void gy__stash_discard(struct gy_shard *shard, struct gy_actor *actor, uint64_t promise)
 {
-    struct gy__chain chain = stash_load(actor);
+    struct gy__chain chain = stash_load(shard, actor);
     struct gy__block *block = chain.first;
     for (struct gy_cell *cell = chain.head; cell != chain.tail; cell++) {
         if (cell->fut == promise && !(cell->verb->flags & GY_VERB_CONTROL)) {
             gy__cell_drop(shard, cell, -ECANCELED);
             cell->verb = &gy__verb_nothing;
             cell->fut = 0;
-            shard->slots[gy__actor_slot(actor)].room++;
+            gy__mailbox_give(shard, gy__actor_slot(actor));
             return;
         }
         if (cell + 1 == block->cells + GY__BLOCK_CELLS && block != chain.last) {

@@ -90,11 +90,40 @@ static inline struct gy_shard *gy__here_hot(const char *function)
 #endif
 }
 
-/* What an actor's slot needs at each send, dense: generation first, then the room of its mailbox. */
+/* Who lives in a slot, and the room of its mailbox, dense. */
 struct gy__slot {
     uint32_t generation; /* odd while an actor lives in it, even while it is free */
-    int32_t room;
+    int32_t room;        /* beside that of the gate */
 };
+
+/* The same again in two bytes, as far as they go, and all that most sends and most cells look at: a
+ * sender's target is in no cache if there are many actors, and nobody could have fetched it before, but
+ * the gates of a million fit. */
+struct gy__gate {
+    uint8_t life; /* of the actor that lives there, 0: look at the slot, and nothing is left */
+    uint8_t left; /* cells that may be sent by it; the rest of the mailbox is the slot's room */
+};
+#define GY__GATE_LIVES 255
+/* Is the pid that of the gate's actor? Life 0 is nobody's: 64 ones are more than a generation has. */
+static inline bool gy__gate_leads(struct gy__gate gate, uint64_t pid)
+{
+    return (uint32_t)pid == 2 * (uint64_t)gate.life - 1;
+}
+
+/* What an actor has besides, and most have not: in an array apart, so that an actor's first cache line
+ * has room for what is its own. gy__more() leads there, and notes that it has been there: an actor that
+ * has not is ended without a look. All zero when the slot is free. */
+struct gy__more {
+    void *stash;    /* cells that wait while it holds */
+    void *streams;  /* first of the streams it owns */
+    void *timers;   /* first of its armed timers */
+    void *waits;    /* first of the lines it owns in which others wait */
+    uint32_t links; /* first of its monitors and links */
+    uint32_t names; /* first of its names */
+    uint32_t flows; /* first of its flows */
+    uint32_t files; /* first of its files */
+};
+_Static_assert(sizeof(struct gy_actor) == 48, "leaves a small actor 16 bytes of its first line");
 
 enum gy__actor_state {
     GY__ACTOR_LIVE = 1,
@@ -107,6 +136,7 @@ enum gy__actor_flags {
     GY__ACTOR_STOP_QUEUED = 64,
     GY__ACTOR_UNSTASH_QUEUED = 128,
     GY__ACTOR_FILTERED = 256, /* a test's filters look at what arrives (core/testing.c) */
+    GY__ACTOR_MORE = 512,  /* it has been looked at what it has besides */
     GY__ACTOR_STOPS = 2,   /* stops when its handler returns */
     GY__ACTOR_FAILED = 4,  /* declared failure: may not send */
     GY__ACTOR_WAITS = 8,   /* registered for room */
@@ -260,8 +290,11 @@ struct gy_shard {
     /* Hot. */
     struct gy__context context;
     uint8_t *actors;        /* granule 0 of the reserved range */
+    struct gy__gate *gates; /* one per granule */
+    struct gy__more *more;  /* one per granule */
     struct gy__slot *slots; /* one per granule */
     struct gy__fifo fifo;
+    uint8_t gate_max;       /* left of a gate by which nothing is on its way */
     struct gy__future *futures;
     uint32_t futures_free;  /* first of the free slots */
     uint32_t futures_count, futures_used, futures_live;
@@ -567,6 +600,31 @@ static inline struct gy_actor *gy__actor_at(const struct gy_shard *shard, uint32
     return (struct gy_actor *)(void *)(shard->actors + (uint64_t)slot * GY__GRANULE);
 }
 
+/* The room of a mailbox is what the gate and the slot have left together. It does not matter to which of
+ * them a cell goes back. */
+static inline int32_t gy__mailbox_room(const struct gy_shard *shard, uint32_t slot)
+{
+    const struct gy__gate *gate = &shard->gates[slot];
+    return shard->slots[slot].room + gate->left;
+}
+static inline void gy__mailbox_give(struct gy_shard *shard, uint32_t slot)
+{
+    struct gy__gate *gate = &shard->gates[slot];
+    if (gate->life != 0 && gate->left != shard->gate_max)
+        gate->left++;
+    else
+        shard->slots[slot].room++;
+}
+/* Asked for room before. */
+static inline void gy__mailbox_take(struct gy_shard *shard, uint32_t slot)
+{
+    struct gy__gate *gate = &shard->gates[slot];
+    if (gate->left > 0)
+        gate->left--;
+    else
+        shard->slots[slot].room--;
+}
+
 #define GY__SLOT_MASK ((UINT32_C(1) << GY__SLOT_BITS) - 1)
 static inline uint32_t gy__pid_slot(uint64_t pid)
 {
@@ -575,6 +633,11 @@ static inline uint32_t gy__pid_slot(uint64_t pid)
 static inline uint32_t gy__actor_slot(const struct gy_actor *actor)
 {
     return gy__pid_slot(actor->pid.bits);
+}
+static inline struct gy__more *gy__more(const struct gy_shard *shard, struct gy_actor *actor)
+{
+    actor->gy__flags |= GY__ACTOR_MORE;
+    return &shard->more[gy__actor_slot(actor)];
 }
 /* Who listens at one address with one shard that accepts for all (core/handover.c). */
 #define GY__ACCEPT_GROUPS 16

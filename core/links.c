@@ -49,8 +49,9 @@ static uint32_t *link_find(struct gy_shard *shard, uint64_t self, uint64_t other
     return at;
 }
 
-static uint32_t link_take(struct gy_shard *shard, struct gy_actor *actor, uint64_t other,
-                          enum gy__link_kind kind)
+/* A record in the hash, but in no list. */
+static uint32_t link_new(struct gy_shard *shard, uint64_t self, uint64_t other,
+                         enum gy__link_kind kind)
 {
     uint32_t index = shard->links_free;
     if (index != 0)
@@ -59,15 +60,26 @@ static uint32_t link_take(struct gy_shard *shard, struct gy_actor *actor, uint64
         index = ++shard->links_used;
     else
         return 0;
-    struct gy__link *link = &shard->links[index];
-    uint32_t *bucket = bucket_of(shard, actor->pid.bits, other);
-    *link = (struct gy__link){ .self = actor->pid.bits, .other = other, .kind = (uint8_t)kind,
-                               .hash_next = *bucket, .next = actor->gy__links };
+    uint32_t *bucket = bucket_of(shard, self, other);
+    shard->links[index] = (struct gy__link){
+        .self = self, .other = other, .kind = (uint8_t)kind, .hash_next = *bucket
+    };
     *bucket = index;
-    if (link->next != 0)
-        shard->links[link->next].prev = index;
-    actor->gy__links = index;
     shard->links_live++;
+    return index;
+}
+
+static uint32_t link_take(struct gy_shard *shard, struct gy_actor *actor, uint64_t other,
+                          enum gy__link_kind kind)
+{
+    uint32_t index = link_new(shard, actor->pid.bits, other, kind);
+    if (index == 0)
+        return 0;
+    struct gy__more *more = gy__more(shard, actor);
+    shard->links[index].next = more->links;
+    if (more->links != 0)
+        shard->links[more->links].prev = index;
+    more->links = index;
     return index;
 }
 
@@ -87,7 +99,7 @@ static uint32_t link_detach(struct gy_shard *shard, uint32_t *at)
     if (link->prev != 0)
         shard->links[link->prev].next = link->next;
     else
-        gy__actor_at(shard, gy__pid_slot(link->self))->gy__links = link->next;
+        gy__more(shard, gy__actor_at(shard, gy__pid_slot(link->self)))->links = link->next;
     if (link->next != 0)
         shard->links[link->next].prev = link->prev;
     return index;
@@ -267,8 +279,7 @@ static void watch_arrived(struct gy_shard *shard, uint64_t target, uint64_t from
     if (index != 0)
         return;
     /* Dead, or no record to watch it with: say that it has ended. A record of nobody's carries that. */
-    struct gy_actor ghost = { .pid = { target } };
-    index = link_take(shard, &ghost, from, kind);
+    index = link_new(shard, target, from, kind);
     if (index == 0) {
         gy_log("no record is left to tell an actor of an exit: raise --futures");
         return;
@@ -343,8 +354,8 @@ void gy__link_arrived(struct gy_shard *shard, struct gy_cell *cell)
 
 void gy__links_actor_died(struct gy_shard *shard, struct gy_actor *actor, int why)
 {
-    while (actor->gy__links != 0) {
-        struct gy__link *link = &shard->links[actor->gy__links];
+    while (gy__more(shard, actor)->links != 0) {
+        struct gy__link *link = &shard->links[gy__more(shard, actor)->links];
         uint32_t *at = link_find(shard, link->self, link->other, (enum gy__link_kind)link->kind);
         enum gy__link_kind kind = (enum gy__link_kind)link->kind;
         uint32_t index = link_detach(shard, at);

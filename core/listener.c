@@ -456,6 +456,8 @@ int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_strea
         .handle = -1,
         .state = GY__LISTENER_RECORDED,
     };
+    /* There is no list of an actor's listeners: its end looks for them if it has any of these. */
+    self->gy__flags |= GY__ACTOR_MORE;
     options_fill(&listener->options, options);
     memcpy(listener->addr, addr, strlen(addr) + 1);
     if (accepts_for_all(shard, &listener->options)) {

@@ -153,8 +153,8 @@ static void entry_add(struct gy_shard *shard, uint32_t index, const char *text, 
         *heard = place;
     struct gy_actor *actor = actor_of(shard, name);
     if (actor != NULL) {
-        name->actor_next = actor->gy__names;
-        actor->gy__names = index;
+        name->actor_next = gy__more(shard, actor)->names;
+        gy__more(shard, actor)->names = index;
     }
 }
 
@@ -168,7 +168,7 @@ static void entry_remove(struct gy_shard *shard, uint32_t index)
     *at = name->hash_next;
     struct gy_actor *actor = actor_of(shard, name);
     if (actor != NULL) {
-        at = &actor->gy__names;
+        at = &gy__more(shard, actor)->names;
         while (*at != index)
             at = &names->all[*at].actor_next;
         *at = name->actor_next;
@@ -350,9 +350,9 @@ bool gy__names_arrived(struct gy_shard *shard, const struct gy_cell *cell)
 
 void gy__names_actor_died(struct gy_shard *shard, struct gy_actor *actor)
 {
-    while (actor->gy__names != 0) {
-        uint32_t index = actor->gy__names;
-        actor->gy__names = shard->names->all[index].actor_next;
+    while (gy__more(shard, actor)->names != 0) {
+        uint32_t index = gy__more(shard, actor)->names;
+        gy__more(shard, actor)->names = shard->names->all[index].actor_next;
         entry_remove(shard, index);
         tell(shard, index);
     }
@@ -425,7 +425,8 @@ const char *gy_name_of(gy_pid pid)
     struct gy_actor *actor = NULL;
     if (gy_pid_shard(pid) == shard->index)
         actor = gy__actor_find(shard, pid.bits);
-    return actor == NULL || actor->gy__names == 0 ? NULL : shard->names->all[actor->gy__names].text;
+    uint32_t index = actor == NULL ? 0 : gy__more(shard, actor)->names;
+    return index == 0 ? NULL : shard->names->all[index].text;
 }
 
 void gy_names_each(bool (*each)(void *arg, const char *name, gy_pid pid), void *arg)

@@ -347,7 +347,7 @@ void gy__kept_discard(struct gy_shard *shard, uint64_t callee, uint64_t promise)
     uint32_t *link = kept_link(shard, promise);
     if (*link == 0) {
         struct gy_actor *actor = gy__actor_find(shard, callee);
-        if (actor != NULL && actor->gy__stash != NULL)
+        if (actor != NULL && gy__more(shard, actor)->stash != NULL)
             gy__stash_discard(shard, actor, promise);
         return;
     }

@@ -39,12 +39,12 @@ static bool has_room(struct gy_shard *shard, const struct gy__waiter *waiter)
                 (waiter->short_of != GY__SHORT_CREDIT ||
                  shard->mesh.out[peer].calls < shard->mesh.ring_count / 2));
     const struct gy__fifo *fifo = &shard->fifo;
-    const struct gy__slot *dense = &shard->slots[gy__pid_slot(waiter->to)];
+    uint32_t slot = gy__pid_slot(waiter->to);
     const struct gy_actor *actor = gy__actor_find(shard, waiter->actor);
     /* A target or waiter that died needs no room: the next send says -ESRCH. */
-    if (dense->generation != (uint32_t)waiter->to || actor == NULL)
+    if (shard->slots[slot].generation != (uint32_t)waiter->to || actor == NULL)
         return true;
-    return dense->room > 0 && fifo->room > 0 &&
+    return gy__mailbox_room(shard, slot) > 0 && fifo->room > 0 &&
            (actor->gy__credit > 0 || fifo->popped >= actor->gy__mark);
 }
 

@@ -40,20 +40,23 @@ static __attribute__((noinline)) void run_dead(struct gy_shard *shard, struct gy
 }
 
 static __attribute__((noinline)) void run_stashed(struct gy_shard *shard, struct gy_cell *cell,
-                                                  struct gy_actor *actor, struct gy__slot *dense,
-                                                  bool from_ring)
+                                                  struct gy_actor *actor, bool from_ring)
 {
+    uint32_t slot = gy__pid_slot(cell->target);
     shard->context = (struct gy__context){ &shard->nobody, 0 };
     if (actor->gy__flags & GY__ACTOR_DROPS) {
-        dense->room += !from_ring;
+        if (!from_ring)
+            gy__mailbox_give(shard, slot);
         run_dead(shard, cell);
         return;
     }
-    if ((!from_ring || dense->room > 0) && gy__stash_push(shard, actor, cell)) {
-        dense->room -= from_ring;
+    if ((!from_ring || gy__mailbox_room(shard, slot) > 0) && gy__stash_push(shard, actor, cell)) {
+        if (from_ring)
+            gy__mailbox_take(shard, slot);
         return;
     }
-    dense->room += !from_ring;
+    if (!from_ring)
+        gy__mailbox_give(shard, slot);
     gy__count(&shard->core_counters[GY__COUNT_DROPPED], cell->fut == 0);
     gy__count(&gy__stats_of(actor)->dropped, cell->fut == 0);
     gy__cell_drop(shard, cell, -EAGAIN);
@@ -79,8 +82,9 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
     }
     uint64_t target = cell->target;
     uint32_t slot = gy__pid_slot(target);
-    struct gy__slot *dense = &shard->slots[slot];
-    if (__builtin_expect(dense->generation != (uint32_t)target, 0)) {
+    struct gy__gate *gate = &shard->gates[slot];
+    bool gated = gy__gate_leads(*gate, target);
+    if (__builtin_expect(!gated, 0) && shard->slots[slot].generation != (uint32_t)target) {
         run_dead(shard, cell);
         return;
     }
@@ -88,15 +92,19 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
     if (__builtin_expect(actor->gy__flags & (GY__ACTOR_STASHES | GY__ACTOR_DROPS |
                                              GY__ACTOR_FILTERED), 0)) {
         if (actor->gy__flags & GY__ACTOR_FILTERED && !gy__filter(shard, cell)) {
-            dense->room += !from_ring;
+            if (!from_ring)
+                gy__mailbox_give(shard, slot);
             return;
         }
         if (actor->gy__flags & (GY__ACTOR_STASHES | GY__ACTOR_DROPS)) {
-            run_stashed(shard, cell, actor, dense, from_ring);
+            run_stashed(shard, cell, actor, from_ring);
             return;
         }
     }
-    dense->room += !from_ring;
+    if (!from_ring && __builtin_expect(gated && gate->left != shard->gate_max, 1))
+        gate->left++;
+    else if (!from_ring)
+        shard->slots[slot].room++;
     uint64_t promise = cell->fut;
     shard->context = (struct gy__context){ actor, promise };
     gy__count(&gy__stats_of(actor)->cells, 1);
@@ -159,8 +167,7 @@ static inline __attribute__((always_inline)) void prefetch(const struct gy_shard
         __builtin_prefetch(&shard->futures[gy__fut_slot(cell->target)], 1);
     } else {
         uint32_t slot = gy__pid_slot(cell->target);
-        __builtin_prefetch(&shard->slots[slot], 1);
-        /* The runtime's part and the first of the user's. */
+        /* The runtime's part and the first of the user's. The gate its sender has just seen. */
         const char *actor = (const char *)gy__actor_at(shard, slot);
         __builtin_prefetch(actor, 1);
         __builtin_prefetch(actor + 64, 1);
@@ -214,10 +221,10 @@ static inline uint32_t fifo_run_some(struct gy_shard *shard, uint32_t n)
     struct gy__chain *chain = &fifo->chain;
     struct gy_cell *cell = chain->head;
     struct ahead ahead = ahead_of(chain);
-    uint32_t i = 0;
+    uint32_t left = n;
     /* Handlers push at the tail; nobody but us looks at head meanwhile, or needs room and popped
      * to be newer than a stride. */
-    for (; i < n && cell != chain->tail; i++) {
+    for (; left > 0 && cell != chain->tail; left--) {
         ahead_step(shard, &ahead);
         cell_run(shard, cell, false);
         if (__builtin_expect(++cell == chain->head_end, 0)) {
@@ -226,9 +233,10 @@ static inline uint32_t fifo_run_some(struct gy_shard *shard, uint32_t n)
         }
     }
     chain->head = cell;
-    fifo->room += i;
-    fifo->popped += i;
-    return i;
+    n -= left;
+    fifo->room += n;
+    fifo->popped += n;
+    return n;
 }
 
 void gy__fifo_run(struct gy_shard *shard, uint64_t stop_ns)

@@ -1,7 +1,8 @@
 /* core/send.c - casts and calls: every check comes before anything is written, so that a refused
  * send leaves no trace but its count.
  *
- * Local: generation and room of the target, then the bound of the queue, then the sender's quota.
+ * Local: generation and room of the target, by its gate or its slot, then the bound of the queue, then the
+ * sender's quota.
  * To another shard: the ring's half for casts and calls, the sender's quota, and for a call a credit,
  * so that its answer is certain to find room. */
 #include "core/kernel.h"
@@ -42,24 +43,35 @@ static __attribute__((noinline)) int local_refusal(struct gy_shard *shard)
 /* The common case of a send to an actor of this shard: everything is there, and the place of its cell is
  * the queue's tail, which is written first and taken then, by local_push(): so the message's words leave
  * their registers early, and a send need not save any. */
-static inline bool local_fits(const struct gy_shard *shard, uint64_t to)
+static inline bool local_fits(const struct gy_shard *shard)
 {
     const struct gy__fifo *fifo = &shard->fifo;
-    const struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
-    return __builtin_expect((to ^ shard->self_bits) >> GY__SHARD_SHIFT == 0 &&
-                                dense->generation == (uint32_t)to && dense->room > ROOM_NONE &&
-                                fifo->room > 0 && shard->context.actor->gy__credit > 0 &&
+    return __builtin_expect(fifo->room > 0 && shard->context.actor->gy__credit > 0 &&
                                 fifo->chain.tail != fifo->chain.tail_end,
                             1);
 }
+static inline bool local_is(const struct gy_shard *shard, uint64_t to)
+{
+    return __builtin_expect((to ^ shard->self_bits) >> GY__SHARD_SHIFT == 0, 1);
+}
+static inline bool local_by_gate(const struct gy_shard *shard, uint64_t to)
+{
+    const struct gy__gate *gate = &shard->gates[gy__pid_slot(to)];
+    /* As gy__gate_leads(), but with one register fewer: a gate without a life has nothing left. */
+    return __builtin_expect(2 * (uint32_t)gate->life - (uint32_t)to == 1 && gate->left > 0, 1);
+}
+static inline bool local_by_slot(const struct gy_shard *shard, uint64_t to)
+{
+    const struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
+    return dense->generation == (uint32_t)to && dense->room > ROOM_NONE;
+}
 
-static inline void local_push(struct gy_shard *shard, uint64_t to)
+static inline void local_push(struct gy_shard *shard)
 {
     /* What was looked at is counted in memory rather than carried in registers, of which there would
      * be too few. */
     __asm__ volatile("" ::: "memory");
     shard->context.actor->gy__credit--;
-    shard->slots[gy__pid_slot(to)].room--;
     shard->fifo.room--;
     shard->fifo.chain.tail++;
 }
@@ -78,19 +90,19 @@ static bool credit_renew(struct gy_actor *actor, const struct gy__fifo *fifo)
 static struct gy_cell *local_take(struct gy_shard *shard, uint64_t to, int *err)
 {
     struct gy__fifo *fifo = &shard->fifo;
-    struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
+    uint32_t slot = gy__pid_slot(to);
     struct gy_actor *self = shard->context.actor;
-    if (dense->generation != (uint32_t)to || (to & 1) == 0) {
+    if (shard->slots[slot].generation != (uint32_t)to || (to & 1) == 0) {
         *err = -ESRCH;
         return NULL;
     }
-    if (dense->room <= ROOM_NONE || fifo->room <= 0 ||
+    if (gy__mailbox_room(shard, slot) <= ROOM_NONE || fifo->room <= 0 ||
         (self->gy__credit <= 0 && !credit_renew(self, fifo))) {
         *err = local_refusal(shard);
         return NULL;
     }
     self->gy__credit--;
-    dense->room--;
+    gy__mailbox_take(shard, slot);
     struct gy_cell *cell = gy__fifo_push(fifo);
     GY_ASSERT(cell != NULL);
     cell->target = to;
@@ -148,16 +160,32 @@ static __attribute__((noinline)) int cast_slow(gy_pid to, const struct gy_verb *
     return 0;
 }
 
-int gy_cast_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1, uint64_t w2,
-                  uint64_t w3)
+static __attribute__((noinline)) int cast_by_slot(gy_pid to, const struct gy_verb *verb,
+                                                  uint64_t w0, uint64_t w1, uint64_t w2,
+                                                  uint64_t w3)
 {
-    struct gy_shard *shard = gy__here_hot(__func__);
-    if (!local_fits(shard, to.bits))
+    struct gy_shard *shard = gy__self();
+    if (!local_is(shard, to.bits) || !local_by_slot(shard, to.bits) || !local_fits(shard))
         return cast_slow(to, verb, w0, w1, w2, w3);
     struct gy_cell *cell = shard->fifo.chain.tail;
     cell->target = to.bits;
     fill(cell, verb, shard->context.actor->pid.bits, 0, w0, w1, w2, w3);
-    local_push(shard, to.bits);
+    local_push(shard);
+    shard->slots[gy__pid_slot(to.bits)].room--;
+    return 0;
+}
+
+int gy_cast_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1, uint64_t w2,
+                  uint64_t w3)
+{
+    struct gy_shard *shard = gy__here_hot(__func__);
+    if (!local_is(shard, to.bits) || !local_by_gate(shard, to.bits) || !local_fits(shard))
+        return cast_by_slot(to, verb, w0, w1, w2, w3);
+    struct gy_cell *cell = shard->fifo.chain.tail;
+    cell->target = to.bits;
+    fill(cell, verb, shard->context.actor->pid.bits, 0, w0, w1, w2, w3);
+    local_push(shard);
+    shard->gates[gy__pid_slot(to.bits)].left--;
     return 0;
 }
 
@@ -223,13 +251,15 @@ gy_fut gy_call_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_
                      uint64_t w3)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    if (__builtin_expect(shard->futures_free == 0, 0) || !local_fits(shard, to.bits))
+    if (__builtin_expect(shard->futures_free == 0, 0) || !local_is(shard, to.bits) ||
+        !local_by_gate(shard, to.bits) || !local_fits(shard))
         return call_slow(to, verb, w0, w1, w2, w3);
     struct gy_cell *cell = shard->fifo.chain.tail;
     uint64_t bits = shard->futures[shard->futures_free].bits;
     cell->target = to.bits;
     fill(cell, verb, shard->context.actor->pid.bits, bits, w0, w1, w2, w3);
-    local_push(shard, to.bits);
+    local_push(shard);
+    shard->gates[gy__pid_slot(to.bits)].left--;
     gy__future_take_free(shard, shard->context.actor, to.bits);
     return (gy_fut){ bits };
 }

@@ -155,10 +155,11 @@ void gy__stream_adopt(struct gy_shard *shard, struct gy_stream *s, struct gy_act
     struct gy__streams *streams = shard->streams;
 
     s->owner = owner;
-    s->owner_next = owner->gy__streams != NULL ? gy__stream_index(streams, owner->gy__streams) : 0;
+    struct gy_stream *first = gy__more(shard, owner)->streams;
+    s->owner_next = first != NULL ? gy__stream_index(streams, first) : 0;
     if (s->owner_next != 0)
         gy__stream_at(streams, s->owner_next)->owner_prev = gy__stream_index(streams, s);
-    owner->gy__streams = s;
+    gy__more(shard, owner)->streams = s;
 }
 
 void gy__stream_limits(uint32_t high_water, uint32_t *low_water, uint32_t *held_max)
@@ -185,7 +186,8 @@ void gy__stream_unlink(struct gy_shard *shard, struct gy_stream *s)
     if (s->owner_prev != 0)
         gy__stream_at(streams, s->owner_prev)->owner_next = s->owner_next;
     else
-        s->owner->gy__streams = s->owner_next != 0 ? gy__stream_at(streams, s->owner_next) : NULL;
+        gy__more(shard, s->owner)->streams =
+            s->owner_next != 0 ? gy__stream_at(streams, s->owner_next) : NULL;
     s->owner = NULL;
     s->owner_next = s->owner_prev = 0;
 }
@@ -440,7 +442,7 @@ void gy__streams_actor_died(struct gy_shard *shard, struct gy_actor *actor)
     struct gy__streams *streams = shard->streams;
     struct gy_stream *s;
 
-    while ((s = actor->gy__streams) != NULL) {
+    while ((s = gy__more(shard, actor)->streams) != NULL) {
         gy__stream_unlink(shard, s);
         gy__stream_abort(shard, s, 0);
     }

@@ -17,15 +17,16 @@ static struct gy_actor *owner_of(struct gy_shard *shard, const struct gy_timer *
                                              gy__actor_at(shard, timer->gy__timer.gy__owner);
 }
 
-static void own(struct gy_actor *actor, struct gy_timer *timer)
+static void own(struct gy_shard *shard, struct gy_actor *actor, struct gy_timer *timer)
 {
-    struct gy_timer *next = actor->gy__timers;
+    struct gy__more *more = gy__more(shard, actor);
+    struct gy_timer *next = more->timers;
     timer->gy__timer.gy__owner = gy__actor_slot(actor);
     timer->gy__next = next;
     timer->gy__prevp = NULL; /* NULL: the first, which the actor points to */
     if (next != NULL)
         next->gy__prevp = &timer->gy__next;
-    actor->gy__timers = timer;
+    more->timers = timer;
 }
 
 static void disown(struct gy_shard *shard, struct gy_timer *timer)
@@ -33,7 +34,7 @@ static void disown(struct gy_shard *shard, struct gy_timer *timer)
     if (timer->gy__prevp != NULL)
         *timer->gy__prevp = timer->gy__next;
     else
-        owner_of(shard, timer)->gy__timers = timer->gy__next;
+        gy__more(shard, owner_of(shard, timer))->timers = timer->gy__next;
     if (timer->gy__next != NULL)
         timer->gy__next->gy__prevp = timer->gy__prevp;
 }
@@ -47,7 +48,7 @@ static void arm(struct gy_shard *shard, struct gy_actor *self, struct gy_timer *
         armed = false;
     }
     if (!armed)
-        own(self, timer);
+        own(shard, self, timer);
     uint64_t deadline_ns = shard->now_ns + after_ns;
     timer->gy__timer.fire = fire;
     gy__timer_arm(&shard->wheel, &timer->gy__timer,
@@ -126,8 +127,8 @@ bool gy_periodic_stop(struct gy_periodic *periodic)
 
 void gy__timers_actor_died(struct gy_shard *shard, struct gy_actor *actor)
 {
-    while (actor->gy__timers != NULL) {
-        struct gy_timer *timer = actor->gy__timers;
+    while (gy__more(shard, actor)->timers != NULL) {
+        struct gy_timer *timer = gy__more(shard, actor)->timers;
         disown(shard, timer);
         gy__timer_cancel(&shard->wheel, &timer->gy__timer);
     }

@@ -118,12 +118,12 @@ void gy_waits_init(struct gy_waits *waits, struct gy_actor *owner, gy_left_fn *l
     struct gy_shard *shard = gy__here(__func__);
     if (owner == NULL)
         owner = &shard->nobody;
-    struct gy_waits *next = owner->gy__waits;
+    struct gy_waits *next = gy__more(shard, owner)->waits;
     *waits = (struct gy_waits){ .gy__owner = gy__actor_slot(owner), .gy__next = next,
                                 .gy__left = left };
     if (next != NULL)
         next->gy__prevp = &waits->gy__next;
-    owner->gy__waits = waits;
+    gy__more(shard, owner)->waits = waits;
 }
 
 static void wake(struct gy_shard *shard, struct gy__future *future, uint64_t word)
@@ -156,12 +156,12 @@ void gy_waits_fini(struct gy_waits *waits, int res)
     struct gy_shard *shard = gy__here(__func__);
     struct gy_actor *owner = owner_of(shard, waits);
     GY_ASSERT(res < 0);
-    if (waits->gy__prevp == NULL && owner->gy__waits != waits)
+    if (waits->gy__prevp == NULL && gy__more(shard, owner)->waits != waits)
         return;
     if (waits->gy__prevp != NULL)
         *waits->gy__prevp = waits->gy__next;
     else
-        owner->gy__waits = waits->gy__next;
+        gy__more(shard, owner)->waits = waits->gy__next;
     if (waits->gy__next != NULL)
         waits->gy__next->gy__prevp = waits->gy__prevp;
     waits->gy__prevp = NULL;
@@ -172,8 +172,8 @@ void gy_waits_fini(struct gy_waits *waits, int res)
 void gy__waits_actor_died(struct gy_shard *shard, struct gy_actor *actor)
 {
     (void)shard;
-    while (actor->gy__waits != NULL)
-        gy_waits_fini(actor->gy__waits, -EOWNERDEAD);
+    while (gy__more(shard, actor)->waits != NULL)
+        gy_waits_fini(gy__more(shard, actor)->waits, -EOWNERDEAD);
 }
 
 gy_fut gy_waits_join(struct gy_waits *waits, uint64_t a, uint64_t b)

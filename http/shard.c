@@ -148,7 +148,7 @@ void gy__http_actors(bool (*each)(void *arg, gy_pid pid, const char *type, uint3
 
     for (uint32_t slot = 1; slot < shard->granules_used; slot++) {
         const struct gy_actor *actor = gy__actor_at(shard, slot);
-        int64_t waiting = (int64_t)shard->mailbox_max - shard->slots[slot].room;
+        int64_t waiting = (int64_t)shard->mailbox_max - gy__mailbox_room(shard, slot);
 
         if (!(shard->slots[slot].generation & 1))
             continue;

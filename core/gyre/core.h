@@ -60,15 +60,6 @@ struct gy_actor {
     uint32_t gy__kept;    /* first of the promises it keeps */
     uint32_t gy__ops;     /* operations in flight that point into it */
     int32_t gy__why;      /* why it stops */
-    void *gy__stash;      /* cells that wait while it holds */
-    void *gy__streams;    /* first of the streams it owns */
-    /* From here on nothing that each message needs: with what comes before, the first cache line. */
-    void *gy__timers;     /* first of its armed timers */
-    void *gy__waits;      /* first of the lines it owns in which others wait */
-    uint32_t gy__links;   /* first of its monitors and links */
-    uint32_t gy__names;   /* first of its names */
-    uint32_t gy__flows;   /* first of its flows */
-    uint32_t gy__files;   /* first of its files */
 };
 
 /* One per kind of actor, defined once by GY_ACTOR_TYPE in the actor's .c. */

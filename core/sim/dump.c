@@ -20,9 +20,10 @@ static void dump_actors(struct gy_sim *sim, const struct gy_shard *shard)
             continue;
         const struct gy_actor *actor = gy__actor_at(shard, slot);
         gy__print(sim, "    actor %u.%u %s: room %d of %u, flags %x, ops %u%s%s%s", slot,
-                  shard->slots[slot].generation, gy__stats_of(actor)->type->name, shard->slots[slot].room,
+                  shard->slots[slot].generation, gy__stats_of(actor)->type->name,
+                  gy__mailbox_room(shard, slot),
                   shard->mailbox_max, actor->gy__flags, actor->gy__ops,
-                  actor->gy__stash != NULL ? ", stash" : "",
+                  shard->more[slot].stash != NULL ? ", stash" : "",
                   actor->gy__futures != 0 ? ", calls" : "",
                   actor->gy__kept != 0 ? ", keeps promises" : "");
         shown++;

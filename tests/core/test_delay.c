@@ -137,7 +137,7 @@ static void waits_in_the_stash_of_who_holds(void **state)
     gy_unhold(&of(here)->actor);
     advance(0);
     assert_int_equal(of(here)->n, 7);
-    assert_int_equal(fake.shard[0].shard->slots[gy__actor_slot(&of(here)->actor)].room, 8);
+    assert_int_equal(gy__mailbox_room(fake.shard[0].shard, gy__actor_slot(&of(here)->actor)), 8);
 }
 
 static void comes_through_a_full_mailbox(void **state)

@@ -442,7 +442,8 @@ static void holding_keeps_order(void **state)
     for (unsigned t = 0; t < 2; t++) {
         struct counter *c = counter_of(to[t]);
         unsigned shard = gy_pid_shard(to[t].pid);
-        int32_t room = fake.shard[shard].shard->slots[gy__pid_slot(to[t].pid.bits)].room;
+        uint32_t slot = gy__pid_slot(to[t].pid.bits);
+        int32_t room = gy__mailbox_room(fake.shard[shard].shard, slot);
         fake_enter(&fake, 0);
         assert_int_equal(counter_hold(to[t], (struct counter_hold_msg){ 1 }), 0);
         fake_leave();
@@ -458,7 +459,7 @@ static void holding_keeps_order(void **state)
         assert_int_equal(c->seen, 100);
         for (unsigned i = 0; i < 100; i++)
             assert_int_equal(c->log[i], i < 60 ? i : i - 60);
-        assert_int_equal(fake.shard[shard].shard->slots[gy__pid_slot(to[t].pid.bits)].room, room);
+        assert_int_equal(gy__mailbox_room(fake.shard[shard].shard, slot), room);
         assert_int_equal(fake.shard[shard].shard->fifo.pool.lent, 0);
     }
 }
@@ -683,6 +684,108 @@ static void after_is_ready_in_time(void **state)
 
 #define TEST(F) cmocka_unit_test_setup_teardown(F, set_up, tear_down)
 #define TEST_SMALL(F) cmocka_unit_test_setup_teardown(F, set_up_small, tear_down)
+/* ---- gates: two bytes that say for young slots what the slot says ---- */
+
+/* An actor whose slot has had so many lives, this one counted. */
+static counter_pid of_life(unsigned life)
+{
+    counter_pid pid = { { 0 } };
+    for (unsigned i = 0; i < life; i++) {
+        if (i > 0)
+            assert_int_equal(gy_actor_stop_now(pid.pid, 0), 0);
+        fake_leave();
+        fake_settle(&fake);
+        fake_enter(&fake, 0);
+        uint32_t slot = gy__pid_slot(pid.pid.bits);
+        assert_int_equal(counter_spawn(&pid, &(struct counter_args){ 0 }), 0);
+        assert_true(i == 0 || gy__pid_slot(pid.pid.bits) == slot);
+    }
+    return pid;
+}
+
+/* Fill its mailbox, let it empty it, and again: always exactly so many fit. */
+static void fill_exactly(counter_pid pid, uint32_t mailbox)
+{
+    struct gy_shard *shard = fake.shard[0].shard;
+    uint32_t slot = gy__pid_slot(pid.pid.bits);
+    for (unsigned round = 0; round < 3; round++) {
+        assert_int_equal(gy__mailbox_room(shard, slot), mailbox);
+        for (uint32_t i = 0; i < mailbox; i++)
+            assert_int_equal(counter_add(pid, (struct counter_add_msg){ 1 }), 0);
+        assert_int_equal(gy__mailbox_room(shard, slot), 0);
+        assert_int_equal(counter_add(pid, (struct counter_add_msg){ 1 }), -EAGAIN);
+        assert_int_equal(gy_refused(counter_get(pid, (struct counter_get_msg){ 0 }).fut), -EAGAIN);
+        fake_leave();
+        fake_settle(&fake);
+        fake_enter(&fake, 0);
+    }
+    assert_int_equal(counter_of(pid)->n, 3 * mailbox);
+}
+
+static void a_mailbox_is_exact_by_gate_and_by_slot(void **state)
+{
+    static const uint32_t mailboxes[] = { 1, 2, 254, 255, 256, 300 };
+    static const unsigned lives[] = { 1, 255, 256 };
+    (void)state;
+    for (unsigned m = 0; m < sizeof(mailboxes) / sizeof(mailboxes[0]); m++) {
+        fake_close(&fake);
+        open_with(mailboxes[m], 0, 0, 0);
+        for (unsigned l = 0; l < sizeof(lives) / sizeof(lives[0]); l++) {
+            fake_enter(&fake, 0);
+            counter_pid pid = of_life(lives[l]);
+            fill_exactly(pid, mailboxes[m]);
+            fake_leave();
+        }
+    }
+}
+
+/* Whatever life a slot is in, pids of all others are known for what they are. */
+static void no_other_life_passes_for_this_one(void **state)
+{
+    (void)state;
+    fake_enter(&fake, 0);
+    for (unsigned life = 1; life <= 600; life += life < 254 || life > 258 ? 37 : 1) {
+        counter_pid pid = of_life(life), other = pid;
+        assert_int_equal(counter_add(pid, (struct counter_add_msg){ 1 }), 0);
+        for (uint32_t low = 0; low < 1400; low++) {
+            other.pid.bits = (pid.pid.bits & ~(uint64_t)UINT32_MAX) | low;
+            if (other.pid.bits == pid.pid.bits)
+                continue;
+            assert_int_equal(counter_add(other, (struct counter_add_msg){ 1 }), -ESRCH);
+            assert_int_equal(gy_refused(counter_get(other, (struct counter_get_msg){ 0 }).fut), -ESRCH);
+        }
+        other.pid.bits = pid.pid.bits | UINT32_MAX;
+        assert_int_equal(counter_add(other, (struct counter_add_msg){ 1 }), -ESRCH);
+        fake_leave();
+        fake_settle(&fake);
+        fake_enter(&fake, 0);
+        assert_int_equal(counter_of(pid)->n, 1);
+    }
+    fake_leave();
+}
+
+/* What was on its way to an actor that ended makes no room for the one that has its slot now. */
+static void a_new_life_begins_with_all_its_room(void **state)
+{
+    (void)state;
+    for (unsigned life = 1; life <= 256; life += 255) {
+        fake_enter(&fake, 0);
+        counter_pid pid = of_life(life);
+        uint32_t slot = gy__pid_slot(pid.pid.bits);
+        int32_t room = gy__mailbox_room(fake.shard[0].shard, slot);
+        for (unsigned i = 0; i < 300; i++)
+            assert_int_equal(counter_add(pid, (struct counter_add_msg){ 1 }), 0);
+        gy__actor_finish(fake.shard[0].shard, &counter_of(pid)->actor, 0);
+        assert_int_equal(counter_spawn(&pid, &(struct counter_args){ 0 }), 0);
+        assert_int_equal(gy__pid_slot(pid.pid.bits), slot);
+        assert_int_equal(gy__mailbox_room(fake.shard[0].shard, slot), room);
+        fake_leave();
+        fake_settle(&fake);
+        assert_int_equal(gy__mailbox_room(fake.shard[0].shard, slot), room);
+        assert_int_equal(counter_of(pid)->n, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -715,6 +818,9 @@ int main(void)
         TEST_SMALL(sleeper_for_room_is_woken),
         TEST_SMALL(spinner_for_room_sees_it),
         TEST(after_is_ready_in_time),
+        TEST(a_mailbox_is_exact_by_gate_and_by_slot),
+        TEST(no_other_life_passes_for_this_one),
+        TEST(a_new_life_begins_with_all_its_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

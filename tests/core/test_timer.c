@@ -91,7 +91,7 @@ static int tear_down(void **state)
     (void)state;
     fake_leave();
     fake_settle(&fake);
-    assert_null(fake.shard[0].shard->nobody.gy__timers);
+    assert_null(fake.shard[0].shard->more[0].timers);
     fake_close(&fake);
     return 0;
 }
@@ -183,7 +183,7 @@ static void cancelled_never_fires(void **state)
         advance(2 * GY_MS);
         assert_int_equal(keeper->fired[i], before);
         assert_int_equal(armed(), 0);
-        assert_null(keeper->actor.gy__timers);
+        assert_null(gy__more(gy__self(), &keeper->actor)->timers);
     }
     assert_int_equal(keeper->times, 6);
 }
