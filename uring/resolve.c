@@ -111,13 +111,14 @@ static void process(ares_channel channel, int wait_ms)
 {
     ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
     struct pollfd polls[ARES_GETSOCK_MAXNUM];
-    int bits = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
+    unsigned bits = (unsigned)ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
     struct timeval most = {wait_ms / 1000, wait_ms % 1000 * 1000}, next;
     const struct timeval *until = ares_timeout(channel, &most, &next);
     nfds_t n = 0;
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-                               (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+        /* What c-ares' own macros for this say, which shift a one into the sign. */
+        bool reads = bits >> i & 1, writes = bits >> (i + ARES_GETSOCK_MAXNUM) & 1;
+        short events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0));
         if (events != 0)
             polls[n++] = (struct pollfd){.fd = sockets[i], .events = events};
     }
