@@ -499,8 +499,12 @@ static bool may_stop(const struct client *client)
 static void client_check(const struct client *client)
 {
     bool connected = gy_sim_conn_has(client->conn, GY_SIM_CONNECTED);
-    bool broke = gy_sim_conn_has(client->conn, GY_SIM_RESET);
+    size_t left;
+    bool broke;
 
+    /* Inside an answer, too. */
+    (void)gy_sim_received(client->conn, &left);
+    broke = gy_sim_conn_has(client->conn, GY_SIM_RESET) || left > 0;
     if (client->temper != HONEST) {
         hostile_status(client);
         return;
