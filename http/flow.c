@@ -125,18 +125,22 @@ static void used(struct gy__http_pieces *pieces, const char *at)
 /* -> the next piece of what comes of those that wait; NULL: nothing, or in_err. */
 static struct gy_buf *decode(struct gy__http_flow *flow)
 {
-    struct gy_buf *out = flow->in.first != NULL ? gy_buf_take(DECODED_PIECE) : NULL;
-    int n = 0;
+    bool any = flow->in.first != NULL || flow->in_more;
+    struct gy_buf *out = any ? gy_buf_take(DECODED_PIECE) : NULL;
+    int n = any && out == NULL ? -EAGAIN : 0;
 
-    if (out == NULL && flow->in.first != NULL)
-        n = -EAGAIN;
-    while (n >= 0 && out != NULL && flow->in.first != NULL && gy_buf_room(out) > 0) {
-        const char *at = (const char *)flow->in.first->data;
+    while (n >= 0 && out != NULL && gy_buf_room(out) > 0 && (flow->in.first != NULL || flow->in_more)) {
+        struct gy_buf *in = flow->in.first;
+        const char *at = in != NULL ? (const char *)in->data : NULL;
+        const char *end = in != NULL ? at + in->len : NULL;
 
-        n = gy__gunzip_feed(flow->gunzip, &at, at + flow->in.first->len, out->data + out->len, gy_buf_room(out));
-        used(&flow->in, at);
+        flow->in_more = false;
+        n = gy__gunzip_feed(flow->gunzip, &at, end, out->data + out->len, gy_buf_room(out));
+        if (in != NULL)
+            used(&flow->in, at);
         if (n > 0)
             out->len += (uint32_t)n;
+        flow->in_more = gy_buf_room(out) == 0;
     }
     if (out != NULL)
         flow->decoded += out->len;

@@ -30,6 +30,7 @@ struct gy__http_flow {
     uint64_t in_total;
     struct gy__gunzip *gunzip;        /* what is read is decompressed; or NULL */
     uint64_t decoded, decoded_max;
+    bool in_more;   /* the decoder may hold more than was asked of it */
     bool in_broken; /* that failed, and in_err says how: its handler was told */
     uint64_t reader;
     uint64_t waits_since_ns, waited_ns; /* for the client */

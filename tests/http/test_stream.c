@@ -578,6 +578,30 @@ static void test_packed_bodies(void **state)
     free(coded), free(longer), free(bomb);
 }
 
+/* Ends around the size of a piece, where the decoder holds something back. */
+static void test_packed_ends(void **state)
+{
+    static char zeros[40000];
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    for (size_t size = 16384 - 3; size <= sizeof(zeros) && gy_http_has_gzip(); size += size < 16400 ? 1 : 787) {
+        char text[200], count[32];
+        size_t len;
+        char *coded = zip(zeros, size, &len);
+
+        snprintf(text, sizeof(text), "Content-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", len);
+        ask(c, 1, "unpack", text);
+        assert_true(world_give(&world, c, coded, len));
+        world_settle(&world);
+        snprintf(count, sizeof(count), "1: %zu", size);
+        world_expect(&world, c, 200, count);
+        free(coded);
+    }
+}
+
 static void test_continue(void **state)
 {
     (void)state;
@@ -688,7 +712,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_count),  T(test_copy), T(test_trailers), T(test_packed_answers), T(test_packed_parts), T(test_packed_bodies), T(test_continue), T(test_client_leaves),
+        T(test_count),  T(test_copy), T(test_trailers), T(test_packed_answers), T(test_packed_parts),
+        T(test_packed_bodies), T(test_packed_ends), T(test_continue), T(test_client_leaves),
         T(test_events), T(test_actor_dies), T(test_drain),
 #undef T
     };
