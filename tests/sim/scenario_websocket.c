@@ -505,6 +505,9 @@ static void client_check(const struct client *client)
                    number_of(client), client->temper, record->closed, record->opened);
     if (record->opened > 0)
         check_code(client);
+    /* An end in order is no reset: that would be one which a time limit had to bring about. */
+    scenario_check(!broke || harsh || draining || client->slow || client->temper > BREAKS,
+                   "client %ld of temper %d was reset", number_of(client), client->temper);
     if (!in_order || draining)
         return;
     scenario_check(gy_sim_conn_has(client->conn, GY_SIM_CONNECTED), "client %ld was not let in", number_of(client));
