@@ -80,6 +80,7 @@ static struct client {
     bool breached, close_sent, close_got;
     unsigned sent_code, got_code;
     bool asked; /* for the server's close */
+    uint64_t closed_ns; /* when both had said close */
 } clients[CLIENTS_MAX];
 static uint32_t client_count;
 static bool harsh, draining;
@@ -306,6 +307,7 @@ static void hear_close(struct client *client, const uint8_t *bytes, size_t len)
     client->got_code = len >= 2 ? bytes[0] * 256u + bytes[1] : 1005;
     scenario_check(len != 1, "client %ld got a close of one byte", number_of(client));
     closes_total++;
+    client->closed_ns = gy_sim_now(scenario_sim);
     if (client->temper == IGNORES_CLOSE)
         return;
     put_close(client, client->got_code);
@@ -417,6 +419,10 @@ static void on_event(void *arg, struct gy_sim_conn *conn, enum gy_sim_conn_event
             (void)say_more(client);
         break;
     case GY_SIM_ENDED:
+        /* It ends because both have said close, not because a time limit does it in the end. */
+        scenario_check(!client->close_got || client->temper == IGNORES_CLOSE || harsh || client->slow ||
+                           gy_sim_now(scenario_sim) - client->closed_ns < 8 * GY_S,
+                       "client %ld waited for the end after both had said close", number_of(client));
         leave(client);
         break;
     default:
