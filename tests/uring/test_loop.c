@@ -14,6 +14,12 @@
 
 #include <cmocka.h>
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 static struct hopper_world world;
 
 static struct gy_runtime *start(enum gy_poll poll, uint64_t idle_spin_ns, uint64_t timer_ns)
@@ -217,6 +223,9 @@ static struct gy_runtime *start_two(enum gy_poll poll, struct leaver_world *w)
 static void the_first_messages_find_their_pages(void **state)
 {
     (void)state;
+#if SANITIZED
+    skip(); /* the shadow of each page is another one */
+#endif
     static struct leaver_world w;
     struct gy_runtime *runtime = start_two(GY_POLL_ADAPTIVE, &w);
     uint64_t first = 0;
