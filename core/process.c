@@ -460,6 +460,8 @@ static int signal_to(struct gy_shard *shard, struct gy__opfut *record, int32_t n
     struct gy__process *process = &shard->processes[index_of(shard, record)];
     if (number <= 0 || number > SIGNALS_MAX)
         return -EINVAL;
+    if (process->output.ended)
+        return -ESRCH;
     if (process->runs)
         return shard->driver->process_signal(shard->ctx, &record->op, number);
     process->signal = number;

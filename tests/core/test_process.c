@@ -441,6 +441,30 @@ static void collecting_is_given_up(void **state)
     }
 }
 
+/* What is left of one that has ended are the ends of its output, which take no signals: its pid may be a stranger's. */
+static void no_signal_reaches_who_has_ended(void **state)
+{
+    (void)state;
+    begin();
+    gy_process_exit_fut fut = {collect(100)};
+    fake_enter(&fake, 0);
+    assert_int_equal(gy_process_end(fut, GY_S), 0);
+    fake_leave();
+    assert_int_equal(fake.shard[0].signal_count, 1);
+    ends(0, 0);
+    fake_enter(&fake, 0);
+    assert_int_equal(gy_process_kill(fut, KILL), -ESRCH);
+    assert_int_equal(gy_process_end(fut, GY_S), -ESRCH);
+    fake_leave();
+    fake_advance(&fake, 2 * GY_S);
+    assert_int_equal(fake.shard[0].signal_count, 1);
+    shuts(101, 0);
+    shuts(102, 0);
+    assert_int_equal(collected.times, 1);
+    assert_int_equal(collected.res, 0);
+    fake_close(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +477,7 @@ int main(void)
         cmocka_unit_test(output_comes_with_the_end),
         cmocka_unit_test(too_much_output_kills),
         cmocka_unit_test(collecting_is_given_up),
+        cmocka_unit_test(no_signal_reaches_who_has_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
