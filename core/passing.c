@@ -50,7 +50,7 @@ static int wrong(struct gy_shard *shard, const struct gy_stream *s, const struct
         return -EPIPE;
     if (!is_unix(shard, s))
         return -EOPNOTSUPP;
-    if (buf->len == 0 || count == 0 || count > GY_PASS_MAX)
+    if (buf->len == 0 || !gy__buf_is_bytes(buf) || count == 0 || count > GY_PASS_MAX)
         return -EINVAL;
     for (unsigned i = 0; i < count; i++) {
         if (is_twice(fds, i))

@@ -21,8 +21,8 @@ GY_BEGIN_DECLS
 /* Queue bytes, at least one, and descriptors with the first of them, in the order of all that is sent.
  * buf, fds[0..count): taken in every case. The stream is open.
  * -> 0; and else nothing is sent: -EPIPE closing or half-closed, as gy_stream_send(); -EOPNOTSUPP no
- * UNIX stream; -EINVAL no bytes, none or too many descriptors, or one of them twice; -EBADF one that is not
- * open; -EAGAIN no buffer. Later, in closed(): -ETOOMANYREFS too many of this user's are on their way.
+ * UNIX stream; -EINVAL no bytes (a part of a file has none), none or too many descriptors, or one of them
+ * twice; -EBADF one that is not open; -EAGAIN no buffer. Later, in closed(): -ETOOMANYREFS too many of this user's are on their way.
  * Cost: a system call per descriptor, and one. */
 GY_API GY_MUST_CHECK int gy_stream_send_fds(struct gy_stream *s, struct gy_buf *buf,
                                             const int32_t *fds, unsigned count);

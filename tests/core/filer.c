@@ -2,6 +2,8 @@
 #include "filer.h"
 
 #include "gyre/buf.h"
+#include "gyre/passing.h"
+#include "gyre/pipe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +80,16 @@ static void send_bytes(struct filer_world *world, uint32_t n)
     (void)gy_stream_send(world->out, buf);
 }
 
+static void pass(struct filer_world *world, uint64_t offset, uint32_t n)
+{
+    struct gy_buf *part = gy_file_part(world->file, offset, n);
+    int32_t fds[2];
+    if (part == NULL || gy_pipe(fds) < 0)
+        abort();
+    world->result = gy_stream_send_fds(world->out, part, fds, 1);
+    gy_fd_close(fds[1]);
+}
+
 static void act(struct filer *self, const struct filer_do_msg *msg)
 {
     struct filer_world *world = self->world;
@@ -107,6 +119,9 @@ static void act(struct filer *self, const struct filer_do_msg *msg)
         if (part == NULL)
             abort();
         (void)gy_stream_send(world->out, part);
+        break;
+    case FILER_PASS:
+        pass(world, msg->offset, msg->n);
         break;
     case FILER_CLOSE_FILE:
         gy_forget(gy_file_close(world->file));

@@ -15,6 +15,7 @@ enum filer_what {
     FILER_BYTES,   /* n bytes of other text */
     FILER_FILE,    /* n bytes from `offset` on, with a future */
     FILER_PART,    /* the same as a buffer, without one */
+    FILER_PASS,    /* such a buffer, with a descriptor */
     FILER_CLOSE_FILE,
     FILER_DISCARD, /* the last future */
     FILER_DEADLINE, /* of it: n ms */

@@ -239,12 +239,29 @@ static void cut_at_every_point(void **state)
     }
 }
 
+/* Descriptors go with bytes, which a part is not. */
+static void a_part_takes_no_descriptors_along(void **state)
+{
+    (void)state;
+    begin(1, false);
+    tell(FILER_PASS, 0, 1000);
+    assert_int_equal(world.result, -EINVAL);
+    post(FILER_PART, 7, 1000);
+    tell(FILER_CLOSE, 0, 0);
+    until(&world.closed, 2);
+    assert_int_equal(world.out_why, 0);
+    assert_int_equal(world.got_len, 1000);
+    at = 0;
+    got_file(7, 1000);
+    finish();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_order_with_what_is_around), cmocka_unit_test(it_waits_for_who_reads),
         cmocka_unit_test(a_file_that_is_too_short),     cmocka_unit_test(a_disk_that_fails),
-        cmocka_unit_test(cut_at_every_point),
+        cmocka_unit_test(cut_at_every_point),           cmocka_unit_test(a_part_takes_no_descriptors_along),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
