@@ -190,6 +190,15 @@ static bool is_member(const struct gy__accept_group *group, unsigned member)
                member % BITS & 1;
 }
 
+/* The others are handed none, and asked nothing: or two that leave would wait for each other. */
+static bool takes(const struct gy__accept_group *group, unsigned member)
+{
+    /* relaxed: a member that leaves says so before it asks anybody to succeed it. */
+    return is_member(group, member) &&
+           !(atomic_load_explicit(&group->leaving[member / BITS], memory_order_relaxed) >>
+                 member % BITS & 1);
+}
+
 static bool has_room(struct gy_shard *shard, const struct gy__listener *listener, unsigned member,
                      uint32_t load)
 {
@@ -211,7 +220,7 @@ static unsigned choose(struct gy_shard *shard, struct gy__listener *listener)
 
     for (uint32_t i = 1; i <= count; i++) {
         unsigned member = (listener->chosen + i) % count;
-        if (!is_member(group, member) || (listener->leaves && member == shard->index))
+        if (!takes(group, member))
             continue;
         uint32_t load = atomic_load_explicit(load_of(shard, listener->group, member),
                                              memory_order_relaxed);
@@ -233,7 +242,7 @@ bool gy__handover_has_room(struct gy_shard *shard, const struct gy__listener *li
 
     for (uint32_t i = 0; i < count; i++) {
         unsigned member = (shard->index + i) % count; /* mostly it has room itself */
-        if (is_member(group, member) && !(listener->leaves && member == shard->index) &&
+        if (takes(group, member) &&
             has_room(shard, listener, member,
                      atomic_load_explicit(load_of(shard, listener->group, member),
                                           memory_order_relaxed)))
@@ -270,14 +279,14 @@ void gy__handover_ended(struct gy_shard *shard, const struct gy__listener *liste
 
 /* ---- leaving ---- */
 
-/* Another member than this shard, the next one behind `after`. -> false: there is none. */
+/* Another member than this shard that does not leave, the next one behind `after`. -> false: there is none. */
 static bool another(struct gy_shard *shard, unsigned group, unsigned after, unsigned *out)
 {
     uint32_t count = shard->runtime->shard_count;
 
     for (uint32_t i = 1; i <= count; i++) {
         *out = (after + i) % count;
-        if (*out != shard->index && is_member(&shard->runtime->accept_groups[group - 1], *out))
+        if (*out != shard->index && takes(&shard->runtime->accept_groups[group - 1], *out))
             return true;
     }
     return false;
@@ -294,6 +303,8 @@ bool gy__handover_succeed(struct gy_shard *shard, struct gy__listener *listener)
     if (!accepts(shard, listener->group) || !another(shard, listener->group, shard->index, &to))
         return false;
     listener->leaves = true;
+    atomic_fetch_or_explicit(&group_of(shard, listener)->leaving[shard->index / BITS],
+                             UINT64_C(1) << shard->index % BITS, memory_order_relaxed);
     owe(shard, listener->group, SUCCEED, to);
     return true;
 }
@@ -338,6 +349,9 @@ void gy__handover_closed(struct gy_shard *shard, struct gy__listener *listener)
         end_group(shard, listener);
     else
         (void)take_out(shard, listener->group, shard->index);
+    if (listener->leaves)
+        atomic_fetch_and_explicit(&group_of(shard, listener)->leaving[shard->index / BITS],
+                                  ~(UINT64_C(1) << shard->index % BITS), memory_order_relaxed);
 }
 
 void gy__handover_leave(struct gy_shard *shard, struct gy__listener *listener)

@@ -648,6 +648,7 @@ struct gy__accept_group {
     _Atomic uint32_t acceptor; /* the shard that accepts + 1; 0: none yet, or none any more */
     _Atomic uint32_t port;     /* the one bound */
     _Atomic uint64_t members[GY__ACCEPT_WORDS]; /* shards, as bits */
+    _Atomic uint64_t leaving[GY__ACCEPT_WORDS]; /* of them those that accept for others only */
 };
 
 /* What the shards share; each field says who writes it. */

@@ -246,6 +246,34 @@ static void they_go_one_after_the_other(void **state)
     }
 }
 
+/* The last two end while the one that was to take over can open no socket: neither waits for the other, and nobody's
+ * connection goes back and forth between them. */
+static void the_last_ones_wait_for_nobody(void **state)
+{
+    (void)state;
+    for (unsigned killed = 0; killed < 2; killed++) {
+        open_world(5, false);
+        unsigned first = acceptor();
+        for (unsigned i = 1; i < SHARDS; i++) {
+            if (i == SHARDS - 1) { /* the other one of the last two: from now on it is asked */
+                sim->config.handles_max = 0;
+                assert_int_equal(gy_sim_run_on(sim, first, killed ? die : unlisten, NULL), 0);
+                gy_sim_settle(sim);
+            }
+            assert_int_equal(gy_sim_run_on(sim, (first + i) % SHARDS, killed ? die : unlisten, NULL), 0);
+            gy_sim_settle(sim);
+        }
+        gy_sim_advance(sim, 10 * GY_MS);
+        sim->config.handles_max = 4096;
+        struct gy_sim_conn *late = gy_sim_connect(sim, 0, ECHO_PORT);
+        gy_sim_advance(sim, 100 * GY_MS);
+        assert_int_equal(counted_all(GY__COUNT_LISTENERS), 0);
+        assert_true(gy_sim_conn_has(late, GY_SIM_REFUSED));
+        assert_int_equal(gy_sim_leaks(sim), 0);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
+}
+
 /* Who is full is passed over, whoever accepts; when all are, the next waits until there is room again. */
 static void the_full_are_passed_over(void **state)
 {
@@ -363,6 +391,7 @@ int main(void)
         cmocka_unit_test(who_stops_listening),
         cmocka_unit_test(a_member_comes_back),
         cmocka_unit_test(they_go_one_after_the_other),
+        cmocka_unit_test(the_last_ones_wait_for_nobody),
         cmocka_unit_test(the_full_are_passed_over),
         cmocka_unit_test(load_says_nothing_of_the_table),
     };
