@@ -104,6 +104,9 @@ static void slot_give(struct gy_shard *shard, struct gy_actor *actor, uint32_t s
     (void)more;
     if (shard->slots[slot].generation == GENERATION_LAST)
         return;
+    /* A service's: others read its counters there, whether it lives or not. */
+    if (slot < GY__FIRST_FREE_SLOT)
+        return;
     actor->pid.bits = shard->free_slots[class];
     shard->free_slots[class] = slot;
 }
