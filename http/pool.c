@@ -369,7 +369,8 @@ static void answered(struct gy__client_link *link, bool more)
     struct gy__http_inbound inbound = link->inbound;
     uint64_t idle_ns = idle_ns_of(link);
     bool again = inbound.keep_alive && !exchange->one_shot && !client->stopping &&
-                 exchange->upload <= GY__UPLOAD_DONE && exchange->expect == GY__EXPECT_NONE;
+                 exchange->upload <= GY__UPLOAD_DONE && exchange->expect == GY__EXPECT_NONE &&
+                 exchange->err == 0; /* else part of it was never sent: what is next would be taken for that */
 
     /* What was sent behind it says that it is all sent itself. */
     if (next == NULL || next->err < 0)

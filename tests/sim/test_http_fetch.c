@@ -1,6 +1,9 @@
 /* The HTTP client against servers that do every wrong thing, and against gyre's own, in simulated
  * time. */
+#include "core/streams.h"
+#include "gyre/buf.h"
 #include "http/client.h"
+#include "http/shard.h"
 #include "tests/sim/asker.h"
 #include "tests/sim/scripted.h"
 #include "tests/sim/web.h"
@@ -827,6 +830,53 @@ static void an_answer_before_the_body_ends_the_sending(void **state)
     close_world();
 }
 
+/* The body could not be sent for want of memory, and the answer comes before that has ended the request. */
+static int starve(unsigned shard, void *arg)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    struct gy__client *client = gy__http_client_here();
+    struct gy__client_exchange *exchange = &client->blocks[0][0];
+    struct gy_stream *stream = exchange->link->stream;
+    struct gy_buf *hoard = NULL, *buf;
+
+    (void)shard, (void)arg;
+    gy_sim_faults(sim)->memory_fail_ppm = 1000000;
+    while ((buf = gy_buf_wrap("", 0, NULL, NULL)) != NULL) {
+        buf->next = hoard;
+        hoard = buf;
+    }
+    gy__client_exchange_continue(exchange);
+    gy_sim_faults(sim)->memory_fail_ppm = 0;
+    while (hoard != NULL) {
+        buf = hoard->next;
+        gy_buf_release(hoard);
+        hoard = buf;
+    }
+    buf = gy_buf_take(sizeof(answer));
+    memcpy(buf->data, answer, sizeof(answer) - 1);
+    buf->len = sizeof(answer) - 1;
+    stream->events->data(&client->actor, stream, buf);
+    return 0;
+}
+
+static void what_lacks_its_body_ends_the_connection(void **state)
+{
+    struct gy_http_ask ask = post_with_expect();
+
+    (void)state;
+    script_expect(0, NULL, OK, false);
+    open_world(440);
+    ask_with(&ask);
+    gy_sim_advance(sim, 50 * GY_MS);
+    assert_int_equal(gy_sim_run_on(sim, 1, starve, NULL), 0);
+    ask_get("/next!"); /* its first bytes would be taken for that body */
+    gy_sim_advance(sim, GY_S);
+    assert_true(asker_calls[0].res == 200 || asker_calls[0].res == -ENOMEM);
+    assert_int_equal(asker_calls[1].res, 200);
+    assert_memory_equal(scripted.asked[0], "GET /next! HTTP/1.1", 19);
+    close_world();
+}
+
 /* ---- ways -------------------------------------------------------------------------------- */
 
 static void by_a_proxy(void **state)
@@ -1129,6 +1179,7 @@ int main(void)
         cmocka_unit_test_setup(redirects_end, setup),
         cmocka_unit_test_setup(a_body_waits_to_be_asked_for, setup),
         cmocka_unit_test_setup(an_answer_before_the_body_ends_the_sending, setup),
+        cmocka_unit_test_setup(what_lacks_its_body_ends_the_connection, setup),
         cmocka_unit_test_setup(by_a_proxy, setup),
         cmocka_unit_test_setup(by_name, setup),
         cmocka_unit_test_setup(to_a_socket_at_a_path, setup),
