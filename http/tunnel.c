@@ -265,7 +265,7 @@ static gy_fut try_tunnel(struct gy__client *client, const struct gy_http_tunnel 
     if (tunnel->size != sizeof(*tunnel) || events == NULL || events->data == NULL ||
         events->closed == NULL)
         return gy__client_complain(client, "the tunnel's size or events are none", NULL);
-    if (tunnel->target == NULL || strchr(tunnel->target, '/') != NULL ||
+    if (tunnel->target == NULL || strpbrk(tunnel->target, "/?#") != NULL ||
         gy__client_parse_proxy(tunnel->target, target) < 0)
         return gy__client_complain(client, "a tunnel's target must be HOST:PORT", tunnel->target);
     memcpy(proxy, client->proxy, sizeof(proxy));
