@@ -305,6 +305,16 @@ static void call(struct gy__http_server *server, struct gy__http_slot *slot,
 
 static void known(struct gy_actor *self, const struct gy_done *done);
 
+/* Its body came as another route wanted it, if the route is a new one: in pieces or whole, and in which coding. */
+static bool body_fits(const struct gy__http_slot *slot, const struct gy_http_route_options *options)
+{
+    bool streams = options != NULL && options->stream;
+
+    if (slot->flow == NULL)
+        return !streams || slot->req.body.len == 0;
+    return streams && slot->decoded_max == (gy__http_coding(&slot->req) != 0 ? options->decoded_max : 0);
+}
+
 /* To the actor of its route, if it has one and may go there. */
 static void send_on(struct gy__http_server *server, struct gy__http_slot *slot)
 {
@@ -317,6 +327,10 @@ static void send_on(struct gy__http_server *server, struct gy__http_slot *slot)
         status = gy__http_judge(slot, match.target->options, server, known, &text);
     if (status == GY__JUDGE_WAITS)
         return;
+    if (match.target != NULL && status == 0 && !body_fits(slot, match.target->options)) {
+        status = 503;
+        text = "The route has changed";
+    }
     if (match.target != NULL && status == 0 && match.target->options != NULL &&
         match.target->options->decoded_max > 0 && slot->req.body.len > 0)
         status = decode(slot->conn, slot, match.target->options, &text);

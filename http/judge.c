@@ -159,7 +159,8 @@ int gy__http_judge_told(struct gy__http_slot *slot, const struct gy_done *done, 
         return outcome(slot, realm, done->res, gy_http_status_upstream(done->res), why);
     if (realm->told != NULL) {
         memset(&who, 0, sizeof(who));
-        memcpy(who.principal, slot->req.principal.ptr, slot->req.principal.len);
+        if (slot->req.principal.len > 0)
+            memcpy(who.principal, slot->req.principal.ptr, slot->req.principal.len);
         who.claims = slot->claims;
         slot->claims = NULL; /* the authenticator's, and then the slot's again */
         err = realm->told(realm, done, &who);

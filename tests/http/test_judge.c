@@ -161,6 +161,10 @@ static int guarded_start(struct guarded *self, const struct guarded_args *args)
         { .size = sizeof(options[0]), .realm = &asking, .authorize = only_ann },
         { .size = sizeof(options[0]), .realm = &telling },
     };
+    static const struct gy_http_route_options bodies[] = {
+        { .size = sizeof(options[0]), .realm = &asking, .stream = 1 },
+        { .size = sizeof(options[0]), .realm = &nobody },
+    };
     static const char *const names[] = { "realm", "ann", "open", "odd", "nobody" };
     char route[64];
     int err = 0;
@@ -169,7 +173,10 @@ static int guarded_start(struct guarded *self, const struct guarded_args *args)
         snprintf(route, sizeof(route), "%s/%s", args->prefix, i == 0 ? "asks" : "tells");
         err = gy_http_route_with(self, route, guarded_who, &elsewhere[i]);
     }
-
+    for (unsigned i = 0; i < 2 && err == 0; i++) {
+        snprintf(route, sizeof(route), "%s/body%u", args->prefix, i);
+        err = gy_http_route_with(self, route, guarded_who, &bodies[(i + args->turn) % 2]);
+    }
     for (unsigned i = 0; i < 5 && err == 0; i++) {
         snprintf(route, sizeof(route), "%s/%s", args->prefix, names[(i + args->turn) % 5]);
         err = gy_http_route_with(self, route, guarded_who, &options[i]);
@@ -385,6 +392,9 @@ static void test_asked_elsewhere(void **state)
     world_expect(&world, c, 403, NULL); /* she is who she says, and no ann */
     assert_non_null(strstr(ask(c, "GET", "/near/asks", "", 401, NULL), "WWW-Authenticate: Who realm=\"asks\"\r\n"));
     assert_int_equal(held.count, 3);
+    world_text(&world, c, "GET /far/tells HTTP/1.1\r\nHost: h\r\nX-Who:\r\n\r\n");
+    say(3, 0, 8); /* whom ask did not know at all */
+    world_expect(&world, c, 200, "0  8");
 }
 
 static void test_asked_in_vain(void **state)
@@ -463,6 +473,38 @@ static void test_asked_behind_a_body(void **state)
     world_settle(&world);
     say(1, 0, 9); /* its route is as it was: only other paths are new */
     world_expect(&world, c, 200, "0 bob 9");
+}
+
+/* A handler gets no body in pieces that it takes for none, nor a whole one that it would not read. */
+static void test_the_route_reads_otherwise(void **state)
+{
+    struct peer_conn *pieces, *whole, *none;
+    guarded_pid pid;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    pieces = world_connect(&world, 1);
+    whole = world_connect(&world, 1);
+    none = world_connect(&world, 1);
+    world_text(&world, pieces, "POST /far/body0 HTTP/1.1\r\nHost: h\r\nX-Who: ann\r\nContent-Length: 2\r\n\r\na");
+    world_text(&world, whole, "POST /far/body1 HTTP/1.1\r\nHost: h\r\nX-Who: ann\r\nContent-Length: 2\r\n\r\na");
+    assert_int_equal(held.count, 1);
+    fake_enter(&world.fake, 1);
+    assert_int_equal(guarded_spawn(&pid, &(struct guarded_args){ "/far", 1 }), 0);
+    fake_leave();
+    world_settle(&world);
+    say(0, 0, 0);
+    world_expect(&world, pieces, 503, NULL);
+    world_text(&world, whole, "b");
+    assert_int_equal(held.count, 2);
+    say(1, 0, 0);
+    world_expect(&world, whole, 503, NULL);
+    assert_int_equal(entered, 0);
+    world_text(&world, none, WHO("/far/body1", "ann"));
+    say(2, 0, 0);
+    world_expect(&world, none, 200, "1 ann");
+    world_text(&world, none, "POST /far/body0 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
+    world_expect(&world, none, 200, "1 ");
 }
 
 static void test_realms_that_make_no_sense(void **state)
@@ -607,7 +649,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_realms), T(test_order_and_bodies), T(test_the_route_changes), T(test_asked_elsewhere),
-        T(test_asked_in_vain), T(test_asked_too_long), T(test_asked_behind_a_body), T(test_realms_that_make_no_sense), T(test_firewall),
+        T(test_asked_in_vain), T(test_asked_too_long), T(test_asked_behind_a_body), T(test_the_route_reads_otherwise), T(test_realms_that_make_no_sense), T(test_firewall),
         T(test_rate), T(test_rate_of_refused), T(test_networks),         T(test_cors),
 #undef T
     };
