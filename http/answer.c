@@ -25,7 +25,8 @@ char *gy__http_out_room(struct gy__http_out *out, size_t n, size_t hint)
     struct gy_buf *buf = out->last;
     char *to;
 
-    if (buf == NULL || gy_buf_room(buf) < n) {
+    /* Behind a part of a file, which has no bytes here, there is no room. */
+    if (buf == NULL || buf->data == NULL || gy_buf_room(buf) < n) {
         buf = gy_buf_take(n > hint ? n : hint);
         if (buf == NULL)
             return NULL;

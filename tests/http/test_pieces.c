@@ -825,6 +825,38 @@ static void test_late_watch(void **state)
     told(0, 4, 0, NULL);
 }
 
+/* Nothing is written behind a part of a file, whose bytes nobody has: here 5 of them, by both ways. */
+static void test_parts_of_files(void **state)
+{
+    static const char *const bodies[] = { "12345", "5\r\n12345\r\n0\r\n\r\n" };
+
+    (void)state;
+    for (unsigned way = 0; way < 2; way++) {
+        struct gy_buf *part, *at;
+
+        peer_reopen(&peer);
+        peer_send(&peer, GET("/a") GET("/b"));
+        stream(0, 200, way == 0 ? 5 : UINT64_MAX);
+        peer_flush(&peer);
+        (void)head(200);
+        peer_answer(&peer, 1);
+        part = buf_of("12345", 5);
+        part->data = NULL;
+        assert_int_equal(gy__http_conn_write(peer_slot(&peer, 0), 7, part), 0);
+        gy__http_conn_finish(peer_slot(&peer, 0), NULL);
+        gy__http_conn_flush(&peer.conn);
+        for (at = peer.conn.out.first; at != NULL && at != part; at = at->next)
+            continue;
+        assert_non_null(at);
+        assert_int_equal(part->len, 5);
+        part->data = part->base;
+        peer_flush(&peer);
+        assert_memory_equal(peer.out + peer.out_read, bodies[way], strlen(bodies[way]));
+        peer.out_read += strlen(bodies[way]);
+        assert_int_equal(peer_read(&peer, false).status, 200);
+    }
+}
+
 /* Memory that ends anywhere leaves nothing behind, and nobody waiting. */
 static void test_no_memory(void **state)
 {
@@ -870,7 +902,7 @@ int main(void)
         T(test_continue),     T(test_answered_early),      T(test_last_request), T(test_times),
         T(test_writes),       T(test_length),              T(test_large_pieces), T(test_slow_reader),
         T(test_bodiless), T(test_reset_content),    T(test_http10),              T(test_abort),        T(test_stream_time), T(test_does_not_wait_for_continue), T(test_continue_behind_another), T(test_late_watch), T(test_last_upgrade), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
-        T(test_both_ways),    T(test_breaks_both_ways),    T(test_drain),        T(test_no_memory),
+        T(test_both_ways),    T(test_breaks_both_ways),    T(test_drain),        T(test_no_memory), T(test_parts_of_files),
 #undef T
     };
 
