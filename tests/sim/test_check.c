@@ -113,7 +113,7 @@ static struct gy_iov iov = {sent, sizeof(sent)};
 static int sent_bytes_change(unsigned shard, void *arg)
 {
     (void)shard, (void)arg;
-    op = (struct gy_op){.done = done, .kind = GY_OP_SEND, .handle = 77, .u.send = {&iov, 1}};
+    op = (struct gy_op){.done = done, .kind = GY_OP_SEND, .handle = 77, .u.send = {.iov = &iov, .n = 1}};
     gy__op_submit(gy__self(), &op);
     sent[10] ^= 1;
     return 0;
@@ -137,7 +137,7 @@ static int two_at_once(unsigned shard, void *arg)
     (void)shard;
     for (unsigned i = 0; i < 2; i++) {
         ops[i] = (struct gy_op){.done = done, .kind = (uint8_t)kind, .handle = 4,
-                                .u.send = {&iov, 1}};
+                                .u.send = {.iov = &iov, .n = 1}};
         gy__op_submit(gy__self(), &ops[i]);
     }
     return 0;
