@@ -203,16 +203,38 @@ static bool realm_valid(const struct gy_http_realm *realm)
     return realm == NULL || (realm->ask == NULL ? realm->told == NULL : realm->authenticate == NULL);
 }
 
+/* What a boot function hands on is a number; the log says which route it was, a line a second at most. */
+static int complain(struct gy__http_server *server, const char *route, int err, const char *why)
+{
+    if (gy_now() >= server->complained_ns) {
+        server->complained_ns = gy_now() + GY_S;
+        gy_log("http: route \"%.200s\" %s", route, why);
+    }
+    return err;
+}
+
 int gy_http_route_with_raw(struct gy_actor *self, const char *route, const struct gy_verb *verb,
                            const struct gy_http_route_options *options)
 {
     struct gy__http_server *server = gy__http_server();
+    int err;
 
-    if (options != NULL && (options->size != sizeof(*options) || !realm_valid(options->realm)))
-        return -EINVAL;
     if (server == NULL)
         return -EAGAIN;
-    return gy__http_register(server, route, self->pid, verb, options);
+    if (options != NULL && options->size != sizeof(*options))
+        return complain(server, route, -EINVAL, "has options whose size is not sizeof their struct");
+    if (options != NULL && !realm_valid(options->realm))
+        return complain(server, route, -EINVAL,
+                        "has a realm with authenticate beside ask, or told without ask");
+    err = gy__http_register(server, route, self->pid, verb, options);
+    if (err == -EINVAL)
+        return complain(server, route, err,
+                        "is none: \"/a/b\", \"GET /a/:id\" and \"GET,POST /a/*rest\" are some");
+    if (err == -EEXIST)
+        return complain(server, route, err, "is taken on this shard, by an actor that lives");
+    if (err == -ENOSPC)
+        return complain(server, route, err, "is one combination of text and parameters too many");
+    return err;
 }
 
 void gy__http_registry_fini(struct gy__http_server *server)

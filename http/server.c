@@ -430,12 +430,26 @@ static bool delegate_valid(const char *path)
                             gy__http_route_parse(path, &methods, &at, &len) == 0);
 }
 
-static bool config_valid(const struct gy_http_config *config)
+/* -> NULL, or what is wrong and what is allowed. */
+static const char *config_wrong(const struct gy_http_config *config)
 {
-    return config->listen != NULL && config->line_max >= 64 && config->line_max <= 1u << 24 &&
-           config->head_max <= 1u << 24 && config->headers_max >= 1 &&
-           config->headers_max <= UINT16_MAX && config->body_max <= 1u << 30 &&
-           config->pipeline_max >= 1 && delegate_valid(config->delegate);
+    if (config->size != sizeof(*config))
+        return "size is not sizeof the struct: GY_HTTP_CONFIG_INIT sets it";
+    if (config->listen == NULL)
+        return "listen is NULL: \"127.0.0.1:8080\" is an address";
+    if (config->line_max < 64 || config->line_max > 1u << 24)
+        return "line_max: allowed are 64 to 16 MiB";
+    if (config->head_max > 1u << 24)
+        return "head_max: allowed are up to 16 MiB";
+    if (config->headers_max < 1 || config->headers_max > UINT16_MAX)
+        return "headers_max: allowed are 1 to 65535";
+    if (config->body_max > 1u << 30)
+        return "body_max: allowed is up to 1 GiB; a route that streams has its own";
+    if (config->pipeline_max < 1)
+        return "pipeline_max: at least 1";
+    if (!delegate_valid(config->delegate))
+        return "delegate: not a path as \"/a\", without parameters";
+    return NULL;
 }
 
 static int register_builtins(struct gy__http_server *server)
@@ -469,11 +483,15 @@ static int register_builtins(struct gy__http_server *server)
 int gy_http_listen(const struct gy_http_config *config)
 {
     struct gy_listen_options options = GY_LISTEN_OPTIONS_INIT;
+    const char *wrong = config_wrong(config);
     struct gy__http_server *server;
     int err = 0;
 
-    if (config->size != sizeof(*config) || !config_valid(config) ||
-        (config->access != NULL && gy__http_access_check(config->access) < 0))
+    if (wrong != NULL) {
+        gy_log("http: %s", wrong);
+        return -EINVAL;
+    }
+    if (config->access != NULL && gy__http_access_check(config->access) < 0)
         return -EINVAL;
     server = gy__http_server();
     if (server == NULL)

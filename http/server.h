@@ -53,6 +53,7 @@ struct gy__http_server {
     /* What the other shards have still to be told, in order; each buffer is one word to one shard. */
     struct gy_buf *news, *news_last;
     bool news_wait; /* for room to the first one's shard */
+    uint64_t complained_ns; /* before it no further refused route is logged */
     struct gy__http_listing *listings; /* of /__processes__, under way */
 };
 

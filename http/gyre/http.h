@@ -66,7 +66,7 @@ struct gy_http_config {
     uint32_t line_max;        /* request line, bytes: 414 above */
     uint32_t head_max;        /* all header lines, bytes: 431 above */
     uint32_t headers_max;     /* their number: 431 above */
-    uint64_t body_max;        /* 413 above */
+    uint64_t body_max;        /* 413 above; up to 1 GiB: what is longer is read in pieces */
     uint32_t requests_max;    /* per connection; 0 = no limit; the last answer says close */
     uint32_t pipeline_max;    /* requests of one connection in hand at once; reading stops above */
     uint32_t connections_max; /* per shard */
@@ -102,7 +102,7 @@ struct gy_http_config {
  * (actors as JSON), /help (routes, and below it those that begin so: /help/users; as JSON with
  * ?format=json), /health (200 while the shard turns) and /ready (200, but 503 while the runtime drains
  * or gy_http_ready says so).
- * -> 0; -EINVAL a limit that makes no sense, or no such address form, of which a line is logged; -EAGAIN no memory. */
+ * -> 0; -EINVAL a limit that makes no sense, or no such address form: a line in the log names it; -EAGAIN no memory. */
 GY_API GY_MUST_CHECK int gy_http_listen(const struct gy_http_config *config);
 
 /* Is this shard's program ready to serve? From now on /ready says so; it is until told otherwise. */
@@ -129,7 +129,7 @@ GY_API unsigned gy_http_port(void);
  * route in the turns that follow. Routes end with their actor.
  * -> 0; -EINVAL no such route; -EEXIST taken on this shard by an actor that lives (parameters of
  * other names are no difference); -EAGAIN no memory; -ENOSPC above 64 combinations of text and
- * parameters. */
+ * parameters. All but -EAGAIN with a line in the log, one a second at most. */
 GY_API GY_MUST_CHECK int gy_http_route_raw(struct gy_actor *self, const char *route,
                                            const struct gy_verb *verb);
 

@@ -86,10 +86,14 @@ static void test_errors(void **state)
     (void)state;
     world_open(&world, 1, boot);
     assert_int_equal(route(0, "two"), -EINVAL);
-    assert_int_equal(route(0, "get /two"), -EINVAL);
+    assert_true(fake_logged(&world.fake, "http: route \"two\" is none: "));
+    assert_int_equal(route(0, "get /two"), -EINVAL); /* a line a second at most */
+    assert_false(fake_logged(&world.fake, "\"get /two\""));
     assert_int_equal(route(0, "GET /two"), 0);
     assert_int_equal(route(0, "GET /two"), -EEXIST);
+    fake_advance(&world.fake, GY_S);
     assert_int_equal(route(0, "/two"), -EEXIST);
+    assert_true(fake_logged(&world.fake, "http: route \"/two\" is taken on this shard"));
     assert_int_equal(route(0, "POST /two"), 0);
     assert_int_equal(route(0, "GET /metrics"), -EEXIST);
 }

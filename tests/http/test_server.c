@@ -512,14 +512,20 @@ static void test_config(void **state)
     config = (struct gy_http_config)GY_HTTP_CONFIG_INIT("127.0.0.1:1");                            \
     change;                                                                                        \
     assert_int_equal(gy_http_listen(&config), -EINVAL)
-    REFUSES(config.size = 1);
-    REFUSES(config.listen = NULL);
+#define TELLS(change, line)                                                                        \
+    REFUSES(change);                                                                               \
+    assert_true(fake_logged(&world.fake, line))
+    TELLS(config.size = 1, "http: size is not");
+    TELLS(config.listen = NULL, "http: listen is NULL");
     REFUSES(config.listen = "nowhere");
-    REFUSES(config.pipeline_max = 0);
-    REFUSES(config.headers_max = 0);
+    TELLS(config.pipeline_max = 0, "http: pipeline_max: at least 1");
+    TELLS(config.headers_max = 0, "http: headers_max: allowed are 1 to 65535");
     REFUSES(config.headers_max = 70000);
-    REFUSES(config.line_max = 1);
-    REFUSES(config.body_max = UINT64_MAX);
+    TELLS(config.line_max = 1, "http: line_max: allowed are 64 to 16 MiB");
+    TELLS(config.head_max = UINT32_MAX, "http: head_max: allowed are up to");
+    TELLS(config.body_max = UINT64_MAX, "http: body_max: allowed is up to 1 GiB");
+    TELLS(config.delegate = "a", "http: delegate: not a path");
+#undef TELLS
 #undef REFUSES
     fake_leave();
 }
