@@ -14,6 +14,7 @@
 #include "core/datagrams.h"
 #include "core/links.h"
 #include "core/names.h"
+#include "core/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -249,7 +250,17 @@ int gy_spawn_monitored_raw(struct gy_actor *self, gy_pid *out, const struct gy_a
 
 int gy_spawn_raw(gy_pid *out, const struct gy_actor_type *type, const void *args)
 {
-    return gy__spawn_at(gy__here(__func__), 0, out, type, args);
+    struct gy_shard *shard = gy__here(__func__);
+    int err = gy__spawn_at(shard, 0, out, type, args);
+    /* A boot function hands on a number; which actor it came from would be known to nobody. */
+    if (err < 0 && shard->context.actor == &shard->nobody) {
+        char words[80];
+        struct gy__text text;
+        gy__text_init(&text, words, sizeof(words));
+        gy__cause_write(&text, err);
+        gy__warn("%s does not start: %s", type->name, words);
+    }
+    return err;
 }
 
 struct gy_actor *gy__actor_find(const struct gy_shard *shard, uint64_t pid)

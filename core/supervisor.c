@@ -12,6 +12,7 @@
  * counted already. With the last of these exits the group is started. */
 #include "core/bugs.h"
 #include "core/kernel.h"
+#include "core/text.h"
 
 #include "gyre/link.h"
 #include "gyre/supervisor.h"
@@ -29,6 +30,7 @@ struct child {
 struct supervisor {
     struct gy_actor actor;
     struct gy_supervisor_args args;
+    uint64_t told_ns; /* before it no further restart is logged */
     uint32_t from; /* first child of the group that restarts; args.count if none does */
     uint32_t restart_next, restart_count; /* of the ring below */
     uint64_t restarted_ns[GY_RESTARTS_MAX];
@@ -49,14 +51,27 @@ static void tell(struct supervisor *self, uint32_t i, gy_pid pid)
         self->args.children[i].child->pid = pid;
 }
 
+/* How something ended, in words. */
+static const char *cause(int why, char out[80])
+{
+    struct gy__text text;
+    gy__text_init(&text, out, 80);
+    if (why < 0)
+        gy__cause_write(&text, why);
+    else
+        gy__text_string(&text, "no failure");
+    return out;
+}
+
 static int child_start(struct supervisor *self, uint32_t i)
 {
+    char words[80];
     const struct gy_child_spec *spec = &self->args.children[i];
     struct child *child = &self->children[i];
     int err = gy_spawn_monitored_raw(&self->actor, &child->pid, spec->type, spec->args, on_exited,
                                      i);
     if (err < 0) {
-        gy_log("%s does not start: error %d", spec->id, -err);
+        gy__warn("%s does not start: %s", spec->id, cause(err, words));
         return err;
     }
     child->lives = true;
@@ -95,13 +110,22 @@ static uint32_t restarts_counted(const struct supervisor *self)
 }
 
 /* One more restart: if that is beyond the limit, give up, and all ends when the handler returns. */
-static bool restart_allowed(struct supervisor *self, uint32_t i)
+static bool restart_allowed(struct supervisor *self, uint32_t i, int why)
 {
     uint32_t max = self->args.restarts_max;
+    char words[80];
     if (restarts_counted(self) >= max) {
-        gy_log("%s ended too often: its supervisor gives up", self->args.children[i].id);
+        gy__warn("%s ended too often: its supervisor gives up, after %u restarts in %llu ms; last: %s",
+                 self->args.children[i].id, max,
+                 (unsigned long long)(self->args.within_ns / GY_MS), cause(why, words));
         gy_fail(&self->actor, -EOWNERDEAD);
         return false;
+    }
+    /* A line a second at most: what fails all the time fails alike. */
+    if (why < 0 && gy_now() >= self->told_ns) {
+        self->told_ns = gy_now() + GY_S;
+        gy__warn("%s failed, and is started again: %s", self->args.children[i].id,
+                 cause(why, words));
     }
     /* The oldest of the ring, if it is full, counts no more. */
     self->restarted_ns[self->restart_next] = gy_now();
@@ -118,8 +142,9 @@ static void children_start(struct supervisor *self, uint32_t from)
             continue;
         self->children[i].again = gy__bug(GY__BUG_RESTART_TWICE);
         self->children[i].restarts++;
-        while (child_start(self, i) < 0) {
-            if (!restart_allowed(self, i))
+        int err;
+        while ((err = child_start(self, i)) < 0) {
+            if (!restart_allowed(self, i, err))
                 return;
             self->children[i].restarts++;
         }
@@ -143,7 +168,7 @@ static void child_ended(struct supervisor *self, uint32_t i, int why)
     bool again = restart == GY_RESTART_ALWAYS || (restart == GY_RESTART_ON_FAILURE && why < 0);
     self->children[i].again = again;
     if (i < self->from) {
-        if (!again || !restart_allowed(self, i))
+        if (!again || !restart_allowed(self, i, why))
             return;
         if (self->args.strategy == GY_ONE_FOR_ONE) {
             children_start(self, i);
@@ -176,25 +201,33 @@ static void on_link_exited(struct gy_actor *actor, gy_pid pid, int why, uint64_t
     (void)actor, (void)pid, (void)why, (void)ctx;
 }
 
-static bool args_valid(const struct gy_supervisor_args *args)
+/* -> NULL, or what is wrong and what is allowed. */
+static const char *args_wrong(const struct gy_supervisor_args *args)
 {
-    if (args == NULL || args->children == NULL || args->count < 1 ||
-        args->count > GY_CHILDREN_MAX || args->restarts_max > GY_RESTARTS_MAX ||
-        (args->restarts_max > 0 && args->within_ns == 0) ||
-        (uint32_t)args->strategy > GY_REST_FOR_ONE)
-        return false;
+    if (args == NULL || args->children == NULL || args->count < 1 || args->count > GY_CHILDREN_MAX)
+        return "children: allowed are 1 to 64";
+    if (args->restarts_max > GY_RESTARTS_MAX)
+        return "restarts_max: allowed are 0 to 32";
+    if (args->restarts_max > 0 && args->within_ns == 0)
+        return "within_ns: more than 0, unless restarts_max is 0";
+    if ((uint32_t)args->strategy > GY_REST_FOR_ONE)
+        return "strategy: none of enum gy_strategy";
     for (uint32_t i = 0; i < args->count; i++)
         if (args->children[i].id == NULL || args->children[i].type == NULL ||
             (uint32_t)args->children[i].restart > GY_RESTART_NEVER)
-            return false;
-    return true;
+            return "children: each needs an id, a type, and a policy of enum gy_restart";
+    return NULL;
 }
+GY_STATIC_ASSERT(GY_CHILDREN_MAX == 64 && GY_RESTARTS_MAX == 32, "the messages above name them");
 
 static int start(struct gy_actor *actor, const void *args)
 {
     struct supervisor *self = of(actor);
-    if (!args_valid(args))
+    const char *wrong = args_wrong(args);
+    if (wrong != NULL) {
+        gy__warn("supervisor: %s", wrong);
         return -EINVAL;
+    }
     self->args = *(const struct gy_supervisor_args *)args;
     self->from = self->args.count;
     int err = gy_trap_exits_raw(actor, on_link_exited, 0);

@@ -289,7 +289,9 @@ static void intensity_is_a_sliding_window(void **state)
     act(children[1].pid, DO_FAIL, -EIO);
     assert_false(alive(sup));
     expect("b-c-a-");
-    assert_true(fake_logged(&fake, "second ended too often: its supervisor gives up"));
+    assert_true(fake_logged(&fake, "second failed, and is started again: Input/output error"));
+    assert_true(fake_logged(&fake, "second ended too often: its supervisor gives up, after 2 restarts in "
+                                   "1000 ms; last: Input/output error"));
     end();
 
     defaults(GY_ONE_FOR_ONE);
@@ -348,7 +350,8 @@ static void failing_start_undoes_those_before(void **state)
     args[2].fail_starts = &fails;
     assert_int_equal(spawn(), -EIO);
     expect("a+b+c!b-a-");
-    assert_true(fake_logged(&fake, "third does not start: error 5"));
+    assert_true(fake_logged(&fake, "third does not start: Input/output error"));
+    assert_true(fake_logged(&fake, "supervisor does not start: Input/output error"));
     end();
 }
 
@@ -461,20 +464,25 @@ static void refuses_bad_arguments(void **state)
     (void)state;
     sup_args.count = 0;
     assert_int_equal(spawn(), -EINVAL);
+    assert_true(fake_logged(&fake, "supervisor: children: allowed are 1 to 64"));
     sup_args.count = GY_CHILDREN_MAX + 1;
     assert_int_equal(spawn(), -EINVAL);
     sup_args.count = 3;
     sup_args.restarts_max = GY_RESTARTS_MAX + 1;
     assert_int_equal(spawn(), -EINVAL);
+    assert_true(fake_logged(&fake, "supervisor: restarts_max: allowed are 0 to 32"));
     sup_args.restarts_max = 1;
     sup_args.within_ns = 0;
     assert_int_equal(spawn(), -EINVAL);
+    assert_true(fake_logged(&fake, "supervisor: within_ns: more than 0"));
     sup_args.within_ns = 1;
     sup_args.strategy = (enum gy_strategy)3;
     assert_int_equal(spawn(), -EINVAL);
+    assert_true(fake_logged(&fake, "supervisor: strategy: "));
     sup_args.strategy = GY_ONE_FOR_ONE;
     specs[2].type = NULL;
     assert_int_equal(spawn(), -EINVAL);
+    assert_true(fake_logged(&fake, "supervisor: children: each needs an id, a type"));
     expect("");
     end();
 }
