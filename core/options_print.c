@@ -13,11 +13,19 @@
 #define HELP_COLUMN 31
 #define ORIGIN_COLUMN 40
 
+/* Where the table has no word for a value its kind has: without any the option would look like a
+ * switch. */
+static const char *const values[] = {
+    [GY_OPTION_BOOL] = "on|off", [GY_OPTION_U32] = "N",       [GY_OPTION_U64] = "N",
+    [GY_OPTION_TIME] = "TIME",   [GY_OPTION_CPUS] = "LIST",   [GY_OPTION_TEXT] = "TEXT",
+    [GY_OPTION_ADDRESS] = "ADDR", [GY_OPTION_COMMAND] = NULL,
+};
+
 static void print_synopsis(const struct gy_option *option, struct gy__text *t)
 {
     const char *value = option->value != NULL ? option->value : option->words;
-    if (value == NULL && option->kind == GY_OPTION_BOOL)
-        value = "on|off";
+    if (value == NULL && option->kind <= GY_OPTION_COMMAND)
+        value = values[option->kind];
     gy__text_printf(t, "  --%s", option->name);
     if (value != NULL)
         gy__text_printf(t, "=%s", value);

@@ -61,7 +61,7 @@ struct gy_option {
     const char *
         zero; /* how 0, the empty set or no text is written, such as "auto"; NULL: no word for it */
     const char *words; /* of a choice, in order: "adaptive|always|never" */
-    const char *value; /* what --help calls the value: "N|auto"; NULL: `words`, or nothing */
+    const char *value; /* what --help calls the value: "N|auto"; NULL: `words`, or a word for the kind */
     const char *help;  /* a few words, or NULL */
     const char *group; /* headline in --help; rows of one group stand together */
     unsigned command;  /* of a GY_OPTION_COMMAND */

@@ -62,6 +62,35 @@ static void help_all_shows_every_option(void **state)
     }
 }
 
+struct own {
+    const char *where, *name;
+    uint64_t wait_ns;
+    uint32_t most;
+    bool quiet;
+};
+
+/* Also where the table does not: an option with a value does not look like a switch. */
+static void help_names_each_value(void **state)
+{
+    static const struct gy_option options[] = {
+        {"where", NULL, GY_OPTION_ADDRESS, .offset = offsetof(struct own, where)},
+        {"name", NULL, GY_OPTION_TEXT, .offset = offsetof(struct own, name), .value = "WORD"},
+        {"wait", NULL, GY_OPTION_TIME, .offset = offsetof(struct own, wait_ns)},
+        {"most", NULL, GY_OPTION_U32, .offset = offsetof(struct own, most)},
+        {"quiet", NULL, GY_OPTION_SWITCH, .offset = offsetof(struct own, quiet)},
+    };
+    static struct own own = {"127.0.0.1:1", "x", 0, 0, false};
+    char page[2048];
+    (void)state;
+    set = (struct gy_option_set){options, sizeof(options) / sizeof(options[0]), &own, NULL};
+    assert_int_equal(gy_options_help(&line, false, page, sizeof(page)), 0);
+    assert_non_null(strstr(page, "\n  --where=ADDR "));
+    assert_non_null(strstr(page, "\n  --name=WORD "));
+    assert_non_null(strstr(page, "\n  --wait=TIME "));
+    assert_non_null(strstr(page, "\n  --most=N "));
+    assert_non_null(strstr(page, "\n  --quiet "));
+}
+
 static void pages_that_do_not_fit_say_so(void **state)
 {
     char page[100];
@@ -110,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(help_fits_one_screen, setup),
         cmocka_unit_test_setup(help_all_shows_every_option, setup),
+        cmocka_unit_test_setup(help_names_each_value, setup),
         cmocka_unit_test_setup(pages_that_do_not_fit_say_so, setup),
         cmocka_unit_test_setup(prints_values_and_origins, setup),
     };
