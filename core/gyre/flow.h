@@ -38,7 +38,8 @@
  *   opens a new one, so that a use across it does not compile. An await in a block, loop or branch
  *   of C's own does not compile either: GY_WHILE, GY_FOR and GY_IF take their place. break and
  *   continue do in GY_WHILE and GY_FOR what they always do; break outside of them ends the flow.
- *   One await per line; none in the clean-up.
+ *   One await per line; none in the clean-up. A GY_END that was forgotten is told as a redefinition of struct
+ *   gy__flow_level, and all functions behind it as of an invalid storage class.
  *
  * Bounds: config.flows frames per shard (--flows) of GY_FLOW_FRAME bytes, taken at boot. An await
  * costs a return, a call and what its future costs. In a debugger: p *f, whose line is that of
@@ -109,8 +110,9 @@ GY_API GY_MUST_CHECK int gy_flow_answer_raw(struct gy_actor *self, gy_promise pr
                                             const struct gy_flow_type *type, const void *first);
 
 /* All that this flow awaits from here on must have ended within after_ns from now, or the await
- * ends with -ETIMEDOUT and discards it. Futures may have earlier deadlines of their own.
- * UINT64_MAX: no deadline any more. */
+ * ends with -ETIMEDOUT and discards it. Of a group that is discarded so, what had ended before can be
+ * read all the same, and the rest reads as -EAGAIN: GY_AWAIT_SETTLE is how to take the best of what
+ * came in time. Futures may have earlier deadlines of their own. UINT64_MAX: no deadline any more. */
 GY_API void gy_flow_deadline(struct gy_flow *flow, uint64_t after_ns);
 
 /* How the macros below leave a body; not for applications. */
