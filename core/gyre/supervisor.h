@@ -11,13 +11,18 @@
  * that are never to be restarted and those that had ended before and were not to be. A child
  * that fails to start again counts as one more restart. More than restarts_max restarts within
  * within_ns end the supervisor: it stops its children, newest first, and fails with -EOWNERDEAD,
- * which its own supervisor, if any, then deals with (escalation). Stopping it stops its
+ * which its own supervisor, if any, then deals with (escalation). Above one that was spawned in boot
+ * there is nobody: it is gone with its children, and the program goes on without them. Who wants it to
+ * end then monitors the supervisor (gyre/link.h) and calls gy_stop(). Restarts after a failure, starts that
+ * fail and giving up are logged with the cause, restarts once a second at most. Stopping it stops its
  * children, newest first, and theirs before them. It traps exits: a link with it takes the other
  * along, never the supervisor.
  *
  * A restarted child has a new pid. Its stable address is a struct gy_child, kept up to date by
  * the supervisor: one load before a send, on the same shard. Calls that were waiting at the old
- * one got -EOWNERDEAD. */
+ * one got -EOWNERDEAD. Names and HTTP routes end with the old one: the start function asks for them again.
+ *
+ * Its children are those it was started with. Actors that come and go are for gy_spawn_monitored_raw(). */
 #ifndef GYRE_SUPERVISOR_H
 #define GYRE_SUPERVISOR_H
 

@@ -12,8 +12,10 @@
  * returned, that of a call in every case, and A_V_resolve_buf(reply, value, buf) in every case.
  * In the header: GY_ACTOR(A), then GY_CAST(A, V), GY_CALL(A, V), GY_CAST_BUF(A, V) or GY_CALL_BUF(A, V),
  * and GY_REPLY_BUF(A, V) behind a call whose answer may carry one. In the one .c: GY_ACTOR_TYPE(A,
- * start, stop), then GY_VERB(A, V) for each verb. Nothing here allocates; every function is a
- * one-line inline over gyre/core.h. */
+ * start, stop), then GY_VERB(A, V) for each verb. A macro that is given the name of a function of yours
+ * declares it, here and in other headers: behind GY_THEN and its like a semicolon may follow, or the
+ * body; behind GY_HTTP, GY_WS and GY_ACTOR_TYPE a semicolon. Nothing here allocates; every function is
+ * a one-line inline over gyre/core.h. */
 #ifndef GYRE_TYPED_H
 #define GYRE_TYPED_H
 
@@ -264,6 +266,7 @@
         return gy_then_raw((struct gy_actor *)(void *)self, f, F##_run, ctx);                      \
     }                                                                                              \
     static void F(struct C *self, uint64_t ctx, int res, struct gy_buf *buf)
+/* For whatever F was declared by. A compiler that does not know F_then: F was not declared by GY_THEN or its like. */
 #define gy_then(self, fut, F, ctx) F##_then((self), (fut), (ctx))
 
 /* In the caller's .c: F() runs on actor C when there may be room again after -EAGAIN. */

@@ -10,6 +10,8 @@
  * them, and never read as a whole. A file that shrinks meanwhile ends the connection, so that the
  * client sees it.
  *
+ * Root is not looked at before it is needed: one that is not there is 404 for each path.
+ *
  * Nothing outside of root is reached by a path: segments "." and "..", escaped or not, empty ones,
  * %2F, and names that begin with a dot (unless hidden is set) are 404. Symbolic links are followed,
  * wherever they lead: they are the owner's. Devices and the like are 404. */
