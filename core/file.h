@@ -41,6 +41,7 @@ struct gy__file {
     bool direct;
     struct gy_buf *ahead; /* holds a struct gy__ahead, or NULL */
     struct gy_buf *kept;  /* of a watch: events that came for nobody, in order */
+    struct gy__opfut *reader; /* of a watch: who waits for the next, the last one who came, or NULL */
     struct gy__behind behind;
     char path[GY__FILE_PATH_MAX]; /* for the log: its end, if it is longer */
 };

@@ -93,21 +93,40 @@ gy_fut gy_watch_add(gy_file watch, const char *path, unsigned what)
 
 /* ---- events ---- */
 
-/* What came although its reader had given up is the next one's. */
-static bool waiting_finish(struct gy_shard *shard, struct gy__opfut *record,
-                           const struct gy_completion *completion, struct gy__opfut_answer *answer)
+static void keep(struct gy__file *file, struct gy__opfut_answer *answer)
 {
-    struct gy__file *file = GY__OPFUT_PINS(record, struct gy__file_io)->file;
-    if (!gy__file_io_finish(shard, record, completion, answer))
-        return false;
-    if (answer->buf == NULL || gy__opfut_wanted(shard, record) || file->state != GY__FILE_OPEN)
-        return true;
     struct gy_buf **last = &file->kept;
     while (*last != NULL)
         last = &(*last)->next;
     *last = answer->buf;
     answer->buf->next = NULL;
     *answer = (struct gy__opfut_answer){ .res = -ECANCELED };
+}
+
+/* What came although its reader had given up is the next one's, who may wait already: its own read is then
+ * cancelled, so that it ends and takes what is kept. */
+static bool waiting_finish(struct gy_shard *shard, struct gy__opfut *record,
+                           const struct gy_completion *completion, struct gy__opfut_answer *answer)
+{
+    struct gy__file *file = GY__OPFUT_PINS(record, struct gy__file_io)->file;
+    if (!gy__file_io_finish(shard, record, completion, answer))
+        return false;
+    bool wanted = gy__opfut_wanted(shard, record);
+    if (file->reader == record)
+        file->reader = NULL;
+    if (file->state != GY__FILE_OPEN)
+        return true;
+    if (answer->buf != NULL && (!wanted || file->kept != NULL))
+        keep(file, answer);
+    if (file->kept == NULL)
+        return true;
+    if (wanted) {
+        struct gy_buf *first = file->kept;
+        file->kept = first->next;
+        *answer = (struct gy__opfut_answer){ .res = (int)first->len, .buf = first };
+    } else if (file->reader != NULL) {
+        gy__op_cancel(shard, &file->reader->op);
+    }
     return true;
 }
 static const struct gy__opfut_use waiting = { .finish = waiting_finish,
@@ -129,7 +148,10 @@ gy_fut gy_watch_next(gy_file watch)
     struct gy_buf *buf = gy_buf_take(EVENTS_BYTES);
     if (buf == NULL)
         return gy__fut_refused(-EAGAIN);
-    return gy__file_io(watch, GY_FILE_HERE, buf, EVENTS_BYTES, false, &waiting);
+    gy_fut fut = gy__file_io(watch, GY_FILE_HERE, buf, EVENTS_BYTES, false, &waiting);
+    if (gy_refused(fut) == 0)
+        file->reader = &shard->opfuts[gy__fut_slot(fut.bits)];
+    return fut;
 }
 
 bool gy_watch_event_at(const struct gy_buf *events, uint32_t *at, struct gy_watch_event *out)

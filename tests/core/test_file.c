@@ -684,6 +684,46 @@ static void events_for_nobody_are_kept(void **state)
     assert_int_equal(gy__bufs_out(shard_of_test()), out);
 }
 
+/* Who waits already, when they come for the one before, gets them: nothing else may ever happen. */
+static void kept_events_go_to_who_waits(void **state)
+{
+    (void)state;
+    uint64_t out = gy__bufs_out(shard_of_test());
+    gy_fut fut = gy_watch_open("x", GY_WATCH_ALL);
+    complete(GY_OP_WATCH, 7);
+    struct gy__future *slot = &shard_of_test()->futures[gy__fut_slot(fut.bits)];
+    gy_file watch = gy_file_of(slot->res);
+    slot->taken = true;
+    gy_forget(fut);
+    for (unsigned both = 0; both < 2; both++) {
+        struct gy_watch_event seen;
+        uint32_t at = 0;
+        gy_fut first = gy_watch_next(watch);
+        settle();
+        gy_discard(first);
+        gy_fut second = gy_watch_next(watch);
+        settle();
+        arrive(0, 1);
+        complete(GY_OP_READ, sizeof(struct gy_event));
+        const struct gy_op *op = fake_op(&fake, 0, GY_OP_READ, 0);
+        assert_non_null(op);
+        assert_true(op->canceled); /* so that it ends */
+        if (both)
+            arrive(0, 2);
+        complete(GY_OP_READ, both ? (int32_t)sizeof(struct gy_event) : -ECANCELED);
+        struct gy_buf *events = gy_value_buf(second);
+        assert_true(gy_watch_event_at(events, &at, &seen));
+        assert_int_equal(seen.id, 1);
+        gy_buf_release(events);
+        gy_forget(second);
+        if (both)
+            next_is(watch, 2);
+    }
+    gy_forget(gy_file_close(watch));
+    complete(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(gy__bufs_out(shard_of_test()), out);
+}
+
 /* ---- all of a file ---- */
 
 /* The operation that is next, with an outcome. */
@@ -861,6 +901,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_put_is_written_whoever_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_forgotten_read_ends_with_its_actor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_for_nobody_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(kept_events_go_to_who_waits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_whatever_its_size_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_fails_or_is_given_up_at_each_step, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_buffer_stays_until_the_kernel_has_done, set_up, tear_down),
