@@ -60,7 +60,8 @@ static uint64_t deadline_of(const struct gy__uring *u)
  * was sent is still on its way. */
 static bool spin(struct gy__uring *u, uint64_t spin_ns)
 {
-    if (spin_ns == 0)
+    /* While the ring's flags ask in vain, only sleeping finds what they would tell of. */
+    if (spin_ns == 0 || (u->asks_in_vain && spin_ns != UINT64_MAX))
         return false;
     uint64_t deadline_ns = deadline_of(u);
     uint64_t begun_ns = gy__uring_now(), now_ns = begun_ns;

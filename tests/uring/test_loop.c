@@ -114,7 +114,7 @@ static void who_always_polls_never_sleeps(void **state)
 
 /* The one on shard 1, which spins for ever, hears the one on shard 0: what it leaves to be done needs a
  * turn, or the spin to know a nearer deadline, and nothing else will cause that. */
-enum { LEAVE_TIMER = 1, LEAVE_CELL, LEAVE_FILE, LEAVE_KINDS, SEND_MANY };
+enum { LEAVE_TIMER = 1, LEAVE_CELL, LEAVE_FILE, LEAVE_KINDS, SEND_MANY, ASK_IN_VAIN };
 #define MANY 200u
 
 struct leaver_world {
@@ -180,11 +180,20 @@ static void send_many(struct leaver *self)
         assert_int_equal(leaver_cell(leaver_on_shard(self->world, 1), (struct leaver_cell_msg){0}), 0);
 }
 
+static void ask_in_vain(struct leaver *self)
+{
+    struct gy__uring *u = gy__self()->ctx;
+    *u->ring.io.sq.kflags |= IORING_SQ_TASKRUN;
+    self->world->done[LEAVE_CELL]++;
+}
+
 void leaver_on_leave(struct leaver *self, const struct leaver_leave_msg *msg)
 {
     int err = 0;
     if (msg->kind == SEND_MANY)
         send_many(self);
+    else if (msg->kind == ASK_IN_VAIN)
+        ask_in_vain(self);
     else if (gy_shard() == 0)
         err = leaver_leave(leaver_on_shard(self->world, 1), *msg);
     else if (msg->kind == LEAVE_CELL)
@@ -237,6 +246,27 @@ static void the_first_messages_find_their_pages(void **state)
     }
     /* 2000 cells lie on 31 pages. */
     assert_true(w.faults - first < 10);
+    stop(runtime);
+}
+
+/* The kernel may say that it has work which was done already, until it has some again: that keeps nobody awake. */
+static void who_is_asked_in_vain_sleeps(void **state)
+{
+    (void)state;
+    static struct leaver_world w;
+    struct gy_runtime *runtime = start_two(GY_POLL_ADAPTIVE, &w);
+    usleep(20000); /* the start is over */
+    uint64_t before = turns(runtime), sleeps = driver_count(runtime, GY__COUNT_SLEEPS);
+    assert_int_equal(leaver_leave_post(runtime, leaver_on_shard(&w, 0), (struct leaver_leave_msg){ASK_IN_VAIN}),
+                     0);
+    hopper_await(&w.done[LEAVE_CELL], 1);
+    usleep(100000);
+    assert_true(turns(runtime) - before < 20);
+    /* It is counted when it ends. */
+    assert_int_equal(leaver_leave_post(runtime, leaver_on_shard(&w, 0), (struct leaver_leave_msg){LEAVE_TIMER}),
+                     0);
+    hopper_await(&w.done[LEAVE_TIMER], 1);
+    assert_true(driver_count(runtime, GY__COUNT_SLEEPS) > sleeps);
     stop(runtime);
 }
 
@@ -363,6 +393,7 @@ int main(void)
         cmocka_unit_test(who_never_polls_does_not_spin),
         cmocka_unit_test(who_adapts_spins_then_sleeps),
         cmocka_unit_test(who_always_polls_never_sleeps),
+        cmocka_unit_test(who_is_asked_in_vain_sleeps),
         cmocka_unit_test(what_is_heard_while_spinning_is_not_left_behind),
         cmocka_unit_test(the_first_messages_find_their_pages),
         cmocka_unit_test(who_is_always_heard_leaves_turns_to_others),
