@@ -79,16 +79,23 @@ int gy__deflater_feed(struct gy__deflater *deflater, const void *bytes, size_t l
     z->next_in = (Bytef *)(uintptr_t)bytes;
     z->avail_in = (uInt)len;
     while (more) {
-        struct gy_buf *buf = gy_buf_take(PIECE);
+        /* Behind what waits still, if there is room: little writes do not cost a piece each. */
+        bool fresh = to->last == NULL || gy_buf_room(to->last) == 0;
+        struct gy_buf *buf = fresh ? gy_buf_take(PIECE) : to->last;
+        uint32_t room, got;
 
         if (buf == NULL)
             return -EAGAIN;
-        z->next_out = buf->data;
-        z->avail_out = buf->capacity;
+        room = (uint32_t)gy_buf_room(buf);
+        z->next_out = buf->data + buf->len;
+        z->avail_out = room;
         (void)deflate(z, flushes[how]); /* without room or bytes it does nothing, which is no error */
-        buf->len = buf->capacity - z->avail_out;
+        got = room - z->avail_out;
         more = z->avail_out == 0; /* then there may be more, or nothing */
-        if (buf->len > 0)
+        buf->len += got;
+        if (!fresh)
+            to->bytes += got;
+        else if (got > 0)
             gy__http_pieces_add(to, buf);
         else
             gy_buf_release(buf);

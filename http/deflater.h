@@ -19,7 +19,8 @@ enum gy__deflate {
 struct gy__deflater *gy__deflater_new(void);
 /* NULL is fine. */
 void gy__deflater_free(struct gy__deflater *deflater);
-/* What comes of these bytes is added to `to`. -> 0; -EAGAIN no memory: it cannot go on. */
+/* What comes of these bytes is added to `to`, also to its last piece: all of them are from here. -> 0; -EAGAIN no
+ * memory: it cannot go on. */
 int gy__deflater_feed(struct gy__deflater *deflater, const void *bytes, size_t len, enum gy__deflate how,
                       struct gy__http_pieces *to);
 

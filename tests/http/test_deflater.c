@@ -124,6 +124,19 @@ static void test_size(void **state)
     gy__deflater_free(deflater);
 }
 
+/* What waits for a slow client costs what it has, however little each write had. */
+static void test_small_writes(void **state)
+{
+    struct gy__deflater *deflater = gy__deflater_new();
+    uint64_t before = fake_bufs.bytes;
+
+    (void)state;
+    for (unsigned i = 0; i < 1000 && deflater != NULL; i++)
+        assert_int_equal(gy__deflater_feed(deflater, text + 10 * i, 10, GY__DEFLATE_FLUSH, &pieces), 0);
+    assert_true(fake_bufs.bytes - before <= 2 * pieces.bytes + 8192);
+    gy__deflater_free(deflater);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -131,6 +144,7 @@ int main(void)
         T(test_round_trips),
         T(test_no_memory),
         T(test_size),
+        T(test_small_writes),
 #undef T
     };
 
