@@ -210,6 +210,8 @@ bool gy__client_exchange_redirects(const struct gy__client_exchange *exchange,
                                    const struct gy__http_inbound *inbound);
 /* Something of the answer has come: the next phase. */
 void gy__client_exchange_heard(struct gy__client_exchange *exchange);
+/* Will it be sent again when its connection is lost? Then nobody is told anything. */
+bool gy__client_exchange_retries(const struct gy__client_exchange *exchange, bool reused, bool begun);
 /* The connection is gone, or refused to be. */
 void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, bool reused,
                               bool begun);

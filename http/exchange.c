@@ -284,10 +284,15 @@ void gy__client_exchange_heard(struct gy__client_exchange *exchange)
         gy__client_exchange_phase(exchange, exchange->between_ns);
 }
 
+bool gy__client_exchange_retries(const struct gy__client_exchange *exchange, bool reused, bool begun)
+{
+    return reused && !begun && exchange->may_retry && !exchange->fresh;
+}
+
 void gy__client_exchange_lost(struct gy__client_exchange *exchange, int why, bool reused,
                               bool begun)
 {
-    if (!reused || begun || !exchange->may_retry || exchange->fresh) {
+    if (!gy__client_exchange_retries(exchange, reused, begun)) {
         gy__client_exchange_fail(exchange, why == -EPIPE ? -ECONNRESET : why);
         return;
     }
@@ -308,7 +313,7 @@ void gy__client_exchange_again(struct gy__client_exchange *exchange)
     memcpy(address, exchange->site->address, sizeof(address));
     err = gy__client_pool_start(client, exchange, address);
     if (err < 0)
-        gy__client_exchange_fail(exchange, err);
+        gy__client_exchange_soon(exchange, err); /* others of its connection have still to be seen to */
 }
 
 static struct gy_slice location_of(const struct gy__http_inbound *inbound)

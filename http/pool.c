@@ -198,7 +198,7 @@ static void room_update(struct gy__client_link *link)
     site->room_last = link;
 }
 
-/* They had no turn on their link, and will have none. why: 0 we have closed it, or its server said
+/* They had no turn on their link, and will have none; nobody is told anything here. why: 0 we have closed it, or its server said
  * that it would: whatever was asked there is asked elsewhere. */
 static void send_again(struct gy__client_exchange *exchange, int why)
 {
@@ -212,6 +212,20 @@ static void send_again(struct gy__client_exchange *exchange, int why)
             gy__client_exchange_lost(exchange, why, true, false);
         exchange = next;
     }
+}
+
+/* A connection has gone, with the first of its exchanges. Who is told of its end may discard the rest: so those
+ * have found their places before. */
+static void lost(struct gy__client_exchange *exchange, struct gy__client_exchange *rest, int why,
+                 bool reused, bool begun)
+{
+    bool retries = gy__client_exchange_retries(exchange, reused, begun);
+
+    if (retries)
+        gy__client_exchange_lost(exchange, why, reused, begun);
+    send_again(rest, why);
+    if (!retries)
+        gy__client_exchange_lost(exchange, why, reused, begun);
 }
 
 /* Close it; it is nobody's until closed() tells that it is gone. -> those behind the first, which
@@ -398,8 +412,8 @@ static void answered(struct gy__client_link *link, bool more)
     } else {
         rest = link_cut(link);
     }
-    gy__client_exchange_answer(exchange, &inbound);
     send_again(rest, 0);
+    gy__client_exchange_answer(exchange, &inbound);
     serve(client, link->site);
 }
 
@@ -465,8 +479,7 @@ static void ended(struct gy_actor *self, struct gy_stream *s)
         bool reused = link->served > 0, begun = gy__http_inbound_begun(&link->inbound);
         struct gy__client_exchange *rest = link_cut(link);
 
-        gy__client_exchange_lost(exchange, -ECONNRESET, reused, begun);
-        send_again(rest, -ECONNRESET);
+        lost(exchange, rest, -ECONNRESET, reused, begun);
     }
 }
 
@@ -488,8 +501,7 @@ static void gone(struct gy__client_link *link, int why)
 
         why = why < 0 ? why : -ECONNRESET;
         exchange->link = NULL;
-        gy__client_exchange_lost(exchange, why, reused, begun);
-        send_again(rest, why);
+        lost(exchange, rest, why, reused, begun);
     }
     link_give(link);
     serve(client, site);

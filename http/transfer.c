@@ -208,9 +208,11 @@ void gy__client_transfer_head(struct gy__client_exchange *exchange)
         gy_buf_release(exchange->held);
         exchange->held = NULL;
         exchange->upload = GY__UPLOAD_NONE;
-        tell(&exchange->writer, -EPIPE, NULL);
     }
+    /* First: who waits for both may discard the head's future when the writer's ends, and with it all. */
     gy__client_exchange_give_head(exchange, &exchange->link->inbound);
+    if (exchange->expect == GY__EXPECT_ENDED)
+        tell(&exchange->writer, -EPIPE, NULL);
 }
 
 void gy__client_transfer_heard(struct gy__client_exchange *exchange)

@@ -1,5 +1,6 @@
 /* Requests of the client sent before the answer to the one before: how many, which, and that no
  * answer is ever another's, whatever happens to the connection, to the others, or to the time. */
+#include "gyre/typed.h"
 #include "tests/sim/asker.h"
 #include "tests/sim/scripted.h"
 #include "tests/sim/web.h"
@@ -361,6 +362,85 @@ static void each_has_its_time_from_its_turn(void **state)
     close_world();
 }
 
+/* ---- several that end together ---- */
+
+struct team_args {
+    uint32_t any;
+};
+GY_ACTOR(team);
+struct team {
+    struct gy_actor actor;
+};
+GY_ACTOR_TYPE(team, team_start, team_stop);
+static struct {
+    unsigned ends;
+    int res;
+} outcome;
+
+static void team_told(struct gy_actor *self, const struct gy_done *done)
+{
+    (void)self;
+    outcome.ends++;
+    outcome.res = done->res;
+}
+
+static int team_start(struct team *self, const struct team_args *args)
+{
+    gy_fut futs[3];
+
+    for (unsigned i = 0; i < 3; i++) {
+        order.url = "http://10.0.1.1:81/x";
+        futs[i] = gy_http_fetch(&order);
+    }
+    return gy_then_raw(&self->actor, args->any ? gy_any(futs, 3) : gy_all(futs, 3), team_told, 0);
+}
+
+static void team_stop(struct team *self, int why)
+{
+    (void)self, (void)why;
+}
+
+static int make_team(unsigned shard, void *arg)
+{
+    team_pid pid;
+
+    (void)shard;
+    return team_spawn(&pid, &(struct team_args){*(uint32_t *)arg});
+}
+
+/* The end of the first decides, and discards those behind it, which have just lost their connection. */
+static void one_ends_them_all(void **state)
+{
+    static const struct {
+        const char *answer;
+        enum scripted_then then;
+        int any, all;
+    } rows[] = {
+        {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", SCRIPTED_STAYS, 0, 0},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhe", SCRIPTED_CLOSES, -ECONNRESET, -ECONNRESET},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhe", SCRIPTED_ABORTS, -ECONNRESET, -ECONNRESET},
+        {"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", SCRIPTED_STAYS, -EPROTO, -EPROTO},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        for (uint32_t any = 0; any < 2; any++) {
+            setup(NULL);
+            script_echo(0);
+            scripted.lines[1] = (struct scripted_line){.answer = rows[i].answer, .then = rows[i].then};
+            scripted.line_count = 2;
+            memset(&outcome, 0, sizeof(outcome));
+            open_world(970 + 2 * i + any);
+            ask();
+            gy_sim_advance(sim, GY_S);
+            assert_int_equal(gy_sim_run_on(sim, 1, make_team, &any), 0);
+            gy_sim_advance(sim, 20 * GY_S);
+            assert_int_equal(outcome.ends, 1);
+            assert_int_equal(outcome.res, any ? rows[i].any : rows[i].all);
+            close_world();
+        }
+}
+
 static int kill_it(unsigned shard, void *arg)
 {
     (void)arg;
@@ -396,6 +476,7 @@ int main(void)
         cmocka_unit_test_setup(when_the_server_ends_it, setup),
         cmocka_unit_test_setup(when_one_is_given_up, setup),
         cmocka_unit_test_setup(each_has_its_time_from_its_turn, setup),
+        cmocka_unit_test_setup(one_ends_them_all, setup),
         cmocka_unit_test_setup(the_actor_ends, setup),
     };
 

@@ -39,6 +39,7 @@ static struct {
     bool no_reads, no_finish, gzip;
     uint64_t body_max, continue_ns;
     uint64_t timeout_ns, between_ns;
+    unsigned pair; /* of the head and the first write: 1: any, 2: all */
 } plan;
 static struct {
     gy_http_transfer transfer;
@@ -126,6 +127,25 @@ static void mover_written(struct mover *self, uint64_t ctx, int res)
         write_next(self);
 }
 
+static void paired(struct gy_actor *self, const struct gy_done *done)
+{
+    (void)self;
+    seen.end = done->res;
+    seen.ends++;
+    gy_http_transfer_abort(seen.transfer); /* if there is still something of it */
+}
+
+static int await_pair(struct mover *self)
+{
+    struct gy_buf *buf = gy_buf_take(1000);
+    gy_fut futs[2] = {seen.head_fut, {0}};
+
+    memset(buf->data, 'x', 1000);
+    buf->len = 1000;
+    futs[1] = gy_http_transfer_write(seen.transfer, buf);
+    return gy_then_raw(&self->actor, plan.pair == 1 ? gy_any(futs, 2) : gy_all(futs, 2), paired, 0);
+}
+
 static int mover_start(struct mover *self, const struct mover_args *args)
 {
     struct gy_http_ask ask = GY_HTTP_ASK_INIT(plan.length > 0 ? "POST" : "GET", plan.url);
@@ -137,6 +157,8 @@ static int mover_start(struct mover *self, const struct mover_args *args)
     ask.continue_ns = plan.continue_ns;
     ask.body_max = plan.body_max;
     seen.head_fut = gy_http_transfer_begin(&ask, plan.length, &seen.transfer);
+    if (plan.pair != 0)
+        return await_pair(self);
     (void)gy_then(self, seen.head_fut, mover_head, 0);
     if (plan.length > 0)
         write_next(self);
@@ -242,6 +264,31 @@ static void both_ways(void **state)
         assert_int_equal(seen.read, plan.upload);
         gy_sim_run_on(sim, 1, look, NULL);
         assert_int_equal(stats.idle, 1);
+        close_world();
+    }
+}
+
+/* What was written ends with the head's future, which one that waits for both discards. */
+static void head_and_write_together(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i <= 2; i++) {
+        setup(NULL);
+        scripted.lines[0] = (struct scripted_line){
+            .answer = "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n", .early = true, .after_ns = 10 * GY_MS};
+        scripted.line_count = 1;
+        plan.url = "http://10.0.1.1:81/";
+        plan.pair = i;
+        plan.length = 5000;
+        plan.continue_ns = i == 2 ? 5 * GY_S : 0;
+        plan.timeout_ns = 2 * GY_S;
+        plan.between_ns = GY_S;
+        open_world(60 + i);
+        gy_sim_advance(sim, 20 * GY_S);
+        assert_int_equal(seen.ends, 1);
+        assert_int_equal(seen.end, i == 1 ? 1 : -EPIPE);
+        gy_sim_run_on(sim, 1, look, NULL);
+        assert_int_equal(stats.failed, 0);
         close_world();
     }
 }
@@ -552,6 +599,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(both_ways, setup),
+        cmocka_unit_test_setup(head_and_write_together, setup),
         cmocka_unit_test_setup(a_reader_that_waits_is_waited_for, setup),
         cmocka_unit_test_setup(a_server_that_does_not_read_is_waited_for, setup),
         cmocka_unit_test_setup(an_answer_that_is_cut_short_fails, setup),
