@@ -19,7 +19,10 @@
  * member's listener is closed. A member that wants to leave asks for it (LEAVE). The accepting
  * shard alone takes members out, so that each gets one END. From the moment it closes on it
  * keeps what it accepts. A connection that comes to a shard that has no such listener any more goes on to another. All
- * words are owed until there is room for them in the ring. */
+ * words are owed until there is room for them in the ring.
+ *
+ * A word may be about a listener that is no more, whose address another one of that shard has by now. So an END
+ * counts only for who is no member, and a member that is ended and wants to go on joins anew. */
 #include "core/streams.h"
 
 #include <errno.h>
@@ -34,6 +37,13 @@ _Static_assert(END < GY__HANDOVER_DUE, "those before HANDLE may be owed");
 static struct gy__accept_group *group_of(struct gy_shard *shard, const struct gy__listener *listener)
 {
     return &shard->runtime->accept_groups[listener->group - 1];
+}
+
+static bool is_member(const struct gy__accept_group *group, unsigned member)
+{
+    /* acquire: pairs with the release in gy__handover_join(). */
+    return atomic_load_explicit(&group->members[member / BITS], memory_order_acquire) >>
+               member % BITS & 1;
 }
 
 static _Atomic uint32_t *load_of(struct gy_shard *shard, unsigned group, unsigned member)
@@ -61,6 +71,18 @@ static bool accepts(struct gy_shard *shard, unsigned group)
 
 /* ---- joining ---- */
 
+/* One whose bit is gone already may still be closing, and takes it out then. */
+static bool is_closing(struct gy_shard *shard, unsigned group)
+{
+    struct gy__streams *streams = shard->streams;
+
+    for (uint32_t i = 0; i < streams->listeners_used; i++)
+        if (streams->listeners[i].group == group && streams->listeners[i].state != GY__LISTENER_FREE &&
+            streams->listeners[i].state != GY__LISTENER_CLOSED)
+            return true;
+    return false;
+}
+
 int gy__handover_join(struct gy_shard *shard, struct gy__listener *listener)
 {
     uint64_t hash = UINT64_C(14695981039346656037), bit = UINT64_C(1) << shard->index % BITS;
@@ -76,14 +98,29 @@ int gy__handover_join(struct gy_shard *shard, struct gy__listener *listener)
                                                      memory_order_relaxed) &&
             key != hash)
             continue;
-        /* release: pairs with the acquire in choose(). */
+        if (is_closing(shard, i + 1))
+            return -EADDRINUSE;
+        /* release: pairs with the acquire in is_member(). acquire: pairs with the release in end_group(); who
+         * joins behind it sees that nobody accepts. */
         if (atomic_fetch_or_explicit(&group->members[shard->index / BITS], bit,
-                                     memory_order_release) & bit)
+                                     memory_order_acq_rel) & bit)
             return -EADDRINUSE;
         listener->group = (uint8_t)(i + 1);
         return 0;
     }
     return -EAGAIN;
+}
+
+bool gy__handover_left(struct gy_shard *shard, const struct gy__listener *listener)
+{
+    return !is_member(group_of(shard, listener), shard->index);
+}
+
+void gy__handover_rejoin(struct gy_shard *shard, const struct gy__listener *listener)
+{
+    /* acq_rel: as in gy__handover_join(). */
+    atomic_fetch_or_explicit(&group_of(shard, listener)->members[shard->index / BITS],
+                             UINT64_C(1) << shard->index % BITS, memory_order_acq_rel);
 }
 
 bool gy__handover_is_member(struct gy_shard *shard, struct gy__listener *listener)
@@ -182,13 +219,6 @@ void gy__handover_owed(struct gy__timer *timer)
 }
 
 /* ---- handing over ---- */
-
-static bool is_member(const struct gy__accept_group *group, unsigned member)
-{
-    /* acquire: pairs with the release in gy__handover_join(). */
-    return atomic_load_explicit(&group->members[member / BITS], memory_order_acquire) >>
-               member % BITS & 1;
-}
 
 /* The others are handed none, and asked nothing: or two that leave would wait for each other. */
 static bool takes(const struct gy__accept_group *group, unsigned member)
@@ -326,7 +356,8 @@ static void end_group(struct gy_shard *shard, struct gy__listener *listener)
 
     atomic_store_explicit(&group->acceptor, 0, memory_order_relaxed);
     for (unsigned word = 0; word < GY__ACCEPT_WORDS; word++)
-        ends[word] |= atomic_exchange_explicit(&group->members[word], 0, memory_order_relaxed);
+        /* release: pairs with the acquire in gy__handover_join(). */
+        ends[word] |= atomic_exchange_explicit(&group->members[word], 0, memory_order_acq_rel);
     ends[shard->index / BITS] &= ~(UINT64_C(1) << shard->index % BITS);
     pay(shard);
 }

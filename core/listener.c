@@ -354,8 +354,19 @@ void gy__listener_succeeded(struct gy_shard *shard, struct gy__listener *listene
 
 void gy__listener_ended(struct gy_shard *shard, struct gy__listener *listener)
 {
-    if (listener->state == GY__LISTENER_MEMBER || listener->state == GY__LISTENER_LEAVES)
+    if ((listener->state != GY__LISTENER_MEMBER && listener->state != GY__LISTENER_LEAVES) ||
+        !gy__handover_left(shard, listener)) /* it was for one that was here before */
+        return;
+    if (listener->state == GY__LISTENER_LEAVES || listener->owner == NULL ||
+        shard->phase >= GY__PHASE_DRAIN) {
         closed(shard, listener);
+        return;
+    }
+    /* Who accepted has failed, or took it for the one before: it joins anew, and accepts if nobody does. */
+    gy__handover_rejoin(shard, listener);
+    listener->state = GY__LISTENER_RECORDED;
+    gy__runtime_pending(shard->runtime, 1);
+    gy__listener_step(shard, listener);
 }
 
 void gy__listener_close(struct gy_shard *shard, struct gy__listener *listener)

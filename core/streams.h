@@ -303,6 +303,9 @@ GY_MUST_CHECK struct gy_stream *gy__stream_open_fd(struct gy_shard *shard, struc
 /* Listen together with the shards that do so at the same address. -> 0; -EADDRINUSE this shard
  * does already; -EAGAIN too many addresses. */
 GY_MUST_CHECK int gy__handover_join(struct gy_shard *shard, struct gy__listener *listener);
+/* Has it been taken out? Be one of them again. */
+bool gy__handover_left(struct gy_shard *shard, const struct gy__listener *listener);
+void gy__handover_rejoin(struct gy_shard *shard, const struct gy__listener *listener);
 /* Does another shard accept for it? If nobody does yet, it is this one. */
 bool gy__handover_is_member(struct gy_shard *shard, struct gy__listener *listener);
 void gy__handover_port(struct gy_shard *shard, const struct gy__listener *listener);

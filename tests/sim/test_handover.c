@@ -381,6 +381,68 @@ static void a_member_comes_back(void **state)
     assert_int_equal(gy_sim_close(sim), 0);
 }
 
+static int begin_again(unsigned shard, void *arg)
+{
+    int err = echo_boot(shard, (void *)(uintptr_t)&one);
+
+    (void)arg;
+    return err == -EADDRINUSE || err == -EAGAIN ? 0 : err; /* the one before is still closing */
+}
+
+static int unlisten_if(unsigned shard, void *arg)
+{
+    return gy__self()->streams->listeners[0].owner != NULL ? unlisten(shard, arg) : 0;
+}
+
+/* Who has an owner, and is to be handed connections or accepts them. */
+static unsigned listening(void)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < SHARDS; i++) {
+        const struct gy__streams *streams = sim->hosts[0]->places[i].shard->streams;
+        for (uint32_t k = 0; k < streams->listeners_used; k++)
+            n += streams->listeners[k].owner != NULL && (streams->listeners[k].state == GY__LISTENER_OPEN ||
+                                                         streams->listeners[k].state == GY__LISTENER_MEMBER);
+    }
+    return n;
+}
+
+/* They end, stop listening and begin again in any order, now and then without a descriptor to be had: when that is
+ * over one of those that are there accepts, and if none is nobody does. */
+static void they_come_and_go(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 500; seed < 1100; seed++) {
+        open_world(9000 + seed, true);
+        if (seed % 2)
+            gy_sim_faults_swarm(gy_sim_faults(sim), seed, false);
+        gy_sim_faults(sim)->connect_lost_ppm = 0;
+        for (unsigned i = 0; i < 60; i++) {
+            uint64_t random = gy_sim_random(sim);
+            int (*const what[5])(unsigned, void *) = {die, die, unlisten_if, begin_again, begin_again};
+            if (random % 8 < 5)
+                assert_int_equal(gy_sim_run_on(sim, (unsigned)(random >> 8) % SHARDS, what[random % 8], NULL), 0);
+            else if (random % 8 == 5)
+                sim->config.handles_max = sim->config.handles_max == 0 || seed % 3 == 0 ? 4096 : 0;
+            for (unsigned k = 0; random % 8 > 5 && k < 5; k++)
+                gy_sim_send(gy_sim_connect(sim, 0, ECHO_PORT), "hello", 5);
+            gy_sim_advance(sim, gy_sim_random(sim) % (seed % 5 == 0 ? 2000000 : 100000));
+        }
+        sim->config.handles_max = 4096;
+        gy_sim_advance(sim, 4 * GY_S);
+        struct gy_sim_conn *last = gy_sim_connect(sim, 0, ECHO_PORT);
+        size_t len;
+        gy_sim_send(last, "hello", 5);
+        gy_sim_advance(sim, 4 * GY_S);
+        (void)gy_sim_received(last, &len);
+        assert_int_equal(counted_all(GY__COUNT_LISTENERS), listening() > 0);
+        assert_int_equal(len, listening() > 0 ? 5 : 0);
+        assert_int_equal(gy_sim_leaks(sim), 0);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +454,7 @@ int main(void)
         cmocka_unit_test(a_member_comes_back),
         cmocka_unit_test(they_go_one_after_the_other),
         cmocka_unit_test(the_last_ones_wait_for_nobody),
+        cmocka_unit_test(they_come_and_go),
         cmocka_unit_test(the_full_are_passed_over),
         cmocka_unit_test(load_says_nothing_of_the_table),
     };
