@@ -35,16 +35,35 @@ int gy__client_parse_proxy(const char *text, char *out)
     return 0;
 }
 
+/* -> NULL, or what is wrong and what is allowed. */
+static const char *config_wrong(const struct gy_http_client_config *config,
+                                char proxy[GY__URL_ADDRESS_MAX])
+{
+    if (config->size != sizeof(*config))
+        return "size is not sizeof the struct: GY_HTTP_CLIENT_CONFIG_INIT sets it";
+    if (config->connections_max == 0 || config->host_max == 0)
+        return "connections_max, host_max: at least 1";
+    if (config->pipeline_max == 0)
+        return "pipeline_max: at least 1";
+    if (config->head_max < 64 || config->head_max > 1u << 24)
+        return "head_max: allowed are 64 to 16 MiB";
+    if (config->headers_max == 0)
+        return "headers_max: at least 1";
+    if (config->proxy != NULL && gy__client_parse_proxy(config->proxy, proxy) < 0)
+        return "proxy: not http://HOST:PORT (without user and password)"; /* it may hold a password */
+    return NULL;
+}
+
 int gy_http_client_config(const struct gy_http_client_config *config)
 {
     char proxy[GY__URL_ADDRESS_MAX] = "";
+    const char *wrong = config_wrong(config, proxy);
     struct gy__client *client;
 
-    if (config->size != sizeof(*config) || config->connections_max == 0 || config->host_max == 0 ||
-        config->pipeline_max == 0 || config->head_max < 64 || config->head_max > 1u << 24 ||
-        config->headers_max == 0 ||
-        (config->proxy != NULL && gy__client_parse_proxy(config->proxy, proxy) < 0))
+    if (wrong != NULL) {
+        gy_log("http client: %s", wrong);
         return -EINVAL;
+    }
     client = gy__client();
     if (client == NULL)
         return -EAGAIN;

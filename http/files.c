@@ -425,17 +425,34 @@ static void files_stop(struct files *self, int why)
     gy_buf_release(self->table);
 }
 
+/* -> NULL, or what is wrong and what is allowed. */
+static const char *options_wrong(const struct gy_http_files *options)
+{
+    if (options->size != sizeof(*options))
+        return "size is not sizeof the struct: GY_HTTP_FILES_INIT sets it";
+    if (options->root == NULL || options->root[0] == '\0')
+        return "root: a directory is wanted, \".\" is one";
+    if (options->route == NULL || options->route[0] != '/')
+        return "route: a path is wanted, without a method: \"/static\" is one";
+    if (options->at_once == 0 || options->at_once > AT_ONCE_MAX)
+        return "at_once: allowed are 1 to 4096";
+    if (options->index != NULL && (options->index[0] == '\0' || strchr(options->index, '/') != NULL))
+        return "index: a name without a slash is wanted, or NULL";
+    return NULL;
+}
+GY_STATIC_ASSERT(AT_ONCE_MAX == 4096, "the message above names it");
+
 int gy_http_files_spawn(gy_pid *out, const struct gy_http_files *options)
 {
     struct files_args args = { *options };
+    const char *wrong = options_wrong(options);
     files_pid pid;
     int err;
 
-    if (options->size != sizeof(*options) || options->root == NULL || options->root[0] == '\0' ||
-        options->route == NULL || options->route[0] != '/' || options->at_once == 0 ||
-        options->at_once > AT_ONCE_MAX ||
-        (options->index != NULL && (options->index[0] == '\0' || strchr(options->index, '/') != NULL)))
+    if (wrong != NULL) {
+        gy_log("http files: %s", wrong);
         return -EINVAL;
+    }
     err = files_spawn(&pid, &args);
     if (err == 0)
         *out = pid.pid;

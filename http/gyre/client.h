@@ -149,7 +149,8 @@ struct gy_http_client_config {
     }
 
 /* Change what the client of this shard may do, from now on. config: copied, but for its texts.
- * -> 0; -EINVAL a limit that makes no sense, or no such address; -EAGAIN no memory. */
+ * -> 0; -EINVAL a limit that makes no sense, or no such address: a line in the log names it; -EAGAIN no
+ * memory. */
 GY_API GY_MUST_CHECK int gy_http_client_config(const struct gy_http_client_config *config);
 /* Take proxy and no_proxy from the environment: http_proxy, in lower case only, as HTTP_PROXY may be
  * a client's (CGI), and no_proxy, or NO_PROXY. On any thread, before boot. -> 0; -EINVAL http_proxy is

@@ -38,7 +38,7 @@ struct gy_http_files {
     }
 
 /* Start such an actor on this shard. options: copied, but its texts are borrowed while the actor lives.
- * -> as gy_spawn_raw; -EINVAL options that make no sense; as gy_http_route. */
+ * -> as gy_spawn_raw; -EINVAL options that make no sense: a line in the log names it; as gy_http_route. */
 GY_API GY_MUST_CHECK int gy_http_files_spawn(gy_pid *out, const struct gy_http_files *options);
 
 GY_END_DECLS
