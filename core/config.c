@@ -33,6 +33,8 @@ static const struct gy_option options[] = {
      .help = "how an idle shard waits", .group = "Waiting"},
     {"idle-spin", "GYRE_IDLE_SPIN", GY_OPTION_TIME, TIME(idle_spin_ns, SECOND),
      .help = "adaptive: the most spin", .group = "Waiting"},
+    {"turn", "GYRE_TURN", GY_OPTION_TIME, ADVANCED, TIME(turn_ns, SECOND),
+     .help = "until it looks round again", .group = "Waiting"},
 
     {"accept", "GYRE_ACCEPT", GY_OPTION_CHOICE, ADVANCED, FIELD(accept), .words = "shared|one",
      .help = "who accepts connections", .group = "Limits"},
@@ -110,6 +112,7 @@ void gy_config_init_sized(struct gy_config *cfg, size_t size)
         .pin = true,
         .poll = GY_POLL_ADAPTIVE,
         .idle_spin_ns = 20000,
+        .turn_ns = 10000,
         .mailbox = 4096,
         .ring_cells = 2048,
         .fifo_cells = 65536,

@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define TURN_NS 10000
 #define TIMERS_AT_ONCE 256
 #define FOREIGN_AT_ONCE 64
 #define GAUGE_TURNS 64
@@ -282,7 +281,7 @@ static inline uint64_t rings_run(struct gy_shard *shard, uint64_t now_ns)
     shard->now_ns = now_ns;
     shard->wall_ns = 0;
     shard->context = (struct gy__context){ &shard->nobody, 0 };
-    uint64_t stop_ns = now_ns + TURN_NS;
+    uint64_t stop_ns = now_ns + shard->runtime->config.turn_ns;
     gy__mesh_drain(shard, stop_ns);
     /* Peers do not wait for their answers until the rest of this turn is done. */
     gy__mesh_publish(shard);

@@ -5,8 +5,8 @@
 #
 # Each row of perf/budget.txt is run twice under callgrind with different numbers of operations; the
 # difference of the instructions over the difference of the operations is the price of one. Ends
-# with 1 when a row is over its budget three times: where a turn ends depends on the clock, so that a
-# slow or busy machine adds to the price. --update writes the measured prices as the new budget, with
+# with 1 when a row is over its budget three times: http rows move by some per cent with how the load
+# and the server meet. --update writes the measured prices as the new budget, with
 # 10 % of room for that: for a change that is worth it, in the commit that makes it.
 #
 # local/... are gyre's sides of gyre-perf's rows. http/c1 and http/x16 are requests to gyre-demo on
@@ -38,8 +38,9 @@ finish()
 }
 trap finish EXIT
 
-# Spinning costs instructions that are no work.
-export GYRE_POLL=never
+# Spinning costs instructions that are no work; and a turn that ends by the clock, under which everything
+# is fifty times slower here, would be a turn of a few messages.
+export GYRE_POLL=never GYRE_TURN=1s
 
 # Started in the background, this is the process itself.
 callgrind() # program...

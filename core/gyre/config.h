@@ -66,6 +66,8 @@ struct gy_config {
     enum gy_poll poll;
     uint64_t idle_spin_ns; /* with GY_POLL_ADAPTIVE: how long a shard that spins looks for work
                             * before it sleeps */
+    uint64_t turn_ns;      /* how long handlers run, 8 messages at least, before the shard looks
+                            * again at what others sent and at the kernel */
 
     enum gy_accept accept; /* of listeners that do not choose it themselves (gyre/stream.h) */
 

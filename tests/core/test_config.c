@@ -25,6 +25,7 @@ static void defaults_are_allowed(void **state)
     assert_true(cfg.pin);
     assert_false(cfg.handle_signals);
     assert_int_equal(cfg.idle_spin_ns, 20000);
+    assert_int_equal(cfg.turn_ns, 10000);
     assert_int_equal(cfg.drain_timeout_ns, 10 * GY_S);
     assert_int_equal(gy_config_check(&cfg, why, sizeof(why)), 0);
     assert_string_equal(why, "");

@@ -12,8 +12,11 @@ deps=${GYRE_DEPS:-deps}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-sources=(core/*.c core/prim/*.c core/sim/*.c http/*.c tests/sim/swarm.c tests/sim/pages.c tests/sim/echo.c
-    tests/sim/asker.c tests/sim/dialer.c tests/sim/web.c tests/sim/http_client.c tests/sim/scenario*.c)
+sources=(core/*.c core/prim/*.c core/sim/*.c http/*.c tests/sim/scenario*.c)
+# What else is in the swarm is said once, where it is built.
+for source in $(sed -n 's/^set(swarm_sources \(.*\) ${scenario_sources}.*/\1/p' tests/CMakeLists.txt); do
+    sources+=("tests/$source")
+done
 for source in tests/examples/demo/*.c; do
     case $source in */main.c | */test_*) ;; *) sources+=("$source") ;; esac
 done
