@@ -82,6 +82,11 @@ void gy__passing_drop(struct gy_shard *shard, const struct gy_buf *buf);
 
 /* core/part.c: it stands for nothing any more. */
 void gy__part_drop(struct gy_shard *shard, struct gy_buf *buf);
+/* It has no bytes of its own: only streams take it. */
+static inline bool gy__buf_is_part(const struct gy_buf *buf)
+{
+    return buf->gy__kind == GY__BUF_FILE;
+}
 /* Are there bytes where it says? */
 static inline bool gy__buf_is_bytes(const struct gy_buf *buf)
 {

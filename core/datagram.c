@@ -116,6 +116,8 @@ static int push(struct gy_datagram_socket *s, const struct gy_addr *to, struct g
         return -EDESTADDRREQ;
     if (to != NULL && to->family != s->family)
         return -EAFNOSUPPORT;
+    if (gy__buf_is_part(buf))
+        return -EINVAL;
     if ((segment == 0 ? buf->len : segment) > GY__DATAGRAM_MAX)
         return -EMSGSIZE;
     if (s->queue_count >= s->queue_max) {

@@ -166,9 +166,9 @@ gy_fut gy__file_io(gy_file value, uint64_t offset, struct gy_buf *data, uint32_t
     struct gy_shard *shard = gy__self();
     struct gy__file *file = gy__file_find(shard, value);
     struct gy__opfut *record = NULL;
-    int err = file == NULL                ? -EBADF :
-              out_of_range(offset, len) ? -EINVAL :
-                                            -EAGAIN;
+    int err = file == NULL                                         ? -EBADF :
+              out_of_range(offset, len) || gy__buf_is_part(data) ? -EINVAL :
+                                                                     -EAGAIN;
     if (err == -EAGAIN)
         record = gy__opfut_take(shard, shard->context.actor, use);
     if (record == NULL) {
@@ -224,11 +224,14 @@ static gy_fut start_list(gy_file value, uint64_t offset, struct gy_buf *list, bo
     struct gy__file *file = gy__file_find(shard, value);
     uint64_t want = 0;
     uint32_t n = 0;
-    for (const struct gy_buf *buf = list; buf != NULL; buf = buf->next, n++)
+    bool parts = false;
+    for (const struct gy_buf *buf = list; buf != NULL; buf = buf->next, n++) {
         want += writes ? buf->len : gy_buf_room(buf);
-    int err = file == NULL                                               ? -EBADF :
-              n == 0 || n > PIECES_MAX || out_of_range(offset, want) ? -EINVAL :
-                                                                           -EAGAIN;
+        parts |= gy__buf_is_part(buf);
+    }
+    int err = file == NULL                                                        ? -EBADF :
+              n == 0 || n > PIECES_MAX || parts || out_of_range(offset, want) ? -EINVAL :
+                                                                                    -EAGAIN;
     struct gy_buf *many = err == -EAGAIN ? gy_buf_take(n * sizeof(struct gy_iov)) : NULL;
     struct gy__opfut *record =
         many == NULL ? NULL :

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #if GY__ZLIB
-#include <zlib.h>
+#include "http/zmemory.h"
 
 #define WINDOW_BITS 13
 #define MEMORY_LEVEL 6
@@ -20,29 +20,6 @@ struct gy__deflater {
     struct gy_buf *home; /* where this is */
 };
 
-/* In front of each piece of zlib's memory. */
-union owner {
-    struct gy_buf *buf;
-    uint8_t align[16];
-};
-
-static voidpf take(voidpf arg, uInt items, uInt size)
-{
-    struct gy_buf *buf = gy_buf_take(sizeof(union owner) + (size_t)items * size);
-
-    (void)arg;
-    if (buf == NULL)
-        return Z_NULL;
-    ((union owner *)(void *)buf->base)->buf = buf;
-    return buf->base + sizeof(union owner);
-}
-
-static void give(voidpf arg, voidpf memory)
-{
-    (void)arg;
-    gy_buf_release(((union owner *)memory - 1)->buf);
-}
-
 struct gy__deflater *gy__deflater_new(void)
 {
     struct gy_buf *home = gy_buf_take(sizeof(struct gy__deflater));
@@ -53,8 +30,8 @@ struct gy__deflater *gy__deflater_new(void)
     deflater = (struct gy__deflater *)(void *)home->base;
     memset(deflater, 0, sizeof(*deflater));
     deflater->home = home;
-    deflater->z.zalloc = take;
-    deflater->z.zfree = give;
+    deflater->z.zalloc = gy__zmemory_take;
+    deflater->z.zfree = gy__zmemory_give;
     if (deflateInit2(&deflater->z, LEVEL, Z_DEFLATED, WINDOW_BITS + 16, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK)
         return deflater;
     gy_buf_release(home);

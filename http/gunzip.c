@@ -9,7 +9,7 @@
 #include <string.h>
 
 #if GY__ZLIB
-#include <zlib.h>
+#include "http/zmemory.h"
 
 /* Of what holds little: empty blocks, which cost the sender nothing, are no way to keep us busy. */
 #define IDLE_MAX (128u << 10)
@@ -23,31 +23,6 @@ struct gy__gunzip {
     bool no_memory;
 };
 
-/* In front of each piece of zlib's memory. */
-union owner {
-    struct gy_buf *buf;
-    uint8_t align[16];
-};
-
-static voidpf take(voidpf arg, uInt items, uInt size)
-{
-    struct gy__gunzip *gunzip = arg;
-    struct gy_buf *buf = gy_buf_take(sizeof(union owner) + (size_t)items * size);
-
-    if (buf == NULL) {
-        gunzip->no_memory = true;
-        return Z_NULL;
-    }
-    ((union owner *)(void *)buf->base)->buf = buf;
-    return buf->base + sizeof(union owner);
-}
-
-static void give(voidpf arg, voidpf memory)
-{
-    (void)arg;
-    gy_buf_release(((union owner *)memory - 1)->buf);
-}
-
 struct gy__gunzip *gy__gunzip_new(void)
 {
     struct gy_buf *home = gy_buf_take(sizeof(struct gy__gunzip));
@@ -58,9 +33,9 @@ struct gy__gunzip *gy__gunzip_new(void)
     gunzip = (struct gy__gunzip *)(void *)home->base;
     memset(gunzip, 0, sizeof(*gunzip));
     gunzip->home = home;
-    gunzip->z.zalloc = take;
-    gunzip->z.zfree = give;
-    gunzip->z.opaque = gunzip;
+    gunzip->z.zalloc = gy__zmemory_take;
+    gunzip->z.zfree = gy__zmemory_give;
+    gunzip->z.opaque = &gunzip->no_memory;
     if (inflateInit2(&gunzip->z, 15 + 16) == Z_OK)
         return gunzip;
     gy_buf_release(home);

@@ -227,6 +227,8 @@ int gy_http_end_buf(struct gy_http_res *res, gy_http_promise reply, struct gy_bu
     struct gy_buf *head = res->gy__head, *pair;
     int err;
 
+    if (res->gy__err == 0 && body->data == NULL && body->len > 0)
+        res->gy__err = -EINVAL; /* a part of a file, which has no bytes here */
     if (res->gy__err == 0 && body->len > GY__HTTP_COPY_MAX && reserve(res, 2)) {
         append(res, "\r\n", 2);
         head = res->gy__head;

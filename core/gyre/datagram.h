@@ -77,7 +77,7 @@ GY_API GY_MUST_CHECK int gy_datagram_open_raw(struct gy_actor *self,
 /* Queue a datagram. to: copied; NULL: the address connected to. buf: taken when 0 is returned, otherwise it
  * stays the caller's. -> 0; -EAGAIN the queue is full: wait for drained(); -EMSGSIZE more than UDP
  * takes (65,507 bytes); -EDESTADDRREQ not connected, and no address; -EAFNOSUPPORT an address of another
- * family; -EPIPE closing. */
+ * family; -EINVAL a part of a file; -EPIPE closing. */
 GY_API GY_MUST_CHECK int gy_datagram_send(struct gy_datagram_socket *s, const struct gy_addr *to,
                                           struct gy_buf *buf);
 /* Queue a buffer, of any length, as datagrams of `segment` bytes each, the last maybe shorter. Up to 64 at a

@@ -106,7 +106,7 @@ GY_INLINE struct gy_buf *gy_file_buffers(const void *value)
 
 /* len bytes of a file from offset on, as a buffer to be sent: by gy_stream_send(), or as a piece of an answer by
  * gy_http_write(), on any shard. The bytes go from the file to the socket and come into no memory of the
- * program's: data is NULL, and nobody may read it.
+ * program's: data is NULL, and nobody may read it; files, datagrams and gy_http_end_buf() refuse it (-EINVAL).
  * len counts as what is queued, and falls as it is sent. The file may be closed at once: it is when the buffer is
  * released. A file that ends before offset + len when its turn comes ends the stream with -ENODATA.
  * A pipe's end takes none (-EOPNOTSUPP): gy_redirect() is for that. What pays: files of 64 KiB and more, that the system has in its cache; others are sent by threads of the pool

@@ -123,6 +123,15 @@ static void act(struct filer *self, const struct filer_do_msg *msg)
     case FILER_PASS:
         pass(world, msg->offset, msg->n);
         break;
+    case FILER_MISUSE:
+        part = gy_file_part(world->file, 0, 100);
+        if (part == NULL)
+            abort();
+        world->fut = msg->n == 0   ? gy_file_write(world->file, 0, part) :
+                     msg->n == 1 ? gy_file_read_into(world->file, 0, part) :
+                                   gy_file_writev(world->file, 0, part);
+        await(self, world->fut, on_end);
+        break;
     case FILER_CLOSE_FILE:
         gy_forget(gy_file_close(world->file));
         break;

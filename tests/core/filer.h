@@ -16,6 +16,7 @@ enum filer_what {
     FILER_FILE,    /* n bytes from `offset` on, with a future */
     FILER_PART,    /* the same as a buffer, without one */
     FILER_PASS,    /* such a buffer, with a descriptor */
+    FILER_MISUSE,  /* such a buffer, 0: written to the file, 1: read into, 2: written with others */
     FILER_CLOSE_FILE,
     FILER_DISCARD, /* the last future */
     FILER_DEADLINE, /* of it: n ms */

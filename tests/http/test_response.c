@@ -269,6 +269,26 @@ static void test_end_buf(void **state)
     assert_int_equal(freed, 1);
 }
 
+/* A part of a file has no bytes here: the answer is an error, and the part is released. */
+static void test_end_buf_without_bytes(void **state)
+{
+    static const uint32_t sizes[] = { 10, GY__HTTP_COPY_MAX + 1 };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct gy_http_res res;
+        struct gy_buf *part = gy_buf_wrap("", 0, count_free, &freed);
+        part->data = NULL;
+        part->len = sizes[i];
+        freed = 0;
+        gy_http_begin(&res, 200);
+        assert_int_equal(gy_http_end_buf(&res, reply, part), -EINVAL);
+        assert_int_equal(freed, 1);
+        assert_int_equal(got.res, -EINVAL);
+        memset(&got, 0, sizeof(got));
+    }
+}
+
 /* Every buffer that an answer takes may be refused: the client gets 503, nothing leaks. */
 static void test_no_memory(void **state)
 {
@@ -315,7 +335,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_reply),       T(test_reply_is_not_copied), T(test_replyf),  T(test_set),
-        T(test_set_refuses), T(test_statuses),            T(test_end_buf), T(test_no_memory),
+        T(test_set_refuses), T(test_statuses),            T(test_end_buf), T(test_end_buf_without_bytes), T(test_no_memory),
 #undef T
     };
 

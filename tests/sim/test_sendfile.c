@@ -101,6 +101,22 @@ static void got_other(uint32_t n)
     other += n;
 }
 
+/* It has no bytes: whoever would look for them refuses it, and nothing leaks. */
+static void a_part_is_for_streams_only(void **state)
+{
+    (void)state;
+    begin(2, false);
+    for (uint32_t how = 0; how < 3; how++) {
+        world.result = 1;
+        tell(FILER_MISUSE, 0, how);
+        until(&world.ended, how + 1);
+        assert_int_equal(world.result, -EINVAL);
+    }
+    tell(FILER_CLOSE_FILE, 0, 0);
+    tell(FILER_CLOSE, 0, 0);
+    finish();
+}
+
 static void in_order_with_what_is_around(void **state)
 {
     (void)state;
@@ -259,6 +275,7 @@ static void a_part_takes_no_descriptors_along(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_part_is_for_streams_only),
         cmocka_unit_test(in_order_with_what_is_around), cmocka_unit_test(it_waits_for_who_reads),
         cmocka_unit_test(a_file_that_is_too_short),     cmocka_unit_test(a_disk_that_fails),
         cmocka_unit_test(cut_at_every_point),           cmocka_unit_test(a_part_takes_no_descriptors_along),
