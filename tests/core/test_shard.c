@@ -149,9 +149,9 @@ static void hog_starves_nobody(void **state)
         assert_true(fake_turn(&fake, 1));
         assert_true(fake_turn(&fake, 1));
         assert_true(hog()->handled > before);
-        /* 20 us of handlers and what one stride overshoots, in each of the two turns. */
+        /* 10 us of handlers and what one stride overshoots, in each of the two turns. */
         if (round == 1)
-            assert_true(fake.now_ns - begun_ns - 200000 <= 2 * (20000 + 64 * 1200));
+            assert_true(fake.now_ns - begun_ns - 200000 <= 2 * (10000 + 64 * 1200));
         assert_int_equal(fired, 1);
         struct counter *c = (struct counter *)(void *)gy__actor_find(shard, there.pid.bits);
         assert_int_equal(c->seen, round + 1);

@@ -32,6 +32,17 @@ complain "guards of public headers are GYRE_NAME_H" "$(
         grep -qx "#ifndef $guard" "$header" || echo "$header: no #ifndef $guard"
     done)"
 
+# A reader finds the test of a source by its name, or by the table of tests/README.md.
+complain "has neither a test of its name nor a row in tests/README.md" "$(
+    for source in $(echo "$files" | grep -E '^(core|core/sim|core/prim|uring|http)/[a-z0-9_]+\.c$'); do
+        test=${source#core/sim/}
+        [ "$test" = "$source" ] && test=tests/${source%/*}/test_${source##*/} || test=tests/sim/test_$test
+        [ -f "$test" ] || grep -qE "^\|[^|]*\`$source\`" tests/README.md || echo "$source (no $test)"
+    done)"
+complain "tests/README.md says that it tests a source, and is not there" "$(
+    sed -n '/^## Sources that are tested/,/^## End/s/^| `[^|]*| \([^|]*\)|.*/\1/p' tests/README.md | tr -d '` ' | tr ',' '\n' |
+        while read -r test; do [ -f "tests/$test.c" ] || echo "$test"; done)"
+
 # Home directories and mount points of one machine. Directories every Linux has are no such places.
 complain "names a place on one machine" "$(
     echo "$files" | tr '\n' '\0' |
