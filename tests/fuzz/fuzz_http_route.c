@@ -107,18 +107,26 @@ static void look(const struct gy__http_routes *first, const struct gy__http_rout
     }
 }
 
-/* Without the others the same is found. */
+/* Without the others the same is found. Those that go first are paths without parameters that do not take
+ * the method: only the longest of such paths counts, so one may have hidden a shorter one. */
 static void look_alone(struct gy__http_routes *table, const char *path, size_t len)
 {
+    bool gone[ROUTES_MAX] = {false};
     struct gy__http_match match;
-    const struct route *route = find(table, path, len, HTTP_GET, 0, &match);
+    const struct route *route;
 
     for (unsigned i = 0; i < route_count; i++) {
-        if (route == &routes[i])
+        gone[i] = !(routes[i].methods & GY__HTTP_METHOD_BIT(HTTP_GET)) &&
+                  !gy__http_pattern_is(routes[i].path, routes[i].len);
+        if (gone[i])
+            require(gy__http_route_remove(table, routes[i].pid) == 1);
+    }
+    route = find(table, path, len, HTTP_GET, 0, &match);
+    for (unsigned i = 0; i < route_count; i++) {
+        if (gone[i] || route == &routes[i])
             continue;
         require(gy__http_route_remove(table, routes[i].pid) == 1);
-        /* Where none was found, one without the method may have hidden a shorter one. */
-        require(route == NULL || find(table, path, len, HTTP_GET, 0, &match) == route);
+        require(find(table, path, len, HTTP_GET, 0, &match) == route);
     }
     if (route != NULL)
         require(gy__http_route_remove(table, route->pid) == 1);
