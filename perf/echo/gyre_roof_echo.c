@@ -10,22 +10,12 @@
  *
  * A connection's memory belongs to it until its last operation has completed (`ops` is 0) and is
  * then reused. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <sched.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <liburing.h>
+#include "perf/bare.h"
 
 #define BUFFERS 512u
-#define GROUP 1
 #define PIECES 16
 #define CONNECTIONS 8192
 
@@ -49,27 +39,9 @@ struct conn {
     struct piece queue[BUFFERS];
 };
 
-static struct io_uring ring;
-static struct io_uring_buf_ring *buffers;
-static char *buffer_memory;
-static unsigned buffer_size = 4096;
-static unsigned returned;
+static struct bare bare = {.name = "gyre-roof-echo", .buffer_count = BUFFERS, .buffer_size = 4096};
 static struct conn *free_conns, *starved, *dirty;
 static int listener;
-
-static void die(const char *what, int err)
-{
-    fprintf(stderr, "gyre-roof-echo: %s: %s\n", what, strerror(err < 0 ? -err : err));
-    exit(1);
-}
-
-static struct io_uring_sqe *get_sqe(void)
-{
-    struct io_uring_sqe *sqe;
-    while (!(sqe = io_uring_get_sqe(&ring)))
-        io_uring_submit(&ring);
-    return sqe;
-}
 
 static void tag(struct io_uring_sqe *sqe, struct conn *c, enum op op)
 {
@@ -77,30 +49,19 @@ static void tag(struct io_uring_sqe *sqe, struct conn *c, enum op op)
     c->ops++;
 }
 
-static char *memory_of(unsigned id)
-{
-    return buffer_memory + (size_t)id * buffer_size;
-}
-
-static void give(unsigned short id)
-{
-    io_uring_buf_ring_add(buffers, memory_of(id), buffer_size, id, io_uring_buf_ring_mask(BUFFERS),
-                          (int)returned++);
-}
-
 static void arm_receive(struct conn *c)
 {
-    struct io_uring_sqe *sqe = get_sqe();
+    struct io_uring_sqe *sqe = bare_sqe(&bare);
     io_uring_prep_recv_multishot(sqe, c->fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = GROUP;
+    sqe->buf_group = BARE_GROUP;
     tag(sqe, c, OP_RECV);
     c->armed = true;
 }
 
 static void arm_accept(void)
 {
-    struct io_uring_sqe *sqe = get_sqe();
+    struct io_uring_sqe *sqe = bare_sqe(&bare);
     io_uring_prep_multishot_accept(sqe, listener, NULL, NULL, SOCK_CLOEXEC);
     io_uring_sqe_set_data64(sqe, OP_ACCEPT);
 }
@@ -113,11 +74,11 @@ static void close_now(struct conn *c)
     c->dead = true;
     shutdown(c->fd, SHUT_RDWR);
     if (c->armed) {
-        sqe = get_sqe();
+        sqe = bare_sqe(&bare);
         io_uring_prep_cancel_fd(sqe, c->fd, IORING_ASYNC_CANCEL_ALL);
         tag(sqe, c, OP_OTHER);
     }
-    sqe = get_sqe();
+    sqe = bare_sqe(&bare);
     io_uring_prep_close(sqe, c->fd);
     tag(sqe, c, OP_OTHER);
 }
@@ -125,7 +86,7 @@ static void close_now(struct conn *c)
 static void drop(struct conn *c, unsigned n)
 {
     for (; n > 0; n--, c->count--) {
-        give(c->queue[c->first].id);
+        bare_give(&bare, c->queue[c->first].id);
         c->first = (c->first + 1) % BUFFERS;
     }
 }
@@ -135,10 +96,10 @@ static void send_queued(struct conn *c)
     unsigned n = c->count < PIECES ? c->count : PIECES;
     if (c->sending > 0 || c->dead || n == 0)
         return;
-    struct io_uring_sqe *sqe = get_sqe();
+    struct io_uring_sqe *sqe = bare_sqe(&bare);
     for (unsigned i = 0; i < n; i++) {
         const struct piece *p = &c->queue[(c->first + i) % BUFFERS];
-        c->iov[i] = (struct iovec){memory_of(p->id), p->len};
+        c->iov[i] = (struct iovec){bare_memory(&bare, p->id), p->len};
     }
     if (n == 1) {
         io_uring_prep_send(sqe, c->fd, c->iov[0].iov_base, c->iov[0].iov_len,
@@ -183,7 +144,7 @@ static void on_receive(struct conn *c, const struct io_uring_cqe *cqe)
     if (cqe->flags & IORING_CQE_F_BUFFER) {
         unsigned short id = (unsigned short)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
         if (c->dead || cqe->res <= 0) {
-            give(id);
+            bare_give(&bare, id);
         } else {
             c->queue[(c->first + c->count++) % BUFFERS] = (struct piece){id, (unsigned)cqe->res};
             make_dirty(c);
@@ -258,17 +219,15 @@ static void reap(void)
 {
     struct io_uring_cqe *cqe;
     unsigned head, n = 0;
-    returned = 0;
-    io_uring_for_each_cqe(&ring, head, cqe)
+    io_uring_for_each_cqe(&bare.ring, head, cqe)
     {
         dispatch(cqe);
         n++;
     }
-    io_uring_cq_advance(&ring, n);
+    io_uring_cq_advance(&bare.ring, n);
     send_dirty();
-    if (returned == 0)
+    if (bare_told(&bare) == 0)
         return;
-    io_uring_buf_ring_advance(buffers, (int)returned);
     struct conn *c = starved, *next;
     for (starved = NULL; c; c = next) {
         next = c->next;
@@ -280,48 +239,18 @@ static void reap(void)
 
 static void set_up(int cpu)
 {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((unsigned)cpu, &set);
-    if (sched_setaffinity(0, sizeof(set), &set) < 0)
-        die("cannot pin to that CPU", errno);
-
-    struct io_uring_params p = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
-                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE,
-        .cq_entries = 4096,
-    };
-    int err = io_uring_queue_init_params(256, &ring, &p);
-    if (err < 0)
-        die("io_uring is refused", err);
-    io_uring_register_ring_fd(&ring);
-    buffers = io_uring_setup_buf_ring(&ring, BUFFERS, GROUP, 0, &err);
-    if (!buffers)
-        die("no ring of buffers", err);
-    buffer_memory = aligned_alloc(4096, (size_t)BUFFERS * buffer_size);
+    unsigned port = 0;
+    bare_pin(&bare, cpu);
+    bare_open(&bare, 256, 4096);
     struct conn *conns = calloc(CONNECTIONS, sizeof(*conns));
-    if (!buffer_memory || !conns)
-        die("memory", ENOMEM);
-    for (unsigned i = 0; i < BUFFERS; i++)
-        give((unsigned short)i);
-    io_uring_buf_ring_advance(buffers, BUFFERS);
+    if (!conns)
+        bare_die(&bare, "memory", ENOMEM);
     for (unsigned i = CONNECTIONS; i-- > 0;) {
         conns[i].next = free_conns;
         free_conns = &conns[i];
     }
-
-    struct sockaddr_in addr = {.sin_family = AF_INET};
-    socklen_t len = sizeof(addr);
-    int one = 1;
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one,
-               sizeof(one)); /* accepted ones inherit it */
-    if (bind(listener, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(listener, 4096) < 0)
-        die("cannot listen", errno);
-    getsockname(listener, (struct sockaddr *)&addr, &len);
-    printf("listening on 127.0.0.1:%d\n", ntohs(addr.sin_port));
+    listener = bare_socket(&bare, SOCK_STREAM, &port);
+    printf("listening on 127.0.0.1:%u\n", port);
     fflush(stdout);
     arm_accept();
 }
@@ -329,12 +258,10 @@ static void set_up(int cpu)
 int main(int argc, char **argv)
 {
     if (argc > 2)
-        buffer_size = (unsigned)atoi(argv[2]);
+        bare.buffer_size = (unsigned)atoi(argv[2]);
     set_up(argc > 1 ? atoi(argv[1]) : 0);
     for (;;) {
-        int err = io_uring_submit_and_wait(&ring, 1);
-        if (err < 0 && err != -EINTR && err != -EBUSY && err != -EAGAIN)
-            die("waiting", err);
+        bare_wait(&bare);
         reap();
     }
 }

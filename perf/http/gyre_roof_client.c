@@ -11,23 +11,14 @@
  *   gyre-roof-client PORT CONNECTIONS COUNT [PATH]     a server on 127.0.0.1
  *
  * Prints what gyre-client-load does. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
-#include <liburing.h>
 #include <llhttp.h>
 
+#include "perf/bare.h"
+
 #define BUFFERS 1024u
-#define BUFFER_SIZE 4096u
-#define GROUP 1
 #define CONNECTIONS_MAX 1024u
 
 struct conn {
@@ -37,19 +28,12 @@ struct conn {
     bool complete;
 };
 
-static struct io_uring ring;
-static struct io_uring_buf_ring *buffers;
-static char *memory, request[1024];
+static struct bare bare = {.name = "gyre-roof-client", .buffer_count = BUFFERS, .buffer_size = 4096};
+static char request[1024];
 static size_t request_len;
 static struct conn *conns;
 static uint64_t begun, answers, errors, count, half_ns;
 static llhttp_settings_t settings;
-
-static void die(const char *what, int err)
-{
-    fprintf(stderr, "gyre-roof-client: %s: %s\n", what, strerror(err < 0 ? -err : err));
-    exit(1);
-}
 
 static uint64_t cpu_ns(void)
 {
@@ -60,28 +44,19 @@ static uint64_t cpu_ns(void)
            (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) * 1000;
 }
 
-static struct io_uring_sqe *get_sqe(void)
-{
-    struct io_uring_sqe *sqe;
-
-    while ((sqe = io_uring_get_sqe(&ring)) == NULL)
-        io_uring_submit(&ring);
-    return sqe;
-}
-
 static void receive(struct conn *c)
 {
-    struct io_uring_sqe *sqe = get_sqe();
+    struct io_uring_sqe *sqe = bare_sqe(&bare);
 
     io_uring_prep_recv_multishot(sqe, c->fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = GROUP;
+    sqe->buf_group = BARE_GROUP;
     io_uring_sqe_set_data(sqe, c);
 }
 
 static void ask(struct conn *c)
 {
-    struct io_uring_sqe *sqe = get_sqe();
+    struct io_uring_sqe *sqe = bare_sqe(&bare);
 
     c->body = 0;
     c->complete = false;
@@ -109,15 +84,12 @@ static void received(struct conn *c, const struct io_uring_cqe *cqe)
     unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
 
     if (cqe->res <= 0 && cqe->res != -ENOBUFS)
-        die("a connection ended", cqe->res);
+        bare_die(&bare, "a connection ended", cqe->res);
     if (cqe->res > 0) {
-        char *bytes = memory + (size_t)id * BUFFER_SIZE;
-
-        if (llhttp_execute(&c->parser, bytes, (size_t)cqe->res) != HPE_OK)
-            die(llhttp_get_error_reason(&c->parser), EPROTO);
-        io_uring_buf_ring_add(buffers, bytes, BUFFER_SIZE, (unsigned short)id,
-                              io_uring_buf_ring_mask(BUFFERS), 0);
-        io_uring_buf_ring_advance(buffers, 1);
+        if (llhttp_execute(&c->parser, bare_memory(&bare, id), (size_t)cqe->res) != HPE_OK)
+            bare_die(&bare, llhttp_get_error_reason(&c->parser), EPROTO);
+        bare_give(&bare, id);
+        bare_told(&bare);
     }
     if (!(cqe->flags & IORING_CQE_F_MORE))
         receive(c);
@@ -133,24 +105,10 @@ static void received(struct conn *c, const struct io_uring_cqe *cqe)
 
 static void set_up(void)
 {
-    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
-                                              IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
-                                     .cq_entries = 8192};
-    int err = io_uring_queue_init_params(2048, &ring, &params);
-
-    if (err < 0)
-        die("io_uring", err);
-    buffers = io_uring_setup_buf_ring(&ring, BUFFERS, GROUP, 0, &err);
-    if (buffers == NULL)
-        die("buffers", err);
-    memory = malloc((size_t)BUFFERS * BUFFER_SIZE);
+    bare_open(&bare, 2048, 8192);
     conns = calloc(CONNECTIONS_MAX, sizeof(*conns));
-    if (memory == NULL || conns == NULL)
-        die("memory", ENOMEM);
-    for (unsigned i = 0; i < BUFFERS; i++)
-        io_uring_buf_ring_add(buffers, memory + (size_t)i * BUFFER_SIZE, BUFFER_SIZE,
-                              (unsigned short)i, io_uring_buf_ring_mask(BUFFERS), (int)i);
-    io_uring_buf_ring_advance(buffers, BUFFERS);
+    if (conns == NULL)
+        bare_die(&bare, "memory", ENOMEM);
     settings.on_body = on_body;
     settings.on_message_complete = on_complete;
 }
@@ -163,7 +121,7 @@ static void connect_one(struct conn *c, unsigned port)
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof(to)) < 0)
-        die("connect", errno);
+        bare_die(&bare, "connect", errno);
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     llhttp_init(&c->parser, HTTP_RESPONSE, &settings);
     receive(c);
@@ -190,18 +148,16 @@ int main(int argc, char **argv)
     while (answers < count) {
         struct io_uring_cqe *cqe;
         unsigned head, seen = 0;
-        int err = io_uring_submit_and_wait(&ring, 1);
 
-        if (err < 0 && err != -EINTR)
-            die("io_uring", err);
-        io_uring_for_each_cqe(&ring, head, cqe)
+        bare_wait(&bare);
+        io_uring_for_each_cqe(&bare.ring, head, cqe)
         {
             seen++;
             if (io_uring_cqe_get_data(cqe) == NULL)
-                die("send", cqe->res);
+                bare_die(&bare, "send", cqe->res);
             received(io_uring_cqe_get_data(cqe), cqe);
         }
-        io_uring_cq_advance(&ring, seen);
+        io_uring_cq_advance(&bare.ring, seen);
     }
     printf("answers=%llu errors=%llu cpu_ns=%llu\n", (unsigned long long)answers,
            (unsigned long long)errors,

@@ -10,25 +10,15 @@
  *
  * A connection's memory belongs to it until its last operation has completed (`ops` is 0) and is
  * then reused. Provided buffers go back to the kernel in the turn that received them. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <sched.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <liburing.h>
 #include <llhttp.h>
 
+#include "perf/bare.h"
+
 #define BUFFERS 512u
-#define BUFFER_SIZE 4096u
-#define GROUP 1
 #define OUT_SIZE 4096u
 #define CONNECTIONS 8192
 
@@ -48,10 +38,7 @@ struct conn {
     char out[2][OUT_SIZE];
 };
 
-static struct io_uring ring;
-static struct io_uring_buf_ring *buffers;
-static char *buffer_memory;
-static unsigned returned;
+static struct bare bare = {.name = "gyre-roof-http", .buffer_count = BUFFERS, .buffer_size = 4096};
 static struct conn *free_conns, *starved;
 static llhttp_settings_t settings;
 static int listener;
@@ -60,20 +47,6 @@ static struct answer {
     unsigned len;
 } answers[2]; /* [1]: the last of its connection */
 static time_t answer_time;
-
-static void die(const char *what, int err)
-{
-    fprintf(stderr, "gyre-roof-http: %s: %s\n", what, strerror(err < 0 ? -err : err));
-    exit(1);
-}
-
-static struct io_uring_sqe *get_sqe(void)
-{
-    struct io_uring_sqe *sqe;
-    while (!(sqe = io_uring_get_sqe(&ring)))
-        io_uring_submit(&ring);
-    return sqe;
-}
 
 /* The prep functions clear user_data, so it is set after them. */
 static void tag(struct io_uring_sqe *sqe, struct conn *c, enum op op)
@@ -84,20 +57,20 @@ static void tag(struct io_uring_sqe *sqe, struct conn *c, enum op op)
 
 static void arm_receive(struct conn *c, bool multishot)
 {
-    struct io_uring_sqe *sqe = get_sqe();
+    struct io_uring_sqe *sqe = bare_sqe(&bare);
     if (multishot)
         io_uring_prep_recv_multishot(sqe, c->fd, NULL, 0, 0);
     else
         io_uring_prep_recv(sqe, c->fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = GROUP;
+    sqe->buf_group = BARE_GROUP;
     tag(sqe, c, OP_RECV);
     c->armed = true;
 }
 
 static void arm_accept(void)
 {
-    struct io_uring_sqe *sqe = get_sqe();
+    struct io_uring_sqe *sqe = bare_sqe(&bare);
     io_uring_prep_multishot_accept(sqe, listener, NULL, NULL, SOCK_CLOEXEC);
     io_uring_sqe_set_data64(sqe, OP_ACCEPT);
 }
@@ -110,11 +83,11 @@ static void close_now(struct conn *c)
         return;
     c->dead = true;
     if (c->armed) {
-        sqe = get_sqe();
+        sqe = bare_sqe(&bare);
         io_uring_prep_cancel_fd(sqe, c->fd, IORING_ASYNC_CANCEL_ALL);
         tag(sqe, c, OP_OTHER);
     }
-    sqe = get_sqe();
+    sqe = bare_sqe(&bare);
     io_uring_prep_close(sqe, c->fd);
     tag(sqe, c, OP_OTHER);
 }
@@ -124,9 +97,9 @@ static void send_queued(struct conn *c)
     if (c->sending || c->dead || c->queued == 0)
         return;
     bool last = c->closing && !c->armed;
-    if (last && io_uring_sq_space_left(&ring) < 2)
-        io_uring_submit(&ring); /* a linked pair is queued whole */
-    struct io_uring_sqe *sqe = get_sqe();
+    if (last && io_uring_sq_space_left(&bare.ring) < 2)
+        io_uring_submit(&bare.ring); /* a linked pair is queued whole */
+    struct io_uring_sqe *sqe = bare_sqe(&bare);
     io_uring_prep_send(sqe, c->fd, c->out[c->fill], c->queued, MSG_NOSIGNAL | MSG_WAITALL);
     tag(sqe, c, OP_SEND);
     c->sending = true;
@@ -134,7 +107,7 @@ static void send_queued(struct conn *c)
     c->queued = 0;
     if (last) {
         sqe->flags |= IOSQE_IO_HARDLINK;
-        sqe = get_sqe();
+        sqe = bare_sqe(&bare);
         io_uring_prep_close(sqe, c->fd);
         tag(sqe, c, OP_OTHER);
         c->dead = true;
@@ -178,11 +151,9 @@ static void on_receive(struct conn *c, const struct io_uring_cqe *cqe)
     }
     if (cqe->flags & IORING_CQE_F_BUFFER) {
         unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-        char *data = buffer_memory + id * BUFFER_SIZE;
         bool fine = !c->dead && cqe->res > 0 &&
-                    llhttp_execute(&c->parser, data, (size_t)cqe->res) == HPE_OK;
-        io_uring_buf_ring_add(buffers, data, BUFFER_SIZE, (unsigned short)id,
-                              io_uring_buf_ring_mask(BUFFERS), (int)returned++);
+                    llhttp_execute(&c->parser, bare_memory(&bare, id), (size_t)cqe->res) == HPE_OK;
+        bare_give(&bare, id);
         if (!fine)
             close_now(c);
     } else if (cqe->res == -ENOBUFS) {
@@ -256,16 +227,14 @@ static void reap(void)
 {
     struct io_uring_cqe *cqe;
     unsigned head, n = 0;
-    returned = 0;
-    io_uring_for_each_cqe(&ring, head, cqe)
+    io_uring_for_each_cqe(&bare.ring, head, cqe)
     {
         dispatch(cqe);
         n++;
     }
-    io_uring_cq_advance(&ring, n);
-    if (returned == 0)
+    io_uring_cq_advance(&bare.ring, n);
+    if (bare_told(&bare) == 0)
         return;
-    io_uring_buf_ring_advance(buffers, (int)returned);
     while (starved) {
         struct conn *c = starved;
         starved = c->next;
@@ -275,64 +244,30 @@ static void reap(void)
     }
 }
 
-static void set_up(int cpu, int port)
+static void set_up(int cpu, unsigned port)
 {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((unsigned)cpu, &set);
-    if (sched_setaffinity(0, sizeof(set), &set) < 0)
-        die("cannot pin to that CPU", errno);
-
-    struct io_uring_params p = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
-                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE,
-        .cq_entries = 4096,
-    };
-    int err = io_uring_queue_init_params(256, &ring, &p);
-    if (err < 0)
-        die("io_uring is refused", err);
-    io_uring_register_ring_fd(&ring);
-    buffers = io_uring_setup_buf_ring(&ring, BUFFERS, GROUP, 0, &err);
-    if (!buffers)
-        die("no ring of buffers", err);
-    buffer_memory = aligned_alloc(4096, BUFFERS * BUFFER_SIZE);
+    bare_pin(&bare, cpu);
+    bare_open(&bare, 256, 4096);
     struct conn *conns = calloc(CONNECTIONS, sizeof(*conns));
-    if (!buffer_memory || !conns)
-        die("memory", ENOMEM);
-    for (unsigned i = 0; i < BUFFERS; i++)
-        io_uring_buf_ring_add(buffers, buffer_memory + i * BUFFER_SIZE, BUFFER_SIZE,
-                              (unsigned short)i, io_uring_buf_ring_mask(BUFFERS), (int)i);
-    io_uring_buf_ring_advance(buffers, BUFFERS);
+    if (!conns)
+        bare_die(&bare, "memory", ENOMEM);
     for (unsigned i = CONNECTIONS; i-- > 0;) {
         conns[i].next = free_conns;
         free_conns = &conns[i];
     }
     llhttp_settings_init(&settings);
     settings.on_message_complete = on_message_complete;
-
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    socklen_t len = sizeof(addr);
-    int one = 1;
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one,
-               sizeof(one)); /* accepted ones inherit it */
-    if (bind(listener, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(listener, 4096) < 0)
-        die("cannot listen", errno);
-    getsockname(listener, (struct sockaddr *)&addr, &len);
-    printf("listening on http://127.0.0.1:%d\n", ntohs(addr.sin_port));
+    listener = bare_socket(&bare, SOCK_STREAM, &port);
+    printf("listening on http://127.0.0.1:%u\n", port);
     fflush(stdout);
     arm_accept();
 }
 
 int main(int argc, char **argv)
 {
-    set_up(argc > 1 ? atoi(argv[1]) : 0, argc > 2 ? atoi(argv[2]) : 0);
+    set_up(argc > 1 ? atoi(argv[1]) : 0, argc > 2 ? (unsigned)atoi(argv[2]) : 0);
     for (;;) {
-        int err = io_uring_submit_and_wait(&ring, 1);
-        if (err < 0 && err != -EINTR && err != -EBUSY && err != -EAGAIN)
-            die("waiting", err);
+        bare_wait(&bare);
         refresh_answer();
         reap();
     }
