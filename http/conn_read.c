@@ -7,6 +7,7 @@
 #include "http/conn_parts.h"
 
 #include "http/gunzip.h"
+#include "http/gzip.h"
 #include "http/method.h"
 #include "http/pieces.h"
 
@@ -146,7 +147,7 @@ static bool enter_in_pieces(struct gy__http_conn *conn)
     }
     if (slot->decoded_max > 0) {
         slot->flow->decoded_max = slot->decoded_max;
-        slot->flow->gunzip = gy__gunzip_new();
+        slot->flow->gunzip = gy__gunzip_new(gy__http_coding(&slot->req));
         if (slot->flow->gunzip == NULL) {
             gy__http_flow_end(slot->flow, conn->env->calls, -EPIPE);
             slot->flow = NULL;

@@ -134,14 +134,20 @@ static int no_target(struct gy__http_slot *slot, const struct gy__http_match *ma
     return 405;
 }
 
+static int not_coded_so(struct gy__http_slot *slot, const char **why)
+{
+    slot->line = GY__HTTP_ACCEPT_ENCODING;
+    *why = "This content coding is not taken";
+    return 415;
+}
+
 /* Of a route that wants bodies without their coding. -> 0, or a status. */
 static int admit_coding(struct gy__http_slot *slot, const struct gy_http_route_options *options, const char **why)
 {
     int coding = gy__http_coding(&slot->req);
 
-    *why = "This content coding is not taken";
-    if (coding < 0 || (coding != 0 && !gy_http_has_gzip()) || (coding == 'd' && options->stream))
-        return 415;
+    if (coding < 0 || (coding != 0 && !gy_http_has_gzip()))
+        return not_coded_so(slot, why);
     if (coding != 0 && options->stream)
         slot->decoded_max = options->decoded_max;
     return 0;
@@ -154,12 +160,13 @@ static int decode(struct gy__http_conn *conn, struct gy__http_slot *slot, const 
     struct gy_buf *body;
     int err = gy_http_body(&slot->req, options->decoded_max, &body);
 
+    if (err == -ENOTSUP)
+        return not_coded_so(slot, why);
     if (err < 0) {
         *why = err == -EMSGSIZE ? "The body is too long"
                : err == -EPROTO ? "The body is not coded as it says"
-               : err == -EAGAIN ? "No memory is left"
-                                : "This content coding is not taken";
-        return err == -EMSGSIZE ? 413 : err == -EPROTO ? 400 : err == -EAGAIN ? 503 : 415;
+                                : "No memory is left";
+        return err == -EMSGSIZE ? 413 : err == -EPROTO ? 400 : 503;
     }
     if (body == NULL)
         return 0;

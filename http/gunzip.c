@@ -1,5 +1,6 @@
 /* http/gunzip.c - see gunzip.h. zlib's memory is taken as buffers, so that it is counted, comes out
- * of the pools, and can be had to fail. A file may have several members, one behind the other. */
+ * of the pools, and can be had to fail. What is gzip may have several members, one behind the other, which
+ * count together; behind the last nothing else may stand. */
 #include "http/gunzip.h"
 
 #include "gyre/buf.h"
@@ -19,11 +20,12 @@ struct gy__gunzip {
     z_stream z;
     struct gy_buf *home; /* where this is */
     uint64_t in, out;
+    bool single; /* there is one member, and nothing behind it */
     bool within; /* a member that has begun and not ended */
     bool no_memory;
 };
 
-struct gy__gunzip *gy__gunzip_new(void)
+struct gy__gunzip *gy__gunzip_new(int coding)
 {
     struct gy_buf *home = gy_buf_take(sizeof(struct gy__gunzip));
     struct gy__gunzip *gunzip;
@@ -36,7 +38,8 @@ struct gy__gunzip *gy__gunzip_new(void)
     gunzip->z.zalloc = gy__zmemory_take;
     gunzip->z.zfree = gy__zmemory_give;
     gunzip->z.opaque = &gunzip->no_memory;
-    if (inflateInit2(&gunzip->z, 15 + 16) == Z_OK)
+    gunzip->single = coding == 'd';
+    if (inflateInit2(&gunzip->z, coding == 'd' ? 15 : 15 + 16) == Z_OK)
         return gunzip;
     gy_buf_release(home);
     return NULL;
@@ -67,8 +70,13 @@ int gy__gunzip_feed(struct gy__gunzip *gunzip, const char **at, const char *end,
         if (!gunzip->within) {
             if (z->avail_in == 0)
                 break;
-            if (gunzip->in > 0 || z->total_in > 0)
+            if (gunzip->in > 0 || z->total_in > 0) {
+                if (gunzip->single) {
+                    err = Z_DATA_ERROR;
+                    break;
+                }
                 (void)inflateReset(z);
+            }
             gunzip->within = true;
         }
         err = inflate(z, Z_NO_FLUSH);
@@ -94,8 +102,9 @@ int gy__gunzip_end(const struct gy__gunzip *gunzip)
 
 #else
 
-struct gy__gunzip *gy__gunzip_new(void)
+struct gy__gunzip *gy__gunzip_new(int coding)
 {
+    (void)coding;
     return NULL;
 }
 

@@ -1,5 +1,5 @@
-/* http/gunzip.h - the gzip coding undone, as the bytes come. RFC 1952, RFC 9110 8.4.1.3. Pure: its
- * memory is buffers of the shard. Built without zlib there are no decoders. */
+/* http/gunzip.h - the codings gzip and deflate undone, as the bytes come. RFC 1952 and 1950, RFC 9110
+ * 8.4.1. Pure: its memory is buffers of the shard. Built without zlib there are no decoders. */
 #ifndef GYRE_HTTP_GUNZIP_H
 #define GYRE_HTTP_GUNZIP_H
 
@@ -8,13 +8,14 @@
 
 struct gy__gunzip;
 
-/* -> given: gy__gunzip_free(); NULL: no memory, or no zlib. */
-struct gy__gunzip *gy__gunzip_new(void);
+/* coding: 'g' gzip, of any number of members; 'd' deflate, which is one stream of zlib's.
+ * -> given: gy__gunzip_free(); NULL: no memory, or no zlib. */
+struct gy__gunzip *gy__gunzip_new(int coding);
 /* NULL is fine. */
 void gy__gunzip_free(struct gy__gunzip *gunzip);
 /* Read from *at, which moves behind what was read, up to end, and write to out[room]; room > 0.
- * -> how many bytes were written, 0: all was read and gives nothing yet; -EPROTO that is not gzip,
- * or is much longer than what it holds; -ENOMEM. */
+ * -> how many bytes were written, 0: all was read and gives nothing yet; -EPROTO that is not so
+ * coded, or is much longer than what it holds; -ENOMEM. */
 int gy__gunzip_feed(struct gy__gunzip *gunzip, const char **at, const char *end, uint8_t *out,
                     size_t room);
 /* No more will come. -> 0; -EPROTO it was cut short. Nothing at all is fine: an empty body. */

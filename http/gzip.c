@@ -1,6 +1,7 @@
 /* http/gzip.c - bodies compressed and decompressed by zlib, in one go and on the shard: so only of a
  * size that does not hold it up. Built without zlib, all is sent as it is. */
 #include "http/answer.h"
+#include "http/gunzip.h"
 #include "http/gzip.h"
 #include "http/head.h"
 
@@ -23,6 +24,15 @@ int gy_http_has_gzip(void)
     return GY__ZLIB;
 }
 
+int gy__http_coding_of(struct gy_slice name)
+{
+    if (gy__http_name_is(name, "identity", 8))
+        return 0;
+    if (gy__http_name_is(name, "gzip", 4) || gy__http_name_is(name, "x-gzip", 6))
+        return 'g';
+    return gy__http_name_is(name, "deflate", 7) ? 'd' : -ENOTSUP;
+}
+
 int gy__http_coding(const struct gy_http_req *req)
 {
     const struct gy_slice *coding = NULL;
@@ -33,13 +43,9 @@ int gy__http_coding(const struct gy_http_req *req)
             coding = &req->headers[i].value;
             lines++;
         }
-    if (lines == 0 || (lines == 1 && gy__http_name_is(*coding, "identity", 8)))
+    if (lines == 0)
         return 0;
-    if (lines > 1)
-        return -ENOTSUP;
-    if (gy__http_name_is(*coding, "gzip", 4) || gy__http_name_is(*coding, "x-gzip", 6))
-        return 'g';
-    return gy__http_name_is(*coding, "deflate", 7) ? 'd' : -ENOTSUP;
+    return lines == 1 ? gy__http_coding_of(*coding) : -ENOTSUP;
 }
 
 #if GY__ZLIB
@@ -89,54 +95,40 @@ static int grow(struct gy_buf **buf, size_t max)
     return 0;
 }
 
-static int inflate_all(z_stream *z, size_t max, struct gy_buf **buf)
+/* -> 0, with all of body in *buf; or an error. */
+static int decode_all(struct gy__gunzip *gunzip, struct gy_slice body, size_t max, struct gy_buf **buf)
 {
-    int err = Z_OK, grown = 0;
+    const char *at = body.ptr, *end = at + body.len;
+    int n = 0;
 
-    while (err == Z_OK) {
+    for (;;) {
         size_t room = gy_buf_room(*buf);
 
-        if ((*buf)->len > max)
-            return -EMSGSIZE;
         if (room > max + 1 - (*buf)->len)
             room = max + 1 - (*buf)->len;
         if (room == 0) {
-            grown = grow(buf, max);
-            if (grown < 0)
-                return grown;
+            n = grow(buf, max);
+            if (n < 0)
+                return n;
             continue;
         }
-        z->next_out = (*buf)->data + (*buf)->len;
-        z->avail_out = (uInt)room;
-        err = inflate(z, Z_NO_FLUSH);
-        (*buf)->len += (uint32_t)(room - z->avail_out);
-        if (err == Z_BUF_ERROR || (err == Z_OK && z->avail_out > 0))
-            return -EPROTO; /* it wants more, and there is no more */
+        n = gy__gunzip_feed(gunzip, &at, end, (*buf)->data + (*buf)->len, room);
+        if (n <= 0)
+            break;
+        (*buf)->len += (uint32_t)n;
     }
-    if (err == Z_MEM_ERROR)
-        return -EAGAIN;
-    if (err != Z_STREAM_END || z->avail_in > 0)
-        return -EPROTO;
-    return (*buf)->len > max ? -EMSGSIZE : 0;
+    if (n == 0)
+        n = body.len > 0 ? gy__gunzip_end(gunzip) : -EPROTO;
+    return n == -ENOMEM ? -EAGAIN : n;
 }
 
 static int decompress(struct gy_slice body, int coding, size_t max, struct gy_buf **out)
 {
     struct gy_buf *buf = gy_buf_take(body.len < max / 4 ? 4 * body.len + 64 : max + 1);
-    z_stream z;
-    int err;
+    struct gy__gunzip *gunzip = buf != NULL ? gy__gunzip_new(coding) : NULL;
+    int err = gunzip != NULL ? decode_all(gunzip, body, max, &buf) : -EAGAIN;
 
-    if (buf == NULL)
-        return -EAGAIN;
-    memset(&z, 0, sizeof(z));
-    if (inflateInit2(&z, coding == 'g' ? 15 + 16 : 15) != Z_OK) {
-        gy_buf_release(buf);
-        return -EAGAIN;
-    }
-    z.next_in = (Bytef *)(uintptr_t)body.ptr;
-    z.avail_in = (uInt)body.len;
-    err = inflate_all(&z, max, &buf);
-    (void)inflateEnd(&z);
+    gy__gunzip_free(gunzip);
     if (err < 0)
         gy_buf_release(buf);
     else

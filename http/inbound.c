@@ -11,6 +11,7 @@
 #include "http/inbound.h"
 
 #include "http/gunzip.h"
+#include "http/gzip.h"
 #include "http/head.h"
 
 #include <errno.h>
@@ -155,8 +156,7 @@ static bool is_coded(const struct gy__http_inbound *inbound, const struct seen *
 {
     return inbound->decodes && seen->contents == 1 && !inbound->to_head && inbound->status != 204 &&
            inbound->status != 206 && inbound->status != 304 && (seen->lengths == 0 || length > 0) &&
-           (gy__http_name_is(seen->content, "gzip", 4) ||
-            gy__http_name_is(seen->content, "x-gzip", 6));
+           gy__http_coding_of(seen->content) > 0;
 }
 
 /* RFC 9112 6.3, in its order. */
@@ -174,7 +174,7 @@ static int decide_body(struct gy__http_inbound *inbound, const struct seen *seen
         (seen->codings == 1 &&
          (inbound->minor == 0 || !gy__http_name_is(seen->coding, "chunked", 7))))
         return stop(inbound, -EPROTO, "The answer has a transfer coding besides chunked");
-    inbound->coded = is_coded(inbound, seen, length);
+    inbound->coded = is_coded(inbound, seen, length) ? (char)gy__http_coding_of(seen->content) : 0;
     if (inbound->to_head || inbound->status == 204 || inbound->status == 304) {
         inbound->body = GY__BODY_NONE;
         /* A server that adds what must not be there may also send it. */
@@ -310,7 +310,7 @@ static int add_coded(struct gy__http_inbound *inbound, const char *at, size_t le
         if (n == -ENOMEM)
             return stop(inbound, -ENOMEM, "No memory is left");
         if (n < 0)
-            return stop(inbound, -EPROTO, "The answer's body is not gzip, as it says");
+            return stop(inbound, -EPROTO, "The answer's body is not coded as it says");
         if (n == 0)
             return 0;
         if ((uint64_t)n > left)
@@ -434,7 +434,7 @@ static int decode(struct gy__http_inbound *inbound)
     size_t len = inbound->head_len - 2 - inbound->head_at, at = 0, before = 0;
     struct gy_http_header header;
 
-    inbound->gunzip = gy__gunzip_new();
+    inbound->gunzip = gy__gunzip_new(inbound->coded);
     if (inbound->gunzip == NULL)
         return stop(inbound, -ENOMEM, "No memory is left");
     for (; gy__http_line_next(head, len, &at, &header); before = at) {
@@ -530,7 +530,7 @@ static bool size_fits(struct gy__http_inbound *inbound, const char *at, const ch
 static enum gy__http_read complete(struct gy__http_inbound *inbound)
 {
     if (inbound->gunzip != NULL && !inbound->drops && gy__gunzip_end(inbound->gunzip) < 0)
-        return broken(inbound, -EPROTO, "The answer's gzip is cut short");
+        return broken(inbound, -EPROTO, "The answer's coded body is cut short");
     inbound->phase = OVER;
     return GY__READ_ANSWER;
 }

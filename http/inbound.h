@@ -61,10 +61,10 @@ struct gy__http_inbound {
     bool keep_alive;              /* the connection may be used again after it */
     bool continued;               /* 100 was one of those before it */
     bool in_pieces, drops; /* set by the user between HEAD and the body: where the body goes */
-    bool decodes; /* set by the user behind begin: gzip is undone */
-    /* It is, and its lines are no longer in the head. Who takes a body in pieces takes gunzip too, and
+    bool decodes; /* set by the user behind begin: codings are undone */
+    /* Which is ('g' or 'd', as gzip.h), or 0, and its lines are no longer in the head. Who takes a body in pieces takes gunzip too, and
      * undoes it: the pieces are as they were sent, and body_max does not hold for them. */
-    bool coded;
+    char coded;
 };
 
 /* Wait for the answer to a request; to_head: it was HEAD. limits: copied. */

@@ -64,9 +64,9 @@ struct gy_http_ask {
     uint8_t redirects_max; /* followed; default none: then 3xx is an answer as any other */
     uint8_t no_retry;  /* 1: never send it a second time */
     uint8_t one_shot;  /* 1: on a connection of its own, which is closed afterwards */
-    /* 1: Accept-Encoding: gzip is sent, and an answer with Content-Encoding: gzip is decoded, and
-     * loses that line and Content-Length; body_max holds for what it becomes. Not one of 206, which
-     * is a part. Other codings come as they are. Built without zlib (gy_http_has_gzip()) nothing is
+    /* 1: Accept-Encoding: gzip is sent, and an answer with Content-Encoding: gzip, or deflate in zlib's
+     * form, is decoded, and loses that line and Content-Length; body_max holds for what it becomes. Not
+     * one of 206, which is a part. Other codings, and several, come as they are. Built without zlib (gy_http_has_gzip()) nothing is
      * asked for. */
     uint8_t gzip;
 };
@@ -78,7 +78,7 @@ struct gy_http_ask {
 /* Send a request. -> the future: ready with the status (200 to 599), an answer for
  * gy_http_response_of() as value, and a buffer.
  * Failed: -ETIMEDOUT one of the times has passed; -ECONNRESET the connection ended before the
- * answer did; -EPROTO what came is no answer, or its gzip is none, or cut short; -EMSGSIZE its head
+ * answer did; -EPROTO what came is no answer, or not coded as it says, or cut short; -EMSGSIZE its head
  * or body is above its limit; -ELOOP too many redirects; -ENOMEM no buffer; what gy_connect_raw() tells of a connection that could not
  * be made, and gy_resolve_name_raw() of a name.
  * Refused: -EINVAL no such method, url or field: what

@@ -144,10 +144,12 @@ struct gy_http_route_options {
     int (*authorize)(const struct gy_http_req *req);
     uint8_t stream;    /* the handler is entered when the head is complete, and reads the body itself
                         * (gyre/http_stream.h): req->body is empty */
-    /* Bodies with Content-Encoding gzip (whole ones also deflate) come to the handler without it, of so
-     * many bytes at most: 413 above, however few were sent (body_max bounds those); 400 what is no such
-     * coding or cut, 415 another coding. The header stays, as the request was sent. A whole body is decompressed on the accepting shard, at some 3 ns
-     * a byte. 0: bodies come as they were sent. Needs zlib (gy_http_has_gzip): 415 without. */
+    /* Bodies with Content-Encoding gzip (or x-gzip, of any number of members) or deflate (zlib's form) come
+     * to the handler without it, of so many bytes at most: 413 above, however few were sent (body_max bounds
+     * those); 400 what is not so coded, cut, or has anything behind it; 415, with Accept-Encoding, another
+     * coding, or several. The header stays, as the request was sent. A whole body is decompressed on the
+     * accepting shard, at some 3 ns a byte. 0: bodies come as they were sent. Needs zlib (gy_http_has_gzip):
+     * 415 without. RFC 9110 8.4. */
     uint64_t decoded_max;
 };
 /* The same with options, which are borrowed while the runtime lives, and read by all shards: constants.

@@ -82,10 +82,11 @@ GY_API int gy_http_end_gzip(struct gy_http_res *res, gy_http_promise reply,
 GY_API int gy_http_end_stream_gzip(struct gy_http_res *res, gy_http_promise reply,
                                    const struct gy_http_req *req, int flush);
 
-/* A request's body with its Content-Encoding (gzip, x-gzip, deflate; none and identity are none)
- * taken off. *out: a buffer, given; NULL when the body is used as it is, in req->body.
- * Only on shards. -> 0; -EMSGSIZE it would have more than max bytes; -EPROTO it is no such coding, or
- * cut; -ENOTSUP another coding, or more than one: 415; -EAGAIN no buffer. */
+/* A request's body with its Content-Encoding (gzip or x-gzip, of any number of members; deflate, which is
+ * zlib's form, RFC 1950; none and identity are none) taken off. *out: a buffer, given; NULL when the body is used as it is, in req->body.
+ * Only on shards. -> 0; -EMSGSIZE it would have more than max bytes; -EPROTO it is no such coding,
+ * cut, has anything behind it, or is blocks without end that hold nothing; -ENOTSUP another coding, or more
+ * than one: 415, best with Accept-Encoding: gzip, deflate; -EAGAIN no buffer. */
 GY_API GY_MUST_CHECK int gy_http_body(const struct gy_http_req *req, size_t max, struct gy_buf **out);
 
 GY_END_DECLS

@@ -98,6 +98,32 @@ static void test_unpack(void **state)
         }
 }
 
+/* Several members are one body, and the limit is for all of them. */
+static void test_members(void **state)
+{
+    static char members[4096];
+    struct gy_buf *out;
+    size_t total = 0, len = pack(0, 31);
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) { /* 0, 300, 0, 300, 0 bytes */
+        len = pack(i % 2 * 300, 31);
+        memcpy(members + total, packed, len);
+        total += len;
+    }
+    memcpy(packed, members, total);
+    assert_int_equal(unpack("gzip", total, 600, &out), 0);
+    assert_int_equal(out->len, 600);
+    assert_memory_equal(out->data, plain, 300);
+    assert_memory_equal(out->data + 300, plain, 300);
+    gy_buf_release(out);
+    assert_int_equal(unpack("gzip", total, 599, &out), -EMSGSIZE);
+    assert_int_equal(unpack("gzip", total - 1, 600, &out), -EPROTO);
+    assert_int_equal(unpack("deflate", total, 600, &out), -EPROTO);
+    packed[total] = 0;
+    assert_int_equal(unpack("gzip", total + 1, 600, &out), -EPROTO);
+}
+
 /* A thousand times smaller than what it becomes: no more memory than max is taken for it. */
 static void test_bomb(void **state)
 {
@@ -137,6 +163,8 @@ static void test_broken(void **state)
     }
     assert_int_equal(unpack("br", len, 10000, &out), -ENOTSUP);
     assert_int_equal(unpack("gzip, gzip", len, 10000, &out), -ENOTSUP);
+    assert_int_equal(unpack("x-deflate", len, 10000, &out), -ENOTSUP);
+    assert_int_equal(unpack("", len, 10000, &out), -ENOTSUP);
     assert_int_equal(unpack(NULL, len, 10000, &out), 0);
     assert_null(out);
     assert_int_equal(unpack("identity", len, 10000, &out), 0);
@@ -219,7 +247,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_unpack), T(test_bomb), T(test_broken), T(test_no_memory), T(test_end),
+        T(test_unpack), T(test_members), T(test_bomb), T(test_broken), T(test_no_memory), T(test_end),
 #undef T
     };
 

@@ -414,7 +414,7 @@ static size_t unzip(const char *bytes, size_t len, char *out, size_t size)
     int n;
 
     fake_enter(&world.fake, 1);
-    gunzip = gy__gunzip_new();
+    gunzip = gy__gunzip_new('g');
     assert_non_null(gunzip);
     do {
         n = gy__gunzip_feed(gunzip, &bytes, end, (uint8_t *)out + got, size - got);
@@ -503,11 +503,42 @@ static void test_packed_parts(void **state)
     }
 }
 
+/* Of gzip's one member the same in the form of RFC 1950. */
+static char *wrap(const char *gzip, size_t gzip_len, const char *bytes, size_t len, size_t *wrapped)
+{
+    uint32_t a = 1, b = 0;
+    char *out = malloc(gzip_len);
+
+    assert_non_null(out);
+    for (size_t i = 0; i < len; i++) {
+        a = (a + (uint8_t)bytes[i]) % 65521;
+        b = (b + a) % 65521;
+    }
+    *wrapped = 2 + (gzip_len - 18) + 4;
+    memcpy(out, "\x78\x9c", 2);
+    memcpy(out + 2, gzip + 10, gzip_len - 18);
+    for (unsigned i = 0; i < 4; i++)
+        out[*wrapped - 4 + i] = (char)((b << 16 | a) >> (24 - 8 * i));
+    return out;
+}
+
+/* One behind the other. */
+static char *join(const char *a, size_t a_len, const char *b, size_t b_len, size_t *len)
+{
+    char *out = malloc(a_len + b_len);
+
+    assert_non_null(out);
+    memcpy(out, a, a_len);
+    memcpy(out + a_len, b, b_len);
+    *len = a_len + b_len;
+    return out;
+}
+
 static void test_packed_bodies(void **state)
 {
     static char text[40001], none[60000];
-    size_t len, bomb_len, longer_len;
-    char *coded, *bomb, *longer, *zeros;
+    size_t len, bomb_len, longer_len, wrapped_len, first_len, second_len, empty_len, halves_len, members_len, more_len;
+    char *coded, *bomb, *longer, *zeros, *wrapped, *first, *second, *empty, *halves, *members, *more;
 
     (void)state;
     world_open(&world, 2, boot);
@@ -517,6 +548,13 @@ static void test_packed_bodies(void **state)
         text[i] = (char)('a' + i * i % 23);
     coded = zip(text, 40000, &len);
     longer = zip(text, 40001, &longer_len);
+    wrapped = wrap(coded, len, text, 40000, &wrapped_len);
+    first = zip(text, 15000, &first_len);
+    second = zip(text + 15000, 25000, &second_len);
+    empty = zip(text, 0, &empty_len);
+    halves = join(first, first_len, second, second_len, &halves_len);
+    members = join(halves, halves_len, empty, empty_len, &members_len);
+    more = join(members, members_len, first, first_len, &more_len);
     zeros = calloc(1, 30000000);
     assert_non_null(zeros);
     bomb = zip(zeros, 30000000, &bomb_len);
@@ -525,20 +563,27 @@ static void test_packed_bodies(void **state)
     for (unsigned shard = 0; shard < 2; shard++)
         for (unsigned route = 0; route < 2; route++) {
             static const struct {
-                unsigned what; /* 0: the text, 1: one byte more, 2: a bomb, 3: no gzip, 4: cut, 5: nothing, 6: plain */
+                unsigned what; /* 0: the text, 1: one byte more, 2: a bomb, 3: no gzip, 4: cut, 5: nothing, 6: plain,
+                                * 7: deflate, 8: members, 9: too much in them, 10: one cut */
                 const char *coding;
                 int status;
             } rows[] = {
                 { 0, "gzip", 200 },     { 0, "x-gzip", 200 },         { 1, "gzip", 413 }, { 2, "gzip", 413 },
                 { 3, "gzip", 400 },     { 4, "gzip", 400 },           { 5, "gzip", 200 }, { 6, "identity", 200 },
-                { 6, "br", 415 },       { 0, "gzip, gzip", 415 },
+                { 6, "br", 415 },       { 0, "gzip, gzip", 415 },     { 6, "", 415 },     { 7, "deflate", 200 },
+                { 0, "deflate", 400 },  { 7, "gzip", 400 },           { 8, "gzip", 200 }, { 8, "x-gzip", 200 },
+                { 9, "gzip", 413 },     { 10, "gzip", 400 },          { 8, "deflate", 400 },
+                { 7, "deflate, gzip", 415 },
             };
             struct peer_conn *c = NULL;
 
             for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
                 for (unsigned step = 1; step <= 1000000; step *= 100) { /* bytes at once */
-                    const char *const bodies[] = { coded, longer, bomb, none, coded, none, "plain" };
-                    const size_t sizes[] = { len, longer_len, bomb_len, 100, len - 1, 0, 5 };
+                    const char *const bodies[] = { coded, longer, bomb, none,  coded, none, "plain",
+                                                    wrapped, members, more, more };
+                    const size_t sizes[] = { len, longer_len, bomb_len, 100, len - 1, 0, 5,
+                                             wrapped_len, members_len, more_len, members_len + 12 };
+                    bool full = rows[i].what == 0 || rows[i].what == 7 || rows[i].what == 8;
                     size_t size = sizes[rows[i].what], at = 0;
                     char head[200];
 
@@ -557,17 +602,19 @@ static void test_packed_bodies(void **state)
                         world_settle(&world);
                         at += n;
                     }
-                    if (route == 1 && rows[i].what == 0 && rows[i].status == 200) {
+                    if (route == 1 && full && rows[i].status == 200) {
                         size_t got;
                         const char *body = world_body(&world, c, &got);
                         assert_int_equal(got, 40000);
                         assert_memory_equal(body, text, got);
                     } else {
+                        const char *answer;
                         char count[32];
-                        snprintf(count, sizeof(count), "%u: %d", shard,
-                                 rows[i].what == 0 ? 40000 : rows[i].what == 6 ? 5 : 0);
-                        world_expect(&world, c, rows[i].status,
-                                     rows[i].status == 200 && route == 0 ? count : NULL);
+                        snprintf(count, sizeof(count), "%u: %d", shard, full ? 40000 : rows[i].what == 6 ? 5 : 0);
+                        answer = world_expect(&world, c, rows[i].status,
+                                              rows[i].status == 200 && route == 0 ? count : NULL);
+                        assert_int_equal(strstr(answer, "Accept-Encoding: gzip, deflate\r\n") != NULL,
+                                         rows[i].status == 415);
                     }
                     if (rows[i].status != 200) {
                         world_reset(&world, c);
@@ -575,7 +622,8 @@ static void test_packed_bodies(void **state)
                     }
                 }
         }
-    free(coded), free(longer), free(bomb);
+    free(coded), free(longer), free(bomb), free(wrapped), free(first), free(second), free(empty);
+    free(halves), free(members), free(more);
 }
 
 /* Ends around the size of a piece, where the decoder holds something back. */

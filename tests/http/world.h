@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WORLD_CONNS_MAX 128
+#define WORLD_CONNS_MAX 512
 #define WORLD_OUT_MAX (16u << 20) /* touched only as far as it is used */
 
 struct peer_conn {

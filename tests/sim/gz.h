@@ -1,4 +1,4 @@
-/* Bodies in the gzip coding, for servers that tests play. */
+/* Bodies in the codings gzip and deflate, for servers that tests play. */
 #ifndef GYRE_TESTS_SIM_GZ_H
 #define GYRE_TESTS_SIM_GZ_H
 
@@ -6,5 +6,7 @@
 
 /* -> its length; 0: this build has no zlib. */
 size_t gz(const void *body, size_t len, void *out, size_t size);
+/* The same as deflate, RFC 1950. */
+size_t deflated(const void *body, size_t len, void *out, size_t size);
 
 #endif

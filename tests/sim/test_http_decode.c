@@ -1,4 +1,4 @@
-/* Answers in the gzip coding, whole, from servers that send it well, badly and too much of it. In
+/* Answers in the codings gzip and deflate, whole, from servers that send it well, badly and too much of it. In
  * pieces: test_http_transfer.c. */
 #include "gyre/http_content.h"
 #include "tests/sim/asker.h"
@@ -120,6 +120,39 @@ static void a_coded_answer_is_decoded(void **state)
     }
 }
 
+/* Of several members, some empty, and in the coding of zlib. */
+static void members_and_deflate(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 12; i++) {
+        bool members = i % 2 == 0, behind = i % 3 == 2;
+        struct asker_call *call;
+
+        scripted_reset();
+        if (members) {
+            coded_len = gz(plain, 4000, coded, sizeof(coded));
+            coded_len += gz(plain, 0, coded + coded_len, sizeof(coded) - coded_len);
+            coded_len += gz(plain + 4000, 6000, coded + coded_len, sizeof(coded) - coded_len);
+        } else {
+            coded_len = deflated(plain, 10000, coded, sizeof(coded));
+        }
+        coded[coded_len] = 0;
+        with_length(members ? "gzip" : "deflate", coded, coded_len + behind);
+        scripted.lines[0].piece = i < 6 ? 0 : 11 * i;
+        scripted.lines[0].every_ns = GY_US;
+        order.body_max = i % 3 == 1 ? 9999 : 10000;
+        open_world(200 + i);
+        call = ask();
+        assert_int_equal(call->res, behind ? -EPROTO : i % 3 == 1 ? -EMSGSIZE : 200);
+        if (call->res == 200) {
+            assert_int_equal(call->body_len, 10000);
+            assert_true(call->body_hash == asker_hash(plain, 10000));
+            assert_true(call->head_len == strlen("X-Server: a\r\n"));
+        }
+        close_world();
+    }
+}
+
 static void chunks_and_until_the_end(void **state)
 {
     char body[4096];
@@ -161,6 +194,8 @@ static void what_is_left_as_it_is(void **state)
         {"GET", "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: %zu\r\n\r\n", true,
          true},
         {"GET", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip, br\r\nContent-Length: %zu\r\n\r\n",
+         true, true},
+        {"GET", "HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: %zu\r\n\r\n",
          true, true},
         {"GET", "HTTP/1.1 206 Part\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", true,
          true},
@@ -285,6 +320,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_coded_answer_is_decoded, setup),
+        cmocka_unit_test_setup(members_and_deflate, setup),
         cmocka_unit_test_setup(chunks_and_until_the_end, setup),
         cmocka_unit_test_setup(what_is_left_as_it_is, setup),
         cmocka_unit_test_setup(what_is_no_gzip_is_no_answer, setup),

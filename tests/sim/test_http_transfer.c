@@ -451,16 +451,24 @@ static void the_body_waits_to_be_asked_for(void **state)
 
 #define PLAIN (4u << 20)
 
-static void script_coded(size_t plain, size_t cut)
+enum coded { GZIP, GZIP_MEMBERS, DEFLATE };
+
+static void script_coded(enum coded how, size_t plain, size_t cut)
 {
     static char bytes[PLAIN], head[128];
-    size_t at, len;
+    char *to = large + 128;
+    size_t size = sizeof(large) - 128, first = how == GZIP_MEMBERS ? plain / 3 : 0, at, len = 0;
 
     for (size_t i = 0; i < plain; i++)
         bytes[i] = (char)byte_of(i);
-    len = gz(bytes, plain, large + 128, sizeof(large) - 128) - cut;
+    if (how == GZIP_MEMBERS) {
+        len = gz(bytes, first, to, size);
+        len += gz(bytes, 0, to + len, size - len);
+    }
+    len += (how == DEFLATE ? deflated : gz)(bytes + first, plain - first, to + len, size - len) - cut;
     at = (size_t)snprintf(head, sizeof(head),
-                          "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", len);
+                          "HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %zu\r\n\r\n",
+                          how == DEFLATE ? "deflate" : "gzip", len);
     memcpy(large + 128 - at, head, at);
     scripted.lines[0] = (struct scripted_line){.answer = large + 128 - at, .len = at + len};
     scripted.line_count = 1;
@@ -473,14 +481,14 @@ static void a_coded_answer_in_pieces(void **state)
     (void)state;
     if (!gy_http_has_gzip())
         skip();
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < 24; i++) {
         static const size_t sizes[] = {1, 5000, 32768, PLAIN};
 
         setup(NULL);
-        script_coded(sizes[i % 4], 0);
-        scripted.lines[0].piece = i < 4 ? 0 : 97;
+        script_coded((enum coded)(i / 8), sizes[i % 4], 0);
+        scripted.lines[0].piece = i % 8 < 4 ? 0 : 97;
         scripted.lines[0].every_ns = GY_US;
-        plan.rest_ns = i < 4 ? 0 : GY_MS;
+        plan.rest_ns = i % 8 < 4 ? 0 : GY_MS;
         plan.body_max = sizes[i % 4];
         open_world(300 + i);
         gy_sim_advance(sim, 20 * GY_S);
@@ -503,7 +511,7 @@ static void a_coded_answer_that_is_none(void **state)
         static const int ends[] = {-EPROTO, -EPROTO, -EMSGSIZE, -ECONNRESET};
 
         setup(NULL);
-        script_coded(300000, i == 0 ? 3 : 0);
+        script_coded(GZIP, 300000, i == 0 ? 3 : 0);
         if (i == 1)
             large[128 + 600] ^= 0x55;
         if (i == 2)
@@ -530,7 +538,7 @@ static void a_coded_answer_waits_for_its_reader(void **state)
     (void)state;
     if (!gy_http_has_gzip())
         skip();
-    script_coded(PLAIN, 0);
+    script_coded(GZIP, PLAIN, 0);
     assert_true(scripted.lines[0].len < 64u << 10);
     plan.rest_ns = GY_S;
     open_world(330);
@@ -579,7 +587,7 @@ static void given_up_at_any_time(void **state)
             plan.length = at_us % 3 == 0 ? plan.upload : GY_HTTP_UNKNOWN;
             plan.no_reads = at_us % 7 == 0;
             if (at_us % 4 == 1 && gy_http_has_gzip()) {
-                script_coded(200000, 0);
+                script_coded(GZIP, 200000, 0);
                 plan.upload = plan.length = 0;
             }
             open_world(1000 * way + at_us);
