@@ -103,6 +103,7 @@ enum gy__own {
     GY__OWN_WAKE,    /* our message to another ring; comes only if it failed */
     GY__OWN_EVENT,   /* the poll of our eventfd */
     GY__OWN_SIGNAL,  /* the poll of the descriptor of signals */
+    GY__OWN_DROP,    /* what a peer had sent was dropped: says nothing, too */
 };
 static inline uint64_t gy__own(enum gy__own what, unsigned argument)
 {

@@ -64,6 +64,7 @@ void gy__own_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32
     bool is_last = !(flags & IORING_CQE_F_MORE);
     switch ((user_data >> 3) & 31) {
     case GY__OWN_CANCEL: /* whatever it says: what it meant ends by itself */
+    case GY__OWN_DROP:
         u->in_kernel--;
         break;
     case GY__OWN_EVENT:

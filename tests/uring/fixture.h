@@ -48,6 +48,7 @@ unsigned fixture_count(const struct fixture *f, const struct gy_op *op);
 void fixture_inject(struct fixture *f, struct gy_op *op, int32_t res);
 
 void socket_pair(int fds[2]);
+void tcp_pair(int fds[2]); /* [0] has connected */
 int open_descriptors(void);
 
 #endif

@@ -354,21 +354,6 @@ static int workers(void)
     return n;
 }
 
-static void tcp_pair(int fds[2])
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(at);
-    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listening, (struct sockaddr *)&at, sizeof(at)), 0);
-    assert_int_equal(listen(listening, 1), 0);
-    assert_int_equal(getsockname(listening, (struct sockaddr *)&at, &len), 0);
-    assert_int_equal(connect(fds[0], (struct sockaddr *)&at, len), 0);
-    fds[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
-    assert_true(fds[1] >= 0);
-    close(listening);
-}
-
 static void redirects_at_rest_hold_no_thread(void **state)
 {
     enum { REST = 16 };

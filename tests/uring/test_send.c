@@ -2,12 +2,16 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -279,7 +283,7 @@ static void it_closes_also_when_the_send_fails(void **state)
         assert_int_equal(fixture_finish(f, &op), -EPIPE);
         assert_int_equal(open_descriptors(), before - 1);
         fixture_settle(f);
-        assert_int_equal(f->counts[GY__COUNT_SQES] - entries, 2); /* the link did it */
+        assert_int_equal(f->counts[GY__COUNT_SQES] - entries, 3); /* the link did it */
     }
     fixture_close(f);
 }
@@ -327,7 +331,7 @@ static void it_closes_when_cancelled_before_it_has_an_entry(void **state)
     fixture_close(f);
 }
 
-/* With room for one entry only, the pair waits for the next submission as a whole. */
+/* With room for less than they need, they wait for the next submission as a whole. */
 static void the_pair_is_never_split(void **state)
 {
     (void)state;
@@ -348,9 +352,72 @@ static void the_pair_is_never_split(void **state)
         struct gy_op op = send_op(fds[0], GY_OP_SEND_CLOSE, &one, 1);
         fixture_submit(f, &op);
         assert_int_equal(io_uring_sq_ready(&f->u->ring.io),
-                         used + 2 > want.sq_entries ? 2 : used + 2);
+                         used + 3 > want.sq_entries ? 3 : used + 3);
         assert_int_equal(fixture_finish(f, &op), 5);
         assert_int_equal(open_descriptors(), before - 1);
+        assert_int_equal(read(fds[1], got, sizeof(got)), 5);
+        assert_int_equal(read(fds[1], got, sizeof(got)), 0);
+        close(fds[1]);
+    }
+    fixture_close(f);
+}
+
+static uint32_t segments_to(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    return info.tcpi_segs_in;
+}
+
+/* One segment carries the last bytes and the FIN, in one piece or several. */
+static void the_last_bytes_bring_the_fin(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&want);
+    struct gy_iov iov[2] = {{"hello, ", 7}, {"world", 5}};
+    struct pollfd hung_up = {.events = POLLRDHUP};
+    char got[16];
+    int fds[2], on = 1;
+    for (uint32_t n = 1; n <= 2; n++) {
+        tcp_pair(fds);
+        assert_int_equal(setsockopt(fds[0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+        uint32_t before = segments_to(fds[1]);
+        struct gy_op op = send_op(fds[0], GY_OP_SEND_CLOSE, iov, n);
+        fixture_submit(f, &op);
+        assert_int_equal(fixture_finish(f, &op), n == 1 ? 7 : 12);
+        hung_up.fd = fds[1];
+        assert_int_equal(poll(&hung_up, 1, 10000), 1);
+        assert_int_equal(segments_to(fds[1]), before + 1);
+        assert_int_equal(read(fds[1], got, sizeof(got)), n == 1 ? 7 : 12);
+        assert_memory_equal(got, "hello, world", n == 1 ? 7 : 12);
+        assert_int_equal(read(fds[1], got, sizeof(got)), 0);
+        close(fds[1]);
+    }
+    fixture_close(f);
+}
+
+/* Closing with bytes unread resets the peer, which then gets neither the last bytes nor a FIN. */
+static void what_came_unread_costs_no_last_bytes(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&want);
+    struct gy_iov one = {"hello", 5};
+    static char more[100000];
+    char got[8];
+    int fds[2], there = 0;
+    for (size_t len = 1; len <= sizeof(more); len *= 10) {
+        tcp_pair(fds);
+        assert_int_equal(write(fds[1], more, len), (ssize_t)len);
+        for (int i = 0; i < 10000 && there < (int)len; i++) {
+            assert_int_equal(ioctl(fds[0], FIONREAD, &there), 0);
+            usleep(there < (int)len ? 1000 : 0);
+        }
+        assert_int_equal(there, len);
+        there = 0;
+        struct gy_op op = send_op(fds[0], GY_OP_SEND_CLOSE, &one, 1);
+        fixture_submit(f, &op);
+        assert_int_equal(fixture_finish(f, &op), 5);
         assert_int_equal(read(fds[1], got, sizeof(got)), 5);
         assert_int_equal(read(fds[1], got, sizeof(got)), 0);
         close(fds[1]);
@@ -395,6 +462,8 @@ int main(void)
         cmocka_unit_test(it_closes_also_when_it_is_cancelled),
         cmocka_unit_test(it_closes_when_cancelled_before_it_has_an_entry),
         cmocka_unit_test(the_pair_is_never_split),
+        cmocka_unit_test(the_last_bytes_bring_the_fin),
+        cmocka_unit_test(what_came_unread_costs_no_last_bytes),
         cmocka_unit_test(a_cancelled_close_is_asked_for_again),
     };
     fixture_need_io_uring();
