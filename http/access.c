@@ -98,14 +98,40 @@ static bool within_any(const struct gy__http_address *address, const char *const
     return false;
 }
 
-static int check_networks(const char *const *networks)
+int gy_http_within(const struct gy_addr *addr, const char *const *networks)
+{
+    struct gy__http_address address;
+
+    switch (addr->family) {
+    case GY_ADDR_UNIX:
+        for (; *networks != NULL; networks++)
+            if (strcmp(*networks, "unix:") == 0)
+                return 1;
+        return 0;
+    case GY_ADDR_IPV4:
+        memcpy(address.bytes, mapped, sizeof(mapped));
+        memcpy(address.bytes + 12, addr->bytes, 4);
+        break;
+    case GY_ADDR_IPV6:
+        memcpy(address.bytes, addr->bytes, 16);
+        break;
+    default:
+        return 0;
+    }
+    return within_any(&address, networks);
+}
+
+/* with_unix: may it be "unix:" too? */
+static int check_networks(const char *const *networks, bool with_unix)
 {
     struct gy__http_address network;
     unsigned bits;
 
     for (; networks != NULL && *networks != NULL; networks++)
-        if (gy__http_network_parse(*networks, &network, &bits) < 0) {
-            gy_log("http: \"%s\" is no network: 10.0.0.0/8, ::1 and fd00::/8 are some", *networks);
+        if (!(with_unix && strcmp(*networks, "unix:") == 0) &&
+            gy__http_network_parse(*networks, &network, &bits) < 0) {
+            gy_log("http: \"%s\" is no network: 10.0.0.0/8, ::1%s fd00::/8 are some", *networks,
+                   with_unix ? ", unix: and" : " and");
             return -EINVAL;
         }
     return 0;
@@ -125,7 +151,14 @@ int gy__http_access_check(const struct gy_http_access *access)
             gy_log("http: \"%s\" is no path that can be disabled: /a/b is one", *at);
             return -EINVAL;
         }
-    return check_networks(access->allow) < 0 || check_networks(access->deny) < 0 ? -EINVAL : 0;
+    if (access->forwarded > GY_HTTP_FORWARDED) {
+        gy_log("http: forwarded is %u; allowed are GY_HTTP_X_FORWARDED_FOR and GY_HTTP_FORWARDED", access->forwarded);
+        return -EINVAL;
+    }
+    return check_networks(access->allow, false) < 0 || check_networks(access->deny, false) < 0 ||
+                   check_networks(access->proxies, true) < 0
+               ? -EINVAL
+               : 0;
 }
 
 bool gy__http_access_disabled(const struct gy_http_access *access, const char *path, size_t len)

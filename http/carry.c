@@ -11,6 +11,7 @@
 #include "gyre/http.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 /* ---- to another shard -------------------------------------------------------------------- */
@@ -26,10 +27,13 @@ static struct gy_slice pack(char **at, struct gy_slice slice)
     return packed;
 }
 
-struct gy_buf *gy__http_pack(const struct gy_http_req *req, unsigned shard, uint64_t ticket)
+struct gy_buf *gy__http_pack(const struct gy_http_req *req, const struct gy__http_from *from, unsigned shard,
+                             uint64_t ticket)
 {
+    static const struct gy__http_from nobody;
     size_t headers = req->header_count * sizeof(req->headers[0]);
-    size_t size = sizeof(*req) + headers + req->path.len + req->route.len + req->query.len +
+    size_t known = offsetof(struct gy__http_from, addr.bytes) + (from != NULL ? from->addr.len : 0u);
+    size_t size = sizeof(*req) + headers + known + req->path.len + req->route.len + req->query.len +
                   req->body.len + req->trailers.len + req->principal.len + req->claims.len;
     struct gy_http_header *header;
     struct gy_http_req *copy;
@@ -44,6 +48,8 @@ struct gy_buf *gy__http_pack(const struct gy_http_req *req, unsigned shard, uint
     copy = (struct gy_http_req *)(void *)buf->data;
     header = (struct gy_http_header *)(void *)(buf->data + sizeof(*req));
     at = (char *)buf->data + sizeof(*req) + headers;
+    memcpy(at, from != NULL ? from : &nobody, known);
+    at += known;
     *copy = *req; /* the method is constant text */
     copy->path = pack(&at, req->path);
     copy->rest.ptr = copy->path.ptr + (req->path.len - req->rest.len);

@@ -6,6 +6,7 @@
 #ifndef GYRE_HTTP_CARRY_H
 #define GYRE_HTTP_CARRY_H
 
+#include "http/from.h"
 #include "http/slot.h"
 
 /* The message to a handler: three words, and the buffer or NULL. */
@@ -14,8 +15,9 @@ struct gy__http_carried {
     uint64_t ticket;
 };
 
-/* A buffer with the whole request, for any shard; NULL: no memory. Given. shard: whose slot has that
- * ticket. */
-struct gy_buf *gy__http_pack(const struct gy_http_req *req, unsigned shard, uint64_t ticket);
+/* A buffer with the whole request, for any shard; NULL: no memory. Given. from: whose it is, as
+ * gy_http_peer() will tell; NULL: nobody asks it. shard: whose slot has that ticket. */
+struct gy_buf *gy__http_pack(const struct gy_http_req *req, const struct gy__http_from *from, unsigned shard,
+                             uint64_t ticket);
 
 #endif

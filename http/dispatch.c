@@ -282,6 +282,14 @@ static void answered(struct gy_actor *self, const struct gy_done *done)
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
+static struct gy_buf *pack(struct gy__http_server *server, struct gy__http_slot *slot, uint64_t ticket)
+{
+    struct gy__http_from from;
+
+    gy__http_from(gy__http_link_of(slot->conn), &from);
+    return gy__http_pack(&slot->req, &from, server->shard, ticket);
+}
+
 static void call(struct gy__http_server *server, struct gy__http_slot *slot,
                  const struct gy__http_target *target)
 {
@@ -291,7 +299,7 @@ static void call(struct gy__http_server *server, struct gy__http_slot *slot,
 
     slot->handler = target->pid;
     if (gy_pid_shard(target->pid) != server->shard) {
-        buf = gy__http_pack(&slot->req, server->shard, ticket);
+        buf = pack(server, slot, ticket);
         if (buf == NULL) {
             failed(server, slot, -ENOBUFS);
             return;

@@ -77,7 +77,7 @@ static int task_begin(struct files *self, const struct gy_http_req *req, gy_http
         return -EAGAIN;
     task = (struct task *)(void *)buf->data;
     memset(task, 0, offsetof(struct task, path));
-    task->request = gy__http_pack(req, req->gy__shard != 0 ? req->gy__shard - 1u : gy_shard(),
+    task->request = gy__http_pack(req, NULL, req->gy__shard != 0 ? req->gy__shard - 1u : gy_shard(),
                                   req->gy__ticket);
     if (task->request == NULL || gy_http_keep(reply) < 0) {
         gy_buf_release(task->request);

@@ -188,6 +188,7 @@ int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_option
     }
     if (realm == NULL && options->authorize == NULL)
         return 0;
+    slot->req.gy__ticket = gy__http_slot_ticket(slot); /* for gy_http_peer */
     if (realm != NULL && realm->ask != NULL)
         return then != NULL ? ask(server, slot, options, then, why) : 0;
     if (realm != NULL && realm->authenticate != NULL) {

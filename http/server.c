@@ -8,6 +8,7 @@
  * that is busy thus costs one timer operation in many seconds. */
 #include "http/server.h"
 
+#include "http/from.h"
 #include "http/shard.h"
 
 #include "core/kernel.h"
@@ -333,6 +334,7 @@ static void closed(struct gy_actor *self, struct gy_stream *s, int why)
     gy__http_timer_cancel(&link->timer);
     gy__http_conn_fini(&link->conn);
     gy__http_peers_leave(link->peer);
+    gy__http_from_forget(link);
     if (link->next != NULL)
         link->next->prev = link->prev;
     if (link->prev != NULL)
@@ -400,6 +402,7 @@ static void stop(struct gy_actor *self, int why)
         gy_stream_set_context(link->stream, NULL);
         gy__http_timer_cancel(&link->timer);
         gy__http_conn_fini(&link->conn);
+        gy__http_from_forget(link);
         gy_stream_abort(link->stream);
     }
     gy__http_processes_fini(server);

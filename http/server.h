@@ -4,6 +4,7 @@
  * dispatch.c   requests to the actors of their routes, answers back
  * stream.c     bodies in pieces, between handlers and connections
  * registry.c   routes: registering, telling the other shards
+ * from.c       whom requests are from
  * metrics.c    GET /metrics
  * processes.c  GET /__processes__
  * help.c       GET /help, /health, /ready */
@@ -35,6 +36,7 @@ struct gy__http_link {
     uint64_t given, sent;       /* bytes given to the stream; of them sent when that was set */
     bool paused;
     uint8_t patience; /* turns until its only receive is armed again, while its last answer is awaited */
+    struct gy_buf *from; /* the peer's struct gy_addr, if anybody has asked (http/from.h) */
 };
 
 #define GY__HTTP_BUILTINS 5

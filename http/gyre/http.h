@@ -11,6 +11,7 @@
 #ifndef GYRE_HTTP_H
 #define GYRE_HTTP_H
 
+#include "gyre/address.h"
 #include "gyre/base.h"
 #include "gyre/buf.h"
 #include "gyre/core.h"
@@ -158,6 +159,14 @@ GY_API GY_MUST_CHECK int gy_http_route_with_raw(struct gy_actor *self, const cha
                                                 const struct gy_verb *verb,
                                                 const struct gy_http_route_options *options);
 
+/* Whom a request is from: the address of the other end of its connection. Behind a proxy that is the
+ * proxy's: then see gy_http_forwarded_for (gyre/http_access.h). In the handler, on any shard, and in a
+ * realm's and a route's functions, with the req that they were given, until they return. IPv4 is IPv4 also
+ * on a listener of IPv6; scope is 0. Of an UNIX socket it is GY_ADDR_UNIX with what the client has bound,
+ * which is mostly nothing: len 0. The first to ask on a connection costs a system call, all others a copy;
+ * a request to another shard takes it along; nothing is done for those who never ask.
+ * -> 0; -ENOTCONN the client left before anybody asked: *out is all zeros. */
+GY_API GY_MUST_CHECK int gy_http_peer(const struct gy_http_req *req, struct gy_addr *out);
 /* The first header of that name (any case), or NULL. */
 GY_API const struct gy_slice *gy_http_header(const struct gy_http_req *req, const char *name);
 /* The value of a trailer of that name (any case), ptr NULL: there is none. trailers: req->trailers,

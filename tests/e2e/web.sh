@@ -98,6 +98,14 @@ ask -H 'Last-Event-ID: 2' "$url/ticks?n=3&part=1"
 equal "events, when asked for again" "200 $(printf 'event: tick\nid: 1\ndata: 1\n\n')" "$status $(body)"
 ask -H 'Last-Event-ID: 0' "$url/ticks?n=3"
 equal "no more events" 204 "$status"
+for ((i = 0; i < 2; i++)); do # on each shard, mostly
+    ask "$url/who"
+    equal "who" 127.0.0.1 "$(sed -E 's/^(.*):[0-9]+ for \1:[0-9]+$/\1/' "$out/body")"
+    ask -H 'X-Forwarded-For: 6.6.6.6, 192.0.2.7' -H 'X-Forwarded-For: 127.1.2.3' "$url/who"
+    has "whom a proxy speaks for" " for 192.0.2.7:0" "$(body)"
+    ask -H 'X-Forwarded-For: 192.0.2.7, unknown' -H 'Forwarded: for=192.0.2.7' "$url/who"
+    equal "a proxy that does not know" "127.0.0.1:0 for 127.0.0.1:0" "$(sed -E 's/:[0-9]+/:0/g' "$out/body")"
+done
 ask "$url/help/hello"
 equal "help" "GET /hello/:name    (web)" "$(body)"
 ask "$url/ready"
@@ -118,4 +126,18 @@ check "descriptors are closed" [ "$(ls "/proc/$pid/fd" | wc -l)" -le "$before" ]
 ask "$url/files/a.txt"
 equal "afterwards" "200 hello file" "$status $(body)"
 
+stop_server
+
+# A proxy by an UNIX socket.
+"$demo" --shards=2 --overprovisioned --root="$root" --listen="unix:$out/socket" >"$out/unix" 2>&1 &
+pid=$!
+for ((i = 0; i < 100; i++)); do
+    [ -S "$out/socket" ] && break
+    sleep 0.1
+done
+ask --unix-socket "$out/socket" http://h/who
+equal "who, by an UNIX socket" "unix: for unix:" "$(body)"
+ask --unix-socket "$out/socket" -H 'X-Forwarded-For: [2001:DB8::1]:80' http://h/who
+equal "whom a proxy speaks for, by an UNIX socket" "unix: for [2001:db8::1]:80" "$(body)"
+stop_server
 finish

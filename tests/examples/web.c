@@ -9,6 +9,7 @@
  *     POST /upper                 the body in capitals, decompressed before if need be
  *     GET  /ticks?n=3&part=2      events, one every 100 ms, at most part of them; who comes again, as a browser does,
  *                                 has the others: the event's id is how many are still to come
+ *     GET  /who                   whom the request is from: the other end, and whom a proxy on this machine speaks for
  *     GET  /help, /health, /ready, /metrics
  *
  * In reading order: the table of tasks, one handler after the other, main. */
@@ -20,6 +21,7 @@
 
 #include "gyre/args.h"
 #include "gyre/http.h"
+#include "gyre/http_access.h"
 #include "gyre/http_content.h"
 #include "gyre/http_files.h"
 #include "gyre/http_stream.h"
@@ -46,6 +48,8 @@ GY_ACTOR(web);
 static struct settings {
     const char *listen, *root;
 } settings = {"127.0.0.1:8081", "."};
+static const char *const proxies[] = {"127.0.0.0/8", "::1", "unix:", NULL};
+static struct gy_http_access web_access = GY_HTTP_ACCESS_INIT;
 
 struct web {
     struct gy_actor actor;
@@ -57,6 +61,7 @@ GY_HTTP(web, web_count);
 GY_HTTP(web, web_echo);
 GY_HTTP(web, web_upper);
 GY_HTTP(web, web_ticks);
+GY_HTTP(web, web_who);
 GY_HTTP_PIECE(web, web_on_counted);
 GY_HTTP_PIECE(web, web_on_piece);
 GY_THEN_RES(web, web_on_echoed);
@@ -286,6 +291,25 @@ static void web_on_ticked(struct web *self, uint64_t i, int res)
         echo_over(&self->tasks[i], res); /* the client left, say */
 }
 
+/* ---- addresses ---- */
+
+static void web_who(struct web *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    char peer[GY_ADDR_TEXT_MAX], client[GY_ADDR_TEXT_MAX];
+    struct gy_addr addr;
+    int err = gy_http_peer(req, &addr);
+
+    (void)self;
+    (void)gy_addr_print(&addr, peer, sizeof(peer));
+    if (err == 0)
+        err = gy_http_forwarded_for(req, &addr);
+    (void)gy_addr_print(&addr, client, sizeof(client));
+    if (err < 0)
+        gy_http_fail(reply, err);
+    else
+        gy_http_replyf(reply, 200, "%s for %s\n", peer, client);
+}
+
 /* ---- life ---- */
 
 static int web_start(struct web *self, const struct web_args *args)
@@ -305,6 +329,8 @@ static int web_start(struct web *self, const struct web_args *args)
         err = gy_http_route_with(self, "POST /upper", web_upper, &packed);
     if (err == 0)
         err = gy_http_route(self, "GET /ticks", web_ticks);
+    if (err == 0)
+        err = gy_http_route(self, "GET /who", web_who);
     if (err == 0 && gy_shard() == 0)
         err = gy_then(self, gy_after(0), web_on_look, 0);
     return err;
@@ -332,13 +358,15 @@ static void web_stop(struct web *self, int why)
 
 static int boot(unsigned shard, void *arg)
 {
-    const struct gy_http_config http = GY_HTTP_CONFIG_INIT(settings.listen);
+    struct gy_http_config http = GY_HTTP_CONFIG_INIT(settings.listen);
     const struct gy_http_files files = GY_HTTP_FILES_INIT(settings.root, "/files");
     gy_pid pid;
     web_pid web;
-    int err = gy_http_listen(&http);
+    int err;
 
     (void)shard, (void)arg;
+    http.access = &web_access;
+    err = gy_http_listen(&http);
     if (err == 0)
         err = gy_http_files_spawn(&pid, &files);
     if (err == 0)
@@ -366,6 +394,7 @@ int main(int argc, char **argv)
 
     gy_config_init(&cfg);
     cfg.handle_signals = true;
+    web_access.proxies = proxies; /* before the shards, which only read it */
     err = gy_args(&cfg, &program, &argc, argv);
     if (err == 0)
         err = gy_run(&cfg, boot, NULL);

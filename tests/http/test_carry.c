@@ -85,6 +85,7 @@ static void run(const struct gy__http_carried *carried, struct gy_buf *buf)
 
 static void test_far(void **state)
 {
+    static const struct gy__http_from from = { NULL, { .family = GY_ADDR_UNIX, .len = GY_ADDR_BYTES } };
     struct gy__http_carried carried = { NULL, 0 };
     struct gy_http_header headers[2];
     struct gy_http_req req;
@@ -95,7 +96,7 @@ static void test_far(void **state)
     fake_bufs_reset();
     handled = 0;
     fill(&req, headers, bytes);
-    buf = gy__http_pack(&req, 3, 7);
+    buf = gy__http_pack(&req, &from, 3, 7);
     memset(bytes, '#', sizeof(bytes));
     memset(headers, 0x5a, sizeof(headers));
     memset(&req, 0x5a, sizeof(req));
@@ -107,14 +108,14 @@ static void test_far(void **state)
     memset(&req, 0, sizeof(req));
     req.path = slice("/");
     req.rest = (struct gy_slice){ req.path.ptr + 1, 0 };
-    buf = gy__http_pack(&req, 3, 7);
+    buf = gy__http_pack(&req, &from, 3, 7);
     req = *(struct gy_http_req *)(void *)buf->data;
     expect_slice(req.path, "/");
     assert_ptr_equal(req.rest.ptr, req.path.ptr + 1);
     assert_null(req.query.ptr);
     gy_buf_release(buf);
     fake_bufs.left = 0;
-    assert_null(gy__http_pack(&req, 3, 7));
+    assert_null(gy__http_pack(&req, &from, 3, 7));
 }
 
 static void test_near(void **state)
