@@ -207,7 +207,7 @@ bool gy__http_conn_again(const struct gy__http_conn *conn)
     if (conn->finish != GY__FINISH_NOT)
         return false;
     if (first != NULL && first->state == GY__SLOT_STREAMING && !conn->full &&
-        first->flow->out.first != NULL)
+        gy__http_flow_waits(first->flow) > 0)
         return true;
     return conn->unread != NULL && gy__conn_may_begin(conn);
 }

@@ -52,7 +52,7 @@ void gy__http_conn_expire(struct gy__http_conn *conn, bool sending)
     struct gy__http_slot *slot = conn->first;
 
     if (slot != NULL && slot->state == GY__SLOT_STREAMING && slot->deadline_ns <= env->now_ns) {
-        if (slot->flow->out.first == NULL) {
+        if (gy__http_flow_waits(slot->flow) == 0) {
             gy__conn_count(conn, GY__HTTP_TIMEOUT_ANSWER, 1);
             conn->finish = GY__FINISH_ABORT;
             return;

@@ -6,8 +6,9 @@
 
 #include "core/bugs.h"
 
-#include "http/deflater.h"
 #include "http/pieces.h"
+
+#include <errno.h>
 
 /* More than waits in any socket: what comes behind it has come since the drain began. */
 #define LATE_BYTES_MAX (8u << 20)
@@ -36,12 +37,8 @@ bool gy__http_conn_answer_stream(struct gy__http_slot *slot, const struct gy__ht
     }
     if (answer->answer.kind >= GY__ANSWER_GZIP && !(slot->flags & GY__SLOT_HEAD) &&
         !gy__http_bodiless(answer->answer.status)) {
+        slot->flow->packs = true;
         slot->flow->flushes = answer->answer.kind == GY__ANSWER_GZIP_FLUSH;
-        slot->flow->deflater = gy__deflater_new();
-        if (slot->flow->deflater == NULL) {
-            gy_buf_release(buf);
-            return false;
-        }
     }
     gy__http_conn_answer(slot, &answer->answer, buf);
     if (answer->answer.kind >= GY__ANSWER_GZIP)
@@ -80,7 +77,7 @@ static bool nothing_behind(const struct gy__http_conn *conn)
 }
 
 static enum gy__http_connection connection_of(struct gy__http_conn *conn,
-                                              const struct gy__http_slot *slot)
+                                              struct gy__http_slot *slot)
 {
     if (slot->flow != NULL) {
         gy__http_pieces_before_head(conn, slot);
@@ -187,22 +184,34 @@ static void emit_ready(struct gy__http_conn *conn)
                 gy__http_pieces_upgraded(conn, slot);
             return;
         }
-        pop(conn, 0);
+        /* Of what its handler gave up, or was refused meanwhile, nothing was written. */
+        pop(conn, slot->answer_kind == GY__ANSWER_TEXT ? -EPIPE : 0);
     }
     if (conn->first == NULL)
         conn->idle_deadline_ns = env->now_ns + gy__conn_idle_time(env);
 }
 
-void gy__conn_emit(struct gy__http_conn *conn)
+/* So much is compressed in one go. */
+#define PACK_MAX (32u << 10)
+
+/* The first is written in pieces, and with it those behind it that have been answered. */
+static void emit_pieces(struct gy__http_conn *conn)
 {
-    for (;;) {
-        emit_ready(conn);
-        if (conn->first == NULL || conn->first->state != GY__SLOT_STREAMING ||
-            conn->finish != GY__FINISH_NOT || !gy__http_pieces_pump(conn, conn->first) ||
-            conn->finish == GY__FINISH_ABORT)
-            return;
+    size_t packs = PACK_MAX;
+
+    while (conn->first != NULL && conn->first->state == GY__SLOT_STREAMING &&
+           conn->finish == GY__FINISH_NOT && gy__http_pieces_pump(conn, conn->first, &packs) &&
+           conn->finish != GY__FINISH_ABORT) {
         pop(conn, 0);
         if (conn->first == NULL)
             conn->idle_deadline_ns = conn->env->now_ns + gy__conn_idle_time(conn->env);
+        emit_ready(conn);
     }
+}
+
+void gy__conn_emit(struct gy__http_conn *conn)
+{
+    emit_ready(conn);
+    if (conn->first != NULL && conn->first->state == GY__SLOT_STREAMING)
+        emit_pieces(conn);
 }

@@ -60,57 +60,7 @@ void gy__http_pieces_drop(struct gy__http_pieces *pieces)
         gy_buf_release(buf);
 }
 
-static void tell(const struct gy__http_calls *calls, uint64_t *promise, int res, struct gy_buf *buf)
-{
-    uint64_t who = *promise;
-
-    *promise = 0;
-    if (who != 0)
-        calls->tell(who, res, buf);
-}
-
-void gy__http_flow_end(struct gy__http_flow *flow, const struct gy__http_calls *calls, int why)
-{
-    tell(calls, &flow->reader, flow->in_err < 0 ? flow->in_err : -EPIPE, NULL);
-    tell(calls, &flow->writer, -EPIPE, NULL);
-    tell(calls, &flow->watcher, why, NULL);
-    if (flow->by_at != NULL) {
-        *flow->by_at = flow->by_next;
-        if (flow->by_next != NULL)
-            flow->by_next->by_at = flow->by_at;
-    }
-    gy__gunzip_free(flow->gunzip);
-    gy__deflater_free(flow->deflater);
-    gy__http_pieces_drop(&flow->in);
-    gy__http_pieces_drop(&flow->out);
-    gy_buf_release(flow->trailers);
-    gy_buf_release(flow->out_trailers);
-    gy_buf_release(flow->memory);
-}
-
-/* ---- the request's body ------------------------------------------------------------------ */
-
-bool gy__http_flow_receive(struct gy__http_flow *flow, const char *bytes, size_t len)
-{
-    struct gy_buf *buf = flow->in.last;
-
-    flow->in_total += len;
-    if (flow->in_broken)
-        return true; /* nobody wants it any more */
-    if (buf == NULL || gy_buf_room(buf) < len) {
-        buf = gy_buf_take(len > PIECE_MIN ? len : PIECE_MIN);
-        if (buf == NULL)
-            return false;
-        gy__http_pieces_add(&flow->in, buf);
-    }
-    memcpy(buf->data + buf->len, bytes, len);
-    buf->len += (uint32_t)len;
-    flow->in.bytes += len;
-    return true;
-}
-
-/* The bytes of a piece up to at were used. */
-static void used(struct gy__http_pieces *pieces, const char *at)
+void gy__http_pieces_used(struct gy__http_pieces *pieces, const char *at)
 {
     struct gy_buf *buf = pieces->first;
     uint32_t n = (uint32_t)((const uint8_t *)(const void *)at - buf->data);
@@ -120,6 +70,80 @@ static void used(struct gy__http_pieces *pieces, const char *at)
     pieces->bytes -= n;
     if (buf->len == 0)
         gy_buf_release(gy__http_pieces_take(pieces));
+}
+
+/* Bytes are added behind those that wait. -> false: no memory. */
+static bool append(struct gy__http_pieces *pieces, const void *bytes, size_t len)
+{
+    struct gy_buf *buf = pieces->last;
+
+    if (buf == NULL || gy_buf_room(buf) < len) {
+        buf = gy_buf_take(len > PIECE_MIN ? len : PIECE_MIN);
+        if (buf == NULL)
+            return false;
+        gy__http_pieces_add(pieces, buf);
+    }
+    memcpy(buf->data + buf->len, bytes, len);
+    buf->len += (uint32_t)len;
+    pieces->bytes += len;
+    return true;
+}
+
+static void tell(const struct gy__http_calls *calls, uint64_t *promise, int res, struct gy_buf *buf)
+{
+    uint64_t who = *promise;
+
+    *promise = 0;
+    if (who != 0)
+        calls->tell(who, res, buf);
+}
+
+void gy__http_flow_unlink(struct gy__http_flow *flow)
+{
+    if (flow->by_at == NULL)
+        return;
+    *flow->by_at = flow->by_next;
+    if (flow->by_next != NULL)
+        flow->by_next->by_at = flow->by_at;
+    flow->by_at = NULL;
+}
+
+void gy__http_flow_end(struct gy__http_flow *flow, const struct gy__http_calls *calls, int why)
+{
+    tell(calls, &flow->reader, flow->in_err < 0 ? flow->in_err : -EPIPE, NULL);
+    tell(calls, &flow->writer, -EPIPE, NULL);
+    tell(calls, &flow->watcher, why, NULL);
+    gy__http_flow_unlink(flow);
+    gy__gunzip_free(flow->gunzip);
+    gy__deflater_free(flow->deflater);
+    gy__http_pieces_drop(&flow->in);
+    gy__http_pieces_drop(&flow->plain);
+    gy__http_pieces_drop(&flow->out);
+    gy_buf_release(flow->trailers);
+    gy_buf_release(flow->out_trailers);
+    gy_buf_release(flow->memory);
+}
+
+bool gy__http_flow_hold(struct gy__http_flow *flow, struct gy_buf *buf)
+{
+    bool held;
+
+    if (buf->len >= PIECE_MIN / 2) {
+        gy__http_pieces_add(&flow->plain, buf);
+        return true;
+    }
+    /* A window of little ones would be many times as large in buffers. */
+    held = append(&flow->plain, buf->data, buf->len);
+    gy_buf_release(buf);
+    return held;
+}
+
+/* ---- the request's body ------------------------------------------------------------------ */
+
+bool gy__http_flow_receive(struct gy__http_flow *flow, const char *bytes, size_t len)
+{
+    flow->in_total += len;
+    return flow->in_broken || append(&flow->in, bytes, len); /* or nobody wants it any more */
 }
 
 /* -> the next piece of what comes of those that wait; NULL: nothing, or in_err. */
@@ -137,7 +161,7 @@ static struct gy_buf *decode(struct gy__http_flow *flow)
         flow->in_more = false;
         n = gy__gunzip_feed(flow->gunzip, &at, end, out->data + out->len, gy_buf_room(out));
         if (in != NULL)
-            used(&flow->in, at);
+            gy__http_pieces_used(&flow->in, at);
         if (n > 0)
             out->len += (uint32_t)n;
         flow->in_more = gy_buf_room(out) == 0;

@@ -41,8 +41,11 @@ struct gy__http_flow {
     uint64_t length; /* announced, or UINT64_MAX */
     uint64_t left;   /* of it */
     uint64_t writer;
-    struct gy__deflater *deflater; /* what is written is compressed; or NULL */
+    struct gy__http_pieces plain;  /* written, and still to be compressed into out */
+    struct gy__deflater *deflater; /* from its turn on, if it packs: until then it would be memory for nothing */
+    bool packs;                    /* what is written is compressed */
     bool flushes;                  /* after each piece */
+    bool packed;                   /* that has come to its end */
     struct gy_buf *out_trailers; /* lines, to be written behind the last chunk, or NULL */
     bool out_open, out_ended;
     uint64_t watcher;
@@ -54,12 +57,24 @@ struct gy__http_flow {
 
 /* Zeroed, or NULL: no memory. */
 struct gy__http_flow *gy__http_flow_take(void);
+/* It is no more among the answers of an actor. Fine if it is not. */
+void gy__http_flow_unlink(struct gy__http_flow *flow);
 /* Tell all who wait, and release it. why: how the stream ended, 0 or a negative errno. */
 void gy__http_flow_end(struct gy__http_flow *flow, const struct gy__http_calls *calls, int why);
 
 void gy__http_pieces_add(struct gy__http_pieces *pieces, struct gy_buf *buf); /* buf: taken */
 struct gy_buf *gy__http_pieces_take(struct gy__http_pieces *pieces);          /* given; NULL */
 void gy__http_pieces_drop(struct gy__http_pieces *pieces);
+/* The bytes of the first up to at were used. */
+void gy__http_pieces_used(struct gy__http_pieces *pieces, const char *at);
+
+/* What is written is compressed when its turn comes. buf: taken. -> false: no memory. */
+bool gy__http_flow_hold(struct gy__http_flow *flow, struct gy_buf *buf);
+/* What waits to be sent. */
+static inline uint64_t gy__http_flow_waits(const struct gy__http_flow *flow)
+{
+    return flow->plain.bytes + flow->out.bytes;
+}
 
 /* Bytes of the body arrived; copied. -> false: no memory. */
 bool gy__http_flow_receive(struct gy__http_flow *flow, const char *bytes, size_t len);

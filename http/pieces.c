@@ -7,6 +7,7 @@
  * otherwise the handler (the slot's). */
 #include "http/pieces.h"
 
+#include "http/conn_parts.h"
 #include "http/deflater.h"
 
 #include <errno.h>
@@ -149,9 +150,22 @@ void gy__http_pieces_behind(struct gy__http_conn *conn, const struct gy__http_sl
     conn->message_deadline_ns = conn->env->now_ns + conn->env->config.body_timeout_ns;
 }
 
-/* The answer of a request whose body has not ended, or one that ends with the connection. */
-void gy__http_pieces_before_head(struct gy__http_conn *conn, const struct gy__http_slot *slot)
+/* Its turn has come: now it gets what compresses it, so that a connection has one at most. */
+static void begin_to_pack(struct gy__http_conn *conn, struct gy__http_slot *slot)
 {
+    slot->flow->deflater = gy__deflater_new();
+    if (slot->flow->deflater != NULL)
+        return;
+    gy__http_conn_abort(slot);
+    gy__conn_count(conn, GY__HTTP_BUSY_MEMORY, 1);
+    gy__http_conn_refuse(slot, 503, "No memory is left");
+}
+
+/* Also of a request whose body has not ended, or one that ends with the connection. */
+void gy__http_pieces_before_head(struct gy__http_conn *conn, struct gy__http_slot *slot)
+{
+    if (gy__http_is_stream(slot) && slot->flow->packs)
+        begin_to_pack(conn, slot);
     if (slot->answer_kind == GY__ANSWER_UPGRADE)
         return;
     if (slot == conn->parser.slot && !conn->stopped && !gy__http_is_stream(slot) && !may_drop(conn, slot))
@@ -222,17 +236,42 @@ static bool pump_end(struct gy__http_conn *conn, const struct gy__http_flow *flo
     return true;
 }
 
+/* What was written before its turn is compressed, and at its end all of it ended. -> false: no memory. */
+static bool pack(struct gy__http_flow *flow, size_t *packs)
+{
+    struct gy_buf *buf;
+
+    while ((buf = flow->plain.first) != NULL && *packs > 0) {
+        size_t n = buf->len < *packs ? buf->len : *packs;
+        bool flushes = flow->flushes && n == buf->len;
+
+        if (gy__deflater_feed(flow->deflater, buf->data, n, flushes ? GY__DEFLATE_FLUSH : GY__DEFLATE_ON,
+                              &flow->out) < 0)
+            return false;
+        *packs -= n;
+        gy__http_pieces_used(&flow->plain, (const char *)buf->data + n);
+    }
+    if (flow->plain.first != NULL || !flow->out_ended || flow->packed)
+        return true;
+    flow->packed = true;
+    return gy__deflater_feed(flow->deflater, NULL, 0, GY__DEFLATE_END, &flow->out) == 0;
+}
+
 /* -> true: the answer is over; or the connection is, see finish. */
-bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot)
+bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot, size_t *packs)
 {
     struct gy__http_flow *flow = slot->flow;
 
+    if (flow->packs && !conn->full && !pack(flow, packs)) {
+        conn->finish = GY__FINISH_ABORT;
+        return true;
+    }
     while (flow->out.first != NULL && !conn->full && conn->out.bytes < PUMP_MAX)
         if (!pump_piece(conn, slot, gy__http_pieces_take(&flow->out))) {
             conn->finish = GY__FINISH_ABORT;
             return true;
         }
-    if (flow->writer != 0 && flow->out.bytes < conn->env->config.stream_window) {
+    if (flow->writer != 0 && gy__http_flow_waits(flow) < conn->env->config.stream_window) {
         uint64_t writer = flow->writer;
 
         flow->writer = 0;
@@ -240,7 +279,7 @@ bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot
         if (slot->deadline_ns != UINT64_MAX) /* until now it was the client that was waited for */
             slot->deadline_ns = conn->env->now_ns + conn->env->config.stream_timeout_ns;
     }
-    if (flow->out.first != NULL || !flow->out_ended)
+    if (gy__http_flow_waits(flow) > 0 || !flow->out_ended || (flow->packs && !flow->packed))
         return false;
     if (gy__http_is_chunked(slot)) {
         if (!pump_end(conn, flow))
@@ -310,6 +349,21 @@ int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise)
     return 1;
 }
 
+/* A piece that is to be compressed: now, if its turn has come and none waits for that. buf: taken. */
+static int pack_piece(struct gy__http_flow *flow, struct gy_buf *buf)
+{
+    int err;
+
+    if (buf->data != NULL && (flow->deflater == NULL || flow->plain.first != NULL))
+        return gy__http_flow_hold(flow, buf) ? 0 : -EAGAIN;
+    err = buf->data == NULL /* a part of a file, whose bytes nobody sees */
+              ? -EINVAL
+              : gy__deflater_feed(flow->deflater, buf->data, buf->len,
+                                  flow->flushes ? GY__DEFLATE_FLUSH : GY__DEFLATE_ON, &flow->out);
+    gy_buf_release(buf);
+    return err;
+}
+
 int gy__http_conn_write(struct gy__http_slot *slot, uint64_t promise, struct gy_buf *buf)
 {
     struct gy__http_conn *conn = slot->conn;
@@ -328,22 +382,15 @@ int gy__http_conn_write(struct gy__http_slot *slot, uint64_t promise, struct gy_
     }
     if (flow->left != UINT64_MAX)
         flow->left -= buf->len;
-    if (flow->deflater != NULL) {
-        err = buf->data == NULL /* a part of a file, whose bytes nobody sees */
-                  ? -EINVAL
-                  : gy__deflater_feed(flow->deflater, buf->data, buf->len,
-                                      flow->flushes ? GY__DEFLATE_FLUSH : GY__DEFLATE_ON, &flow->out);
-        gy_buf_release(buf);
-        if (err < 0) {
-            gy__http_conn_abort(slot);
-            return err;
-        }
-    } else {
+    if (!flow->packs)
         gy__http_pieces_add(&flow->out, buf);
+    else if ((err = pack_piece(flow, buf)) < 0) {
+        gy__http_conn_abort(slot);
+        return err;
     }
     if (slot->deadline_ns != UINT64_MAX)
         slot->deadline_ns = conn->env->now_ns + conn->env->config.stream_timeout_ns;
-    if (flow->out.bytes < conn->env->config.stream_window) {
+    if (gy__http_flow_waits(flow) < conn->env->config.stream_window) {
         conn->env->calls->tell(promise, 0, NULL);
         return 0;
     }
@@ -371,9 +418,7 @@ void gy__http_conn_finish(struct gy__http_slot *slot, struct gy_buf *trailers)
 
     if (!flow->out_open || flow->out_ended) {
         gy_buf_release(trailers);
-    } else if ((flow->left != UINT64_MAX && flow->left > 0) ||
-               (flow->deflater != NULL &&
-                gy__deflater_feed(flow->deflater, NULL, 0, GY__DEFLATE_END, &flow->out) < 0)) {
+    } else if (flow->left != UINT64_MAX && flow->left > 0) {
         gy_buf_release(trailers);
         gy__http_conn_abort(slot);
     } else {

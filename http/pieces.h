@@ -58,11 +58,12 @@ void gy__http_pieces_tunnel_ended(struct gy__http_conn *conn);
 
 /* ---- the answer ---- */
 
-/* Before the head of an answer to slot, which has a flow, is written. */
-void gy__http_pieces_before_head(struct gy__http_conn *conn, const struct gy__http_slot *slot);
+/* Before the head of an answer to slot, which has a flow, is written: it may become another answer. */
+void gy__http_pieces_before_head(struct gy__http_conn *conn, struct gy__http_slot *slot);
 /* Behind an answer: what becomes of a body that has not ended? */
 void gy__http_pieces_behind(struct gy__http_conn *conn, const struct gy__http_slot *slot);
-/* Move what is written to out. -> true: the answer is over; or the connection is, see finish. */
-bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot);
+/* Move what is written to out. packs: so many bytes may be compressed for that, and how many are left of those.
+ * -> true: the answer is over; or the connection is, see finish. */
+bool gy__http_pieces_pump(struct gy__http_conn *conn, struct gy__http_slot *slot, size_t *packs);
 
 #endif

@@ -86,6 +86,7 @@ struct gy__http_streamer *gy__http_streamer_of(struct gy__http_streamers *all, g
 
 void gy__http_streamer_add(struct gy__http_streamer *streamer, struct gy__http_flow *flow)
 {
+    gy__http_flow_unlink(flow); /* from another's */
     flow->by_next = streamer->first;
     flow->by_at = &streamer->first;
     if (flow->by_next != NULL)

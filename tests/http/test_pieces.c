@@ -1,6 +1,10 @@
 /* gyre-link: -Wl,--wrap=gy_buf_take,--wrap=gy_buf_wrap,--wrap=gy_buf_release */
 /* Bodies in pieces, both ways, on a connection without a socket, a clock or an actor. */
 #include "http/pieces.h"
+
+#include "gyre/http_content.h"
+#include "http/deflater.h"
+#include "http/gunzip.h"
 #include "tests/http/fake_bufs.h"
 #include "tests/http/peer.h"
 
@@ -66,15 +70,19 @@ static int put(unsigned n, uint64_t promise, const char *text)
 }
 
 /* The nth request gets an answer in pieces. */
-static void stream(unsigned n, int status, uint64_t length)
+static void stream_as(enum gy__http_answer_kind kind, unsigned n, int status, uint64_t length)
 {
-    struct gy__http_answer_stream answer = { { (uint16_t)status, GY__ANSWER_STREAM, 8 }, length };
+    struct gy__http_answer_stream answer = { { (uint16_t)status, (uint16_t)kind, 8 }, length };
     struct gy_buf *head = gy_buf_take(GY__HTTP_HEADROOM + 8);
 
     head->data = head->base + GY__HTTP_HEADROOM;
     memcpy(head->data, "X: y\r\n\r\n", 8);
     head->len = 8;
     assert_true(gy__http_conn_answer_stream(peer_slot(&peer, n), &answer, head));
+}
+static void stream(unsigned n, int status, uint64_t length)
+{
+    stream_as(GY__ANSWER_STREAM, n, status, length);
 }
 
 static void sent(const char *text)
@@ -857,6 +865,160 @@ static void test_parts_of_files(void **state)
     }
 }
 
+/* ---- compressed answers ---- */
+
+#define PACKED 12u    /* answers behind one another */
+#define PACKED_LINES 4000u
+
+/* What a compressor takes. */
+static uint64_t deflater_size(void)
+{
+    uint64_t before = fake_bufs.bytes, size;
+    struct gy__deflater *deflater = gy__deflater_new();
+
+    assert_non_null(deflater);
+    size = fake_bufs.bytes - before;
+    gy__deflater_free(deflater);
+    return size;
+}
+
+static size_t packed_text(unsigned n, char *out)
+{
+    size_t len = 0;
+
+    for (unsigned i = 0; i < PACKED_LINES; i++)
+        len += (size_t)sprintf(out + len, "%u is line %u of %u\n", i * i, i, n);
+    return len;
+}
+
+/* The next answer's chunks, which must be all there. -> bytes without the coding. */
+static size_t unpacked(char *out, size_t size)
+{
+    struct gy__gunzip *gunzip = gy__gunzip_new('g');
+    size_t got = 0;
+    char *data;
+
+    assert_non_null(gunzip);
+    assert_non_null(strstr(head(200), "Transfer-Encoding: chunked\r\n"));
+    for (;;) {
+        size_t n = strtoul(peer.out + peer.out_read, &data, 16);
+        const char *at = data + 2;
+        int part = 1;
+
+        while (part > 0 && n > 0) {
+            part = gy__gunzip_feed(gunzip, &at, data + 2 + n, (uint8_t *)out + got, size - got);
+            assert_true(part >= 0);
+            got += (size_t)part;
+        }
+        peer.out_read = (size_t)(data - peer.out) + 2 + n + 2;
+        assert_true(peer.out_read <= peer.out_len);
+        if (n == 0)
+            break;
+    }
+    assert_int_equal(gy__gunzip_end(gunzip), 0);
+    gy__gunzip_free(gunzip);
+    return got;
+}
+
+/* Memory for it is taken when an answer's turn has come, not when it begins, and a turn does not compress all that
+ * waits; what comes is what was written, however much of it before the turn. */
+static void test_packed_in_their_turn(void **state)
+{
+    static char text[PACKED_LINES * 40], back[PACKED_LINES * 40];
+    uint64_t size, before;
+    unsigned flushes = 0;
+
+    (void)state;
+    if (!gy_http_has_gzip())
+        return;
+    size = deflater_size();
+    assert_true(size > 32768);
+    peer.env.config.stream_window = 1024;
+    for (unsigned i = 0; i <= PACKED; i++)
+        peer_send(&peer, GET("/a"));
+    before = fake_bufs.bytes;
+    for (unsigned i = PACKED; i > 0; i--) {
+        stream_as(i % 2 == 0 ? GY__ANSWER_GZIP : GY__ANSWER_GZIP_FLUSH, i, 200, UINT64_MAX);
+        assert_int_equal(put(i, i, ""), 0);
+    }
+    peer_flush(&peer);
+    assert_true(fake_bufs.bytes - before < PACKED * 2048);
+    for (unsigned i = 1; i <= PACKED; i++) {
+        size_t len = packed_text(i, text), at = 0;
+        bool waits = false;
+
+        while (at < len) { /* all but the last half of the last but one, of which the window holds some already */
+            size_t n = at == 0 ? 3 : at < 100 ? 31 : i % 3 == 0 ? 700 : 20000;
+
+            n = n < len - at ? n : len - at;
+            peer.tells = 0;
+            waits = gy__http_conn_write(peer_slot(&peer, i), i, buf_of(text + at, n)) == 1;
+            at += n;
+            if (waits)
+                peer_slot(&peer, i)->flow->writer = 0;
+        }
+        assert_true(waits);
+        gy__http_conn_finish(peer_slot(&peer, i), NULL);
+        peer_flush(&peer);
+    }
+    assert_int_equal(peer.out_len, 0);
+    fake_bufs.peak = 0;
+    before = fake_bufs.bytes;
+    peer_answer(&peer, 0);
+    do {
+        peer_flush(&peer);
+        flushes++;
+        assert_true(flushes < 1000);
+    } while (gy__http_conn_again(&peer.conn));
+    assert_true(fake_bufs.peak < before + size + 300000);
+    assert_true(flushes > PACKED); /* not in one turn */
+    assert_int_equal(peer_read(&peer, false).status, 200);
+    for (unsigned i = 1; i <= PACKED; i++) {
+        size_t len = packed_text(i, text);
+
+        assert_int_equal(unpacked(back, sizeof(back)), len);
+        assert_memory_equal(back, text, len);
+    }
+    assert_null(peer.conn.first);
+}
+
+/* Without memory for it the answer is another one, and all who wait are told. */
+static void test_packed_without_memory(void **state)
+{
+    unsigned refused = 0;
+
+    (void)state;
+    if (!gy_http_has_gzip())
+        return;
+    for (uint64_t left = 0; left < 12; left++) {
+        peer_send(&peer, GET("/first"));
+        peer_send(&peer, POST("/a", "Content-Length: 3\r\n", "abc"));
+        peer_send(&peer, GET("/behind"));
+        stream_as(GY__ANSWER_GZIP, 1, 200, UINT64_MAX);
+        assert_int_equal(gy__http_conn_watch(peer_slot(&peer, 1), 9), 1);
+        peer.env.config.stream_window = 1;
+        assert_int_equal(put(1, 8, "text"), 1);
+        peer_answer(&peer, 0);
+        peer_answer(&peer, 2);
+        fake_bufs.left = left;
+        gy__http_conn_flush(&peer.conn);
+        fake_bufs.left = UINT64_MAX;
+        peer_flush(&peer);
+        if (peer.conn.finish != GY__FINISH_ABORT && peer.tells == 2) { /* else it was enough, or not even for 503 */
+            refused++;
+            assert_int_equal(peer_read(&peer, false).status, 200);
+            assert_int_equal(peer_read(&peer, false).status, 503);
+            assert_int_equal(peer_read(&peer, false).status, 200);
+            told(0, 8, -EPIPE, NULL);
+            told(1, 9, -EPIPE, NULL);
+        }
+        peer.out_read = peer.out_len;
+        peer.env.config.stream_window = 65536;
+        peer_reopen(&peer);
+    }
+    assert_in_range(refused, 2, 11);
+}
+
 /* Memory that ends anywhere leaves nothing behind, and nobody waiting. */
 static void test_no_memory(void **state)
 {
@@ -903,6 +1065,7 @@ int main(void)
         T(test_writes),       T(test_length),              T(test_large_pieces), T(test_slow_reader),
         T(test_bodiless), T(test_reset_content),    T(test_http10),              T(test_abort),        T(test_stream_time), T(test_does_not_wait_for_continue), T(test_continue_behind_another), T(test_late_watch), T(test_last_upgrade), T(test_time_behind_a_stream), T(test_time_of_slow_reader),
         T(test_both_ways),    T(test_breaks_both_ways),    T(test_drain),        T(test_no_memory), T(test_parts_of_files),
+        T(test_packed_in_their_turn), T(test_packed_without_memory),
 #undef T
     };
 
