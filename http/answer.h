@@ -43,6 +43,7 @@ struct gy__http_answer {
 struct gy__http_answer_stream {
     struct gy__http_answer answer;
     uint64_t length; /* of the body, UINT64_MAX: not known */
+    gy_pid by;       /* the actor that answers, and with which the stream ends */
 };
 
 /* Answer 101 with those header lines, Connection and Upgrade among them; what follows is read and

@@ -107,6 +107,8 @@ void gy__http_conn_refuse(struct gy__http_slot *slot, int status, const char *te
  * connection must be flushed. -> 0: it was told; 1: it waits, and will be told; -errno: it was not,
  * and will not be. */
 int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise);
+/* A read that waits does so no more, and nothing of it was lost: its handler is waited for. */
+void gy__http_conn_unread(struct gy__http_slot *slot);
 /* buf: taken. */
 int gy__http_conn_write(struct gy__http_slot *slot, uint64_t promise, struct gy_buf *buf);
 int gy__http_conn_watch(struct gy__http_slot *slot, uint64_t promise);

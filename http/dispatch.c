@@ -244,13 +244,14 @@ static void stream(struct gy__http_server *server, struct gy__http_slot *slot,
                    const struct gy_done *done)
 {
     const struct gy__http_answer_stream *answer = done->value;
+    gy_pid by = answer->by.bits != 0 ? answer->by : slot->handler;
 
     if (answer->answer.kind == GY__ANSWER_UPGRADE && !(slot->flags & GY__SLOT_UPGRADE)) {
         gy_buf_release(done->buf);
         gy__http_conn_refuse(slot, 500, "The client did not ask for another protocol");
     } else if (!gy__http_conn_answer_stream(slot, done->value, done->buf)) {
         failed(server, slot, -ENOBUFS);
-    } else if (slot->flow->out_open && gy__http_stream_begins(server, slot) < 0) {
+    } else if (slot->flow->out_open && gy__http_stream_by(server, slot, by) < 0) {
         gy__http_conn_abort(slot);
         failed(server, slot, -ENOBUFS);
     }

@@ -349,6 +349,12 @@ int gy__http_conn_read(struct gy__http_slot *slot, uint64_t promise)
     return 1;
 }
 
+void gy__http_conn_unread(struct gy__http_slot *slot)
+{
+    slot->flow->reader = 0;
+    client_came(slot->conn, slot);
+}
+
 /* A piece that is to be compressed: now, if its turn has come and none waits for that. buf: taken. */
 static int pack_piece(struct gy__http_flow *flow, struct gy_buf *buf)
 {

@@ -192,6 +192,7 @@ int gy__http_end_stream(struct gy_http_res *res, gy_http_promise reply, uint64_t
     memset(&answer, 0, sizeof(answer));
     answer.answer = (struct gy__http_answer){ (uint16_t)res->status, (uint16_t)kind, head->len };
     answer.length = length;
+    answer.by = gy_self();
     return gy_resolve_raw(reply.promise, 0, &answer, sizeof(answer), head);
 }
 
@@ -210,6 +211,7 @@ int gy__http_upgrade(gy_http_promise reply, const char *lines, size_t len)
     memset(&answer, 0, sizeof(answer));
     answer.answer = (struct gy__http_answer){ 101, GY__ANSWER_UPGRADE, head->len };
     answer.length = UINT64_MAX;
+    answer.by = gy_self();
     return gy_resolve_raw(reply.promise, 0, &answer, sizeof(answer), head);
 }
 

@@ -86,8 +86,9 @@ int gy__http_judge(struct gy__http_slot *slot, const struct gy_http_route_option
 int gy__http_judge_told(struct gy__http_slot *slot, const struct gy_done *done, const char **why);
 
 /* ---- stream.c ---- */
-/* The answer of a slot with a flow comes in pieces: it ends with the slot's handler. -> 0; -EAGAIN. */
-int gy__http_stream_begins(struct gy__http_server *server, struct gy__http_slot *slot);
+/* The answer of a slot with a flow comes in pieces, from now on of this actor: it ends with it. -> 0; -EAGAIN: as
+ * before. */
+int gy__http_stream_by(struct gy__http_server *server, struct gy__http_slot *slot, gy_pid by);
 
 /* ---- registry.c ---- */
 int gy__http_register(struct gy__http_server *server, const char *route, gy_pid pid,

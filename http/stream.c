@@ -51,16 +51,19 @@ static struct gy__http_slot *slot_of(struct gy_actor *self, const void *payload)
     return slot != NULL && slot->flow != NULL ? slot : NULL;
 }
 
-/* What became of a step that may wait; *waiter: where it then stands. */
-static void settle(int res, gy_promise promise, uint64_t *waiter)
+/* What became of a step that may wait; *waiter: where it then stands. -> false: it cannot, for want of a record. */
+static bool settle(int res, gy_promise promise, uint64_t *waiter)
 {
-    if (res == 1) {
+    bool waits = res == 1;
+
+    if (waits) {
         res = gy_keep(promise);
         if (res < 0)
             *waiter = 0;
     }
     if (res < 0)
         (void)gy_reject(promise, res);
+    return !waits || res == 0;
 }
 
 /* One that waited and has been given up makes room. */
@@ -84,7 +87,8 @@ static void read_run(struct gy_actor *self, const void *payload, struct gy_buf *
             (void)gy_reject(promise, res);
     } else {
         forget(&slot->flow->reader);
-        settle(gy__http_conn_read(slot, promise.bits), promise, &slot->flow->reader);
+        if (!settle(gy__http_conn_read(slot, promise.bits), promise, &slot->flow->reader))
+            gy__http_conn_unread(slot);
     }
 }
 
@@ -97,7 +101,9 @@ static void write_run(struct gy_actor *self, const void *payload, struct gy_buf 
         (void)gy_reject(promise, -EPIPE);
         return;
     }
-    settle(gy__http_conn_write(slot, promise.bits, buf), promise, &slot->flow->writer);
+    /* A piece that has gone in but was refused would be written twice, by who tries again. */
+    if (!settle(gy__http_conn_write(slot, promise.bits, buf), promise, &slot->flow->writer))
+        gy__http_conn_abort(slot);
 }
 
 static void watch_run(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
@@ -110,7 +116,19 @@ static void watch_run(struct gy_actor *self, const void *payload, struct gy_buf 
         return;
     }
     forget(&slot->flow->watcher);
-    settle(gy__http_conn_watch(slot, promise.bits), promise, &slot->flow->watcher);
+    (void)settle(gy__http_conn_watch(slot, promise.bits), promise, &slot->flow->watcher);
+}
+
+static void adopt_run(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
+{
+    struct gy__http_slot *slot = slot_of(self, payload);
+    gy_pid by = { ((const uint64_t *)payload)[1] };
+    int err = -EPIPE;
+
+    (void)buf;
+    if (slot != NULL && slot->flow->out_open && !slot->flow->out_ended)
+        err = gy__http_stream_by(server_of(self), slot, by);
+    (void)gy_resolve_raw(promise, err, NULL, 0, NULL);
 }
 
 static void end_run(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
@@ -137,6 +155,8 @@ static void finish_with_run(struct gy_actor *self, const void *payload, struct g
         gy__http_conn_finish(slot, buf);
 }
 
+static const struct gy_verb adopt_verb = { "http.adopt", &gy__http_server_type, adopt_run, 16,
+                                           GY_VERB_CALL };
 static const struct gy_verb read_verb = { "http.read", &gy__http_server_type, read_run, 8,
                                           GY_VERB_CALL };
 static const struct gy_verb write_verb = { "http.write", &gy__http_server_type, write_run,
@@ -147,7 +167,7 @@ static const struct gy_verb finish_with_verb = { "http.finish", &gy__http_server
                                                  GY_MSG_INLINE_WITH_BUF, GY_VERB_BUF };
 static const struct gy_verb end_verb = { "http.end", &gy__http_server_type, end_run, 16, 0 };
 
-/* An actor that answered in pieces is no more: so are its answers. */
+/* An actor that answers in pieces is no more: so are its answers. */
 static void gone(struct gy_actor *self, gy_pid pid, int why, uint64_t ctx)
 {
     struct gy__http_flow *flow = gy__http_streamer_gone(&server_of(self)->streamers, pid);
@@ -164,18 +184,21 @@ static void gone(struct gy_actor *self, gy_pid pid, int why, uint64_t ctx)
     }
 }
 
-int gy__http_stream_begins(struct gy__http_server *server, struct gy__http_slot *slot)
+int gy__http_stream_by(struct gy__http_server *server, struct gy__http_slot *slot, gy_pid by)
 {
     struct gy__http_streamer *streamer;
 
-    if (gy_pid_equal(slot->handler, server->actor.pid))
+    if (gy_pid_equal(by, server->actor.pid))
         return 0;
-    streamer = gy__http_streamer_of(&server->streamers, slot->handler);
+    streamer = gy__http_streamer_of(&server->streamers, by);
     if (streamer == NULL)
         return -EAGAIN;
     /* Told more than once it is still one exit. */
-    if (gy_monitor_raw(&server->actor, slot->handler, gone, 0) < 0)
+    if (gy_monitor_raw(&server->actor, by, gone, 0) < 0) {
+        if (streamer->first == NULL) /* perhaps it has no monitor, and its end is never told */
+            (void)gy__http_streamer_gone(&server->streamers, by);
         return -EAGAIN;
+    }
     slot->flow->slot = slot;
     gy__http_streamer_add(streamer, slot->flow);
     return 0;
@@ -216,6 +239,11 @@ gy_fut gy_http_write_bytes(gy_http_stream stream, const void *bytes, size_t len)
 gy_fut gy_http_watch(gy_http_stream stream)
 {
     return gy_call_words(gy__http_pid(stream.gy__shard), &watch_verb, stream.gy__ticket, 0, 0, 0);
+}
+
+gy_fut gy_http_adopt(gy_http_stream stream)
+{
+    return gy_call_words(gy__http_pid(stream.gy__shard), &adopt_verb, stream.gy__ticket, gy_self().bits, 0, 0);
 }
 
 int gy_http_finish(gy_http_stream stream)

@@ -27,7 +27,7 @@ struct gy__http_streamers {
 bool gy__http_streamers_open(struct gy__http_streamers *all);
 /* The record of an actor, made if need be; NULL: no memory. */
 struct gy__http_streamer *gy__http_streamer_of(struct gy__http_streamers *all, gy_pid pid);
-/* It has one more answer. */
+/* It has one more answer, which was another's maybe. */
 void gy__http_streamer_add(struct gy__http_streamer *streamer, struct gy__http_flow *flow);
 /* An actor has ended: its answers, linked by by_next, which are nobody's any more; NULL: none. */
 struct gy__http_flow *gy__http_streamer_gone(struct gy__http_streamers *all, gy_pid pid);

@@ -55,7 +55,8 @@ GY_API GY_MUST_CHECK gy_fut gy_http_read(gy_http_stream stream);
 
 /* End an answer's head (see gy_http_begin) and begin its body, to be written in pieces. length: how
  * many bytes there will be, or GY_HTTP_UNKNOWN: then it is sent in chunks, to HTTP/1.0 up to the
- * connection's end. The stream ends with the actor that answered. -> as gy_http_end. */
+ * connection's end. The stream ends with the actor that calls this, whosever route it is, or with the one that
+ * adopts it then: the client sees that something is missing. -> as gy_http_end. */
 GY_API int gy_http_end_stream(struct gy_http_res *res, gy_http_promise reply, uint64_t length);
 #define GY_HTTP_UNKNOWN UINT64_MAX
 
@@ -63,10 +64,15 @@ GY_API int gy_http_end_stream(struct gy_http_res *res, gy_http_promise reply, ui
  * less than stream_window waits. Failed: -EPIPE the client left, or the answer is over (HEAD and
  * 304 have none); -EBUSY the last piece still waits, and this one is dropped; -EMSGSIZE more than was
  * announced: the connection is closed. -EINVAL a part of a file (gy_file_part()) in an answer that is compressed: the
- * same. */
+ * same; -EAGAIN no memory, or no record: the same. */
 GY_API GY_MUST_CHECK gy_fut gy_http_write(gy_http_stream stream, struct gy_buf *buf);
-/* The same with bytes that are copied; -EAGAIN no buffer. */
+/* The same with bytes that are copied; -EAGAIN also: no buffer, and nothing has happened. */
 GY_API GY_MUST_CHECK gy_fut gy_http_write_bytes(gy_http_stream stream, const void *bytes, size_t len);
+/* From now on the stream of an answer that has begun ends with the actor that calls this, no more with the one before:
+ * for who was given a stream to go on with. Who may only write a piece of another's stream does not need it. Ready (0);
+ * failed: -EPIPE the client left, or the answer is over or has not begun (from a third shard this may come before the
+ * answer: adopt what has been written to); -EAGAIN no record: all is as it was. */
+GY_API GY_MUST_CHECK gy_fut gy_http_adopt(gy_http_stream stream);
 /* There are no more pieces. With fewer bytes than announced it is an abort.
  * -> 0; -EAGAIN the queue to its shard is full: try again. */
 GY_API GY_MUST_CHECK int gy_http_finish(gy_http_stream stream);

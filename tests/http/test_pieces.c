@@ -72,7 +72,7 @@ static int put(unsigned n, uint64_t promise, const char *text)
 /* The nth request gets an answer in pieces. */
 static void stream_as(enum gy__http_answer_kind kind, unsigned n, int status, uint64_t length)
 {
-    struct gy__http_answer_stream answer = { { (uint16_t)status, (uint16_t)kind, 8 }, length };
+    struct gy__http_answer_stream answer = { { (uint16_t)status, (uint16_t)kind, 8 }, length, { 0 } };
     struct gy_buf *head = gy_buf_take(GY__HTTP_HEADROOM + 8);
 
     head->data = head->base + GY__HTTP_HEADROOM;
@@ -607,7 +607,7 @@ static void test_stream_time(void **state)
  * for the end of the connection, or it was the last that may come. Refused, it ends the connection. */
 static void test_last_upgrade(void **state)
 {
-    struct gy__http_answer_stream answer = { { 101, GY__ANSWER_UPGRADE, 8 }, UINT64_MAX };
+    struct gy__http_answer_stream answer = { { 101, GY__ANSWER_UPGRADE, 8 }, UINT64_MAX, { 0 } };
     struct gy_buf *lines;
 
     for (unsigned i = 0; i < 4; i++) {
@@ -1032,7 +1032,7 @@ static void test_no_memory(void **state)
         peer_flush(&peer);
         if (peer.requests == 1 && peer_slot(&peer, 0) != NULL) {
             struct gy__http_slot *slot = peer_slot(&peer, 0);
-            struct gy__http_answer_stream answer = { { 200, GY__ANSWER_STREAM, 2 }, UINT64_MAX };
+            struct gy__http_answer_stream answer = { { 200, GY__ANSWER_STREAM, 2 }, UINT64_MAX, { 0 } };
             struct gy_buf *buf = gy_buf_take(GY__HTTP_HEADROOM + 2);
             (void)gy__http_conn_read(slot, 1);
             (void)gy__http_conn_read(slot, 2);

@@ -1,9 +1,11 @@
+/* gyre-link: -Wl,--wrap=gy_monitor_raw,--wrap=gy_keep */
 /* Handlers that read and write in pieces, on the connection's shard and on another: an actor that
  * copies a body back as it comes, one that counts, one that tells events; and what becomes of all when
  * one of the two ends leaves. */
 #include "core/kernel.h"
 #include "gyre/http_content.h"
 #include "gyre/http_stream.h"
+#include "gyre/link.h"
 #include "gyre/typed.h"
 #include "http/deflater.h"
 #include "http/gunzip.h"
@@ -18,6 +20,113 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* ---- what may be refused ---- */
+
+static bool no_monitors, no_records;
+
+int __real_gy_monitor_raw(struct gy_actor *self, gy_pid pid, gy_exited_fn *run, uint64_t ctx);
+int __wrap_gy_monitor_raw(struct gy_actor *self, gy_pid pid, gy_exited_fn *run, uint64_t ctx);
+int __real_gy_keep(gy_promise promise);
+int __wrap_gy_keep(gy_promise promise);
+
+int __wrap_gy_monitor_raw(struct gy_actor *self, gy_pid pid, gy_exited_fn *run, uint64_t ctx)
+{
+    return no_monitors ? -EAGAIN : __real_gy_monitor_raw(self, pid, run, ctx);
+}
+
+int __wrap_gy_keep(gy_promise promise)
+{
+    return no_records ? -EAGAIN : __real_gy_keep(promise);
+}
+
+/* ---- who goes on with another's answer ---- */
+
+struct heir_args {
+    uint32_t none;
+};
+GY_ACTOR(heir);
+struct heir_take_msg {
+    gy_http_promise reply;
+    gy_http_stream stream;
+};
+GY_CAST(heir, take); /* answers */
+struct heir_adopt_msg {
+    gy_http_stream stream;
+};
+GY_CAST(heir, adopt); /* goes on with what is answered */
+struct heir_say_msg {
+    uint32_t how; /* 0: an event, 1: the end, 2: adopt once more, 3: die */
+};
+GY_CAST(heir, say);
+
+struct heir {
+    struct gy_actor actor;
+    gy_http_stream stream;
+    int adopted, written;
+};
+static struct heir *heir;
+static heir_pid heir_pids[2];
+
+GY_ACTOR_TYPE(heir, heir_start, heir_stop);
+GY_VERB(heir, take);
+GY_VERB(heir, adopt);
+GY_VERB(heir, say);
+GY_THEN_RES(heir, heir_on_adopted);
+GY_THEN_RES(heir, heir_on_written);
+
+static int heir_start(struct heir *self, const struct heir_args *args)
+{
+    (void)args;
+    self->adopted = self->written = 1;
+    return 0;
+}
+
+static void heir_stop(struct heir *self, int why)
+{
+    (void)self, (void)why;
+}
+
+void heir_on_take(struct heir *self, const struct heir_take_msg *msg)
+{
+    struct gy_http_res res;
+
+    heir = self;
+    self->stream = msg->stream;
+    gy_http_begin(&res, 200);
+    assert_int_equal(gy_http_end_events(&res, msg->reply), 0);
+}
+
+void heir_on_adopt(struct heir *self, const struct heir_adopt_msg *msg)
+{
+    heir = self;
+    self->stream = msg->stream;
+    assert_int_equal(gy_then(self, gy_http_adopt(msg->stream), heir_on_adopted, 0), 0);
+}
+
+static void heir_on_adopted(struct heir *self, uint64_t ctx, int res)
+{
+    (void)ctx;
+    self->adopted = res;
+}
+
+static void heir_on_written(struct heir *self, uint64_t ctx, int res)
+{
+    (void)ctx;
+    self->written = res;
+}
+
+void heir_on_say(struct heir *self, const struct heir_say_msg *msg)
+{
+    if (msg->how == 0)
+        assert_int_equal(gy_then(self, gy_http_event(self->stream, NULL, NULL, "x"), heir_on_written, 0), 0);
+    else if (msg->how == 1)
+        assert_int_equal(gy_http_finish(self->stream), 0);
+    else if (msg->how == 2)
+        heir_on_adopt(self, &(struct heir_adopt_msg){ self->stream });
+    else
+        gy_fail(&self->actor, -EIO);
+}
 
 /* ---- the actor ---- */
 
@@ -58,6 +167,7 @@ GY_HTTP(reader, reader_refuse);
 GY_HTTP(reader, reader_listen);
 GY_HTTP(reader, reader_small);
 GY_HTTP(reader, reader_pack);
+GY_HTTP(reader, reader_hand);
 GY_HTTP_PIECE(reader, reader_on_piece);
 GY_THEN_RES(reader, reader_on_written);
 GY_THEN_RES(reader, reader_on_watch);
@@ -80,6 +190,7 @@ static int reader_start(struct reader *self, const struct reader_args *args)
         { "refuse", &reader_refuse_verb, &streams }, { "listen", &reader_listen_verb, NULL },
         { "small", &reader_small_verb, &small },     { "pack", &reader_pack_verb, NULL },
         { "unpack", &reader_count_verb, &unpacks },  { "unpacked", &reader_small_verb, &unpacked },
+        { "hand", &reader_hand_verb, NULL },
     };
     int err = 0;
 
@@ -172,6 +283,24 @@ static void reader_pack(struct reader *self, const struct gy_http_req *req, gy_h
         assert_int_equal(gy_http_finish(stream), 0);
 }
 
+/* Another actor answers; or goes on with the answer, which may be on the other shard. */
+static void reader_hand(struct reader *self, const struct gy_http_req *req, gy_http_promise reply)
+{
+    gy_http_stream stream = gy_http_stream_of(req);
+    unsigned to = gy_slice_equal(req->query, "there") ? 1 - gy_shard() : gy_shard();
+    struct gy_http_res res;
+
+    (void)self;
+    if (req->query.len == 0) {
+        assert_int_equal(gy_http_keep(reply), 0);
+        assert_int_equal(heir_take(heir_pids[to], (struct heir_take_msg){ reply, stream }), 0);
+        return;
+    }
+    gy_http_begin(&res, 200);
+    assert_int_equal(gy_http_end_events(&res, reply), 0);
+    assert_int_equal(heir_adopt(heir_pids[to], (struct heir_adopt_msg){ stream }), 0);
+}
+
 static void reader_on_piece(struct reader *self, uint64_t i, int res, struct gy_buf *buf)
 {
     struct task *task = &self->tasks[i];
@@ -257,6 +386,8 @@ static int boot(unsigned shard, void *arg)
 {
     int err = gy_http_listen(&((struct world *)arg)->http);
 
+    if (err == 0)
+        err = heir_spawn(&heir_pids[shard], &(struct heir_args){ 0 });
     return err < 0 ? err : reader_spawn(&readers[shard], &(struct reader_args){ shard == 0 ? "/far" : "/near" });
 }
 
@@ -264,6 +395,7 @@ static int setup(void **state)
 {
     (void)state;
     world_init(&world);
+    no_monitors = no_records = false;
     return 0;
 }
 
@@ -736,6 +868,116 @@ static void test_actor_dies(void **state)
     }
 }
 
+static void heir_says(unsigned shard, uint32_t how)
+{
+    fake_enter(&world.fake, shard);
+    assert_int_equal(heir_say(heir_pids[shard], (struct heir_say_msg){ how }), 0);
+    fake_leave();
+    world_settle(&world);
+}
+
+/* A stream lives and ends with who answered, or adopted it, whosever route it was. */
+static void test_handed_on(void **state)
+{
+    static const char *const ways[] = { "hand", "hand?here", "hand?there" };
+
+    (void)state;
+    for (unsigned shard = 0; shard < 2; shard++)
+        for (unsigned way = 0; way < 3; way++)
+            for (unsigned ends = 0; ends < 2; ends++) {
+                unsigned at = way == 2 ? 1 - shard : shard;
+                struct peer_conn *c;
+
+                world_open(&world, 2, boot);
+                c = world_connect(&world, 1);
+                ask(c, shard, ways[way], "\r\n");
+                world_expect(&world, c, 200, NULL);
+                assert_int_equal(heir->adopted, way == 0 ? 1 : 0);
+                if (ends) {
+                    heir_says(at, 2); /* what is its own already */
+                    assert_int_equal(heir->adopted, 0);
+                }
+                heir_says(at, 0);
+                came(c, "9\r\ndata: x\n\n\r\n");
+                assert_int_equal(heir->written, 0);
+                say(shard, 3); /* its route's actor is no more */
+                assert_false(c->closed);
+                heir_says(at, 0);
+                came(c, "9\r\ndata: x\n\n\r\n");
+                if (ends) {
+                    heir_says(at, 1);
+                    came(c, "0\r\n\r\n");
+                    heir_says(at, 2); /* it is over */
+                    assert_int_equal(heir->adopted, -EPIPE);
+                    heir_says(at, 3);
+                    assert_false(c->closed);
+                } else {
+                    heir_says(at, 3);
+                    assert_true(c->closed);
+                }
+                world_close(&world);
+                setup(NULL);
+            }
+    world_open(&world, 1, boot);
+}
+
+/* What cannot be watched is not begun, or stays whose it was; and nobody waits for ever. */
+static void test_no_monitor(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    no_monitors = true;
+    for (unsigned shard = 0; shard < 2; shard++) {
+        c = world_connect(&world, 1);
+        ask(c, shard, "listen", "\r\n");
+        world_expect(&world, c, 503, NULL);
+        assert_int_equal(seen[shard]->watched, -EPIPE);
+        ask(c, shard, "copy", "\r\n");
+        world_expect(&world, c, 503, NULL);
+        assert_false(seen[shard]->tasks[0].used);
+        ask(c, shard, "copy", "Content-Length: 4\r\n\r\nab");
+        world_expect(&world, c, 503, NULL);
+        assert_false(seen[shard]->tasks[0].used);
+        world_text(&world, c, "cd");
+        no_monitors = false;
+        ask(c, shard, "hand?here", "\r\n");
+        world_expect(&world, c, 200, NULL);
+        no_monitors = true;
+        heir_says(shard, 2);
+        assert_int_equal(heir->adopted, -EAGAIN);
+        heir_says(shard, 0); /* and all is as it was */
+        came(c, "9\r\ndata: x\n\n\r\n");
+        heir_says(shard, 3);
+        assert_true(c->closed);
+    }
+}
+
+/* A step that has to wait and has no record for that. */
+static void test_no_record(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        c = world_connect(&world, 1);
+        ask(c, shard, "count", "Content-Length: 4\r\n\r\n");
+        assert_true(seen[shard]->tasks[0].used);
+        world_reset(&world, c); /* the read that waited is over, and the next has none */
+        c = world_connect(&world, 1);
+        ask(c, shard, "count", "Content-Length: 4\r\n\r\n");
+        no_records = true;
+        world_text(&world, c, "ab");
+        assert_int_equal(seen[shard]->last_res, -EAGAIN);
+        no_records = false;
+        /* It has been told, and is not waited for as if the client were late. */
+        world_advance(&world, world.http.answer_timeout_ns + GY_S);
+        world_expect(&world, c, 503, NULL);
+    }
+}
+
 static void test_drain(void **state)
 {
     struct peer_conn *c;
@@ -762,7 +1004,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_count),  T(test_copy), T(test_trailers), T(test_packed_answers), T(test_packed_parts),
         T(test_packed_bodies), T(test_packed_ends), T(test_continue), T(test_client_leaves),
-        T(test_events), T(test_actor_dies), T(test_drain),
+        T(test_events), T(test_actor_dies), T(test_handed_on), T(test_no_monitor), T(test_no_record), T(test_drain),
 #undef T
     };
 
