@@ -57,6 +57,7 @@ struct gy__client_link {
     uint32_t served, depth; /* answers; exchanges */
     bool opened, idle, ending;
     bool has_room, modern; /* its server speaks HTTP/1.1 */
+    bool withheld;         /* its last answer announced a body that must not come */
     bool doomed;           /* it ends behind the last of its answers */
 };
 

@@ -177,8 +177,9 @@ static int decide_body(struct gy__http_inbound *inbound, const struct seen *seen
     inbound->coded = is_coded(inbound, seen, length) ? (char)gy__http_coding_of(seen->content) : 0;
     if (inbound->to_head || inbound->status == 204 || inbound->status == 304) {
         inbound->body = GY__BODY_NONE;
+        inbound->withheld = seen->codings > 0 || length > 0;
         /* A server that adds what must not be there may also send it. */
-        if (inbound->status == 204 && (seen->codings > 0 || length > 0))
+        if (inbound->status == 204 && inbound->withheld)
             inbound->keep_alive = false;
     } else if (seen->codings == 1) {
         inbound->body = GY__BODY_CHUNKED;
@@ -413,6 +414,11 @@ bool gy__http_inbound_begun(const struct gy__http_inbound *inbound)
 {
     return inbound->phase != HEAD || inbound->informed > 0 ||
            (inbound->buf != NULL && inbound->buf->len > 0);
+}
+
+bool gy__http_inbound_headed(const struct gy__http_inbound *inbound)
+{
+    return inbound->phase != HEAD;
 }
 
 /* A 1xx is over, and the next head begins. */

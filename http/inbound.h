@@ -59,6 +59,7 @@ struct gy__http_inbound {
     bool to_head;                 /* it answers HEAD */
     bool to_connect;              /* it answers CONNECT: 2xx has no body, whatever it says */
     bool keep_alive;              /* the connection may be used again after it */
+    bool withheld;                /* it announces a body that must not come: to HEAD, or 304 */
     bool continued;               /* 100 was one of those before it */
     bool in_pieces, drops; /* set by the user between HEAD and the body: where the body goes */
     bool decodes; /* set by the user behind begin: codings are undone */
@@ -77,8 +78,9 @@ enum gy__http_read gy__http_inbound_feed(struct gy__http_inbound *inbound, const
                                          const char *end);
 /* The peer has ended: ANSWER or BROKEN. */
 enum gy__http_read gy__http_inbound_end(struct gy__http_inbound *inbound);
-/* Has anything of the answer come? */
+/* Has anything of the answer come? Its head, all of it? */
 bool gy__http_inbound_begun(const struct gy__http_inbound *inbound);
+bool gy__http_inbound_headed(const struct gy__http_inbound *inbound);
 
 /* The next header line of head[len]; *at begins as 0. -> false: there is none, or it is broken,
  * then *at is not len. */

@@ -9,7 +9,11 @@
  *
  * With pipelining a request that would wait goes behind others on a busy link. The first is the one
  * that is answered. When the link ends, those behind it are sent again elsewhere; when one that is
- * not the first is given up, those before it are still answered, then the link ends. */
+ * not the first is given up, those before it are still answered, then the link ends.
+ *
+ * To HEAD, and with 304, a broken server may send the body that it announces, and that would be read as the next
+ * answer. So nothing is sent behind HEAD, and what was sent behind another that got such a 304 is sent again elsewhere;
+ * of what comes then, what is no answer, or is there before the next request has left, is nobody's: the link ends. */
 #include "http/client.h"
 
 #include "core/bugs.h"
@@ -179,7 +183,8 @@ static bool takes_one_more(const struct gy__client_link *link)
     const struct gy__http_inbound *inbound = &link->inbound;
 
     return link->exchange != NULL && link->depth < link->client->config.pipeline_max &&
-           link->last->pipelines && link->last->err == 0 && link->modern && !link->doomed &&
+           link->last->pipelines && !link->last->out.is_head && link->last->err == 0 && link->modern &&
+           !link->doomed &&
            (inbound->head_len == 0 || inbound->keep_alive);
 }
 
@@ -215,15 +220,15 @@ static void send_again(struct gy__client_exchange *exchange, int why)
 }
 
 /* A connection has gone, with the first of its exchanges. Who is told of its end may discard the rest: so those
- * have found their places before. */
+ * have found their places before. rest_why: as above. */
 static void lost(struct gy__client_exchange *exchange, struct gy__client_exchange *rest, int why,
-                 bool reused, bool begun)
+                 int rest_why, bool reused, bool begun)
 {
     bool retries = gy__client_exchange_retries(exchange, reused, begun);
 
     if (retries)
         gy__client_exchange_lost(exchange, why, reused, begun);
-    send_again(rest, why);
+    send_again(rest, rest_why);
     if (!retries)
         gy__client_exchange_lost(exchange, why, reused, begun);
 }
@@ -389,12 +394,15 @@ static void answered(struct gy__client_link *link, bool more)
     /* What was sent behind it says that it is all sent itself. */
     if (next == NULL || next->err < 0)
         again = again && !more && !link->doomed && gy_stream_queued(link->stream) == 0;
+    else
+        again = again && !inbound.withheld;
 
     link->inbound.buf = NULL; /* it is the copy's */
     link->inbound.pieces = link->inbound.pieces_last = NULL;
     link->inbound.gunzip = NULL;
     link->served++;
     link->modern = inbound.minor == 1;
+    link->withheld = inbound.withheld;
     if (again) {
         if (exchange->paused)
             gy_stream_resume(link->stream);
@@ -417,6 +425,24 @@ static void answered(struct gy__client_link *link, bool more)
     serve(client, link->site);
 }
 
+/* Can these bytes not be the answer that is awaited? Not before all of a request has left that has no body; one with
+ * a body may be answered sooner. */
+static bool too_early(const struct gy__client_link *link)
+{
+    const struct gy__client_exchange *exchange = link->exchange;
+
+    return link->withheld && !gy__http_inbound_begun(&link->inbound) && exchange->out.body.len == 0 &&
+           exchange->upload == GY__UPLOAD_NONE && gy_stream_queued(link->stream) > 0;
+}
+
+/* What has come is, perhaps, what was withheld: its connection is of no use, and of the answer nothing has come. */
+static void doubt(struct gy__client_link *link)
+{
+    struct gy__client_exchange *exchange = link->exchange, *rest = link_cut(link);
+
+    lost(exchange, rest, -EPROTO, 0, true, false);
+}
+
 static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *buf)
 {
     struct gy__client_link *link = gy_stream_context(s);
@@ -430,6 +456,11 @@ static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *
         gy_buf_release(buf);
         if (link != NULL)
             link_end(link); /* nobody has asked for these */
+        return;
+    }
+    if (too_early(link)) {
+        gy_buf_release(buf);
+        doubt(link);
         return;
     }
     for (;;) {
@@ -455,6 +486,9 @@ static void received(struct gy_actor *self, struct gy_stream *s, struct gy_buf *
             /* Behind it may be the next one's, if that was sent already. */
             if (exchange == NULL || at == end)
                 break;
+        } else if (link->withheld && !gy__http_inbound_headed(&link->inbound)) {
+            doubt(link);
+            break;
         } else {
             gy__client_exchange_fail(exchange, link->inbound.err);
             break;
@@ -479,7 +513,7 @@ static void ended(struct gy_actor *self, struct gy_stream *s)
         bool reused = link->served > 0, begun = gy__http_inbound_begun(&link->inbound);
         struct gy__client_exchange *rest = link_cut(link);
 
-        lost(exchange, rest, -ECONNRESET, reused, begun);
+        lost(exchange, rest, -ECONNRESET, -ECONNRESET, reused, begun);
     }
 }
 
@@ -501,7 +535,7 @@ static void gone(struct gy__client_link *link, int why)
 
         why = why < 0 ? why : -ECONNRESET;
         exchange->link = NULL;
-        lost(exchange, rest, why, reused, begun);
+        lost(exchange, rest, why, why, reused, begun);
     }
     link_give(link);
     serve(client, site);

@@ -137,7 +137,8 @@ struct gy_http_client_config {
     const char *proxy, *no_proxy;
     /* Requests on one connection at a time; default 1. Above, one that would have to wait for a
      * connection is sent behind others instead, if it and they are whole GET, HEAD or OPTIONS
-     * without a body that may be sent again, and the connection has served an HTTP/1.1 answer.
+     * without a body that may be sent again, none of those before it is HEAD, and the connection has
+     * served an HTTP/1.1 answer.
      * Answers then wait for those before them, and first_byte_ns begins when it is their turn. A
      * connection that ends costs none of those behind an answer: they are sent again, on another.
      * Only to servers that are known to keep the order (RFC 9112 9.3.2). */

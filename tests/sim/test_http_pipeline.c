@@ -178,7 +178,7 @@ static void only_what_is_safe(void **state)
         const char *method, *body;
         bool no_retry, one_shot;
         unsigned ahead;
-    } cases[] = {{"GET", NULL, false, false, 2},     {"HEAD", NULL, false, false, 2},
+    } cases[] = {{"GET", NULL, false, false, 2},     {"HEAD", NULL, false, false, 0},
                  {"OPTIONS", NULL, false, false, 2}, {"POST", NULL, false, false, 0},
                  {"PUT", NULL, false, false, 0},     {"DELETE", NULL, false, false, 0},
                  {"GET", "body", false, false, 0},   {"GET", NULL, true, false, 0},
@@ -204,6 +204,65 @@ static void only_what_is_safe(void **state)
         assert_int_equal(scripted.ahead, cases[i].ahead);
         close_world();
     }
+}
+
+/* A server that sends the body which it only ought to announce: it is no answer of who comes next. In one go with the
+ * head, or in two, so that it waits on the connection for whatever is sent; or later, then if it does not look like one. */
+static void a_body_that_must_not_come(void **state)
+{
+#define EVIL "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    static const struct {
+        const char *method, *head, *body;
+        bool apart; /* the body is a write of its own */
+        uint64_t late_ns;
+        int res;
+    } cases[] = {
+        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n", EVIL, false, 0, 200},
+        {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "2a\r\n" EVIL "\r\n0\r\n\r\n", false, 0, 200},
+        {"HEAD", "HTTP/1.1 404 Not Found\r\nContent-Length: 42\r\n\r\n", EVIL, false, 0, 404},
+        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n", EVIL, true, 0, 200},
+        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "hello", false, 0, 200},
+        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "hello", true, GY_US, 200},
+        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "hello", true, 5 * GY_MS, 200},
+        {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 42\r\n\r\n", EVIL, false, 0, 304},
+        {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "hello", true, 5 * GY_MS, 304},
+        {"GET", "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", EVIL, false, 0, 304},
+    };
+    static char texts[sizeof(cases) / sizeof(cases[0])][256];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (unsigned depth = 1; depth <= 4; depth += 3)
+            for (unsigned posts = 0; posts < 2; posts++) {
+                setup(NULL);
+                limits.pipeline_max = depth;
+                script_echo(0);
+                snprintf(texts[i], sizeof(texts[i]), "%s%s", cases[i].head, cases[i].body);
+                scripted.lines[1] = (struct scripted_line){
+                    .answer = texts[i],
+                    .piece = cases[i].apart ? strlen(cases[i].head) : 0,
+                    .every_ns = cases[i].late_ns,
+                    .after_ns = 10 * GY_MS};
+                script_echo(2);
+                open_world(1000 + i);
+                ask();
+                gy_sim_advance(sim, GY_S);
+                order.method = cases[i].method;
+                ask();
+                order.method = posts ? "POST" : "GET";
+                for (unsigned k = 0; k < 3; k++)
+                    ask();
+                gy_sim_advance(sim, 10 * GY_S);
+                assert_int_equal(asker_calls[1].res, cases[i].res);
+                assert_int_equal(asker_calls[1].body_len, 0);
+                for (unsigned k = 2; k < 5; k++)
+                    if (posts && asker_calls[k].res < 0) /* what may not be asked twice fails */
+                        assert_int_equal(asker_calls[k].res, -EPROTO);
+                    else
+                        expect_own(k);
+                assert_in_range(scripted.connections, 2, 3);
+                close_world();
+            }
 }
 
 /* Not on a connection that has not shown that it stays, nor to HTTP/1.0, nor behind one that ends.
@@ -473,6 +532,7 @@ int main(void)
         cmocka_unit_test_setup(at_our_own_server, setup),
         cmocka_unit_test_setup(only_what_is_safe, setup),
         cmocka_unit_test_setup(only_where_it_is_understood, setup),
+        cmocka_unit_test_setup(a_body_that_must_not_come, setup),
         cmocka_unit_test_setup(when_the_server_ends_it, setup),
         cmocka_unit_test_setup(when_one_is_given_up, setup),
         cmocka_unit_test_setup(each_has_its_time_from_its_turn, setup),
