@@ -149,9 +149,12 @@ struct gy__context {
 };
 
 #define GY__TYPES_MAX 256
+#define GY__TYPES_NEAR 16
 struct gy__type_stats {
     const struct gy_actor_type *type;
     gy__counter cells, spawned, stopped, dropped;
+    uint32_t granules;  /* of one actor */
+    uint8_t size_class; /* log2 of that */
 };
 
 enum gy__core_counter {
@@ -309,6 +312,17 @@ struct gy_shard {
     gy__counter core_counters[GY__CORE_COUNTERS];
     gy__counter core_gauges[GY__CORE_GAUGES];
     gy__counter driver_counters[GY__DRIVER_COUNTERS];
+    /* What spawning looks at. */
+    uint32_t granules, granules_used;
+    struct gy__slot slot_fresh; /* of an actor that is the first in its slot */
+    struct gy__gate gate_fresh;
+    uint16_t born_flags;        /* of each new actor: whether filters look at what arrives */
+    uint8_t phase;              /* enum gy__phase; the runtime holds the copy that others read */
+    uint32_t mailbox_max;
+    uint32_t actors_live;
+    uint32_t free_slots[23]; /* by log2 of granules; 0 = none (granule 0 is never used) */
+    struct gy__type_stats *types_near[GY__TYPES_NEAR]; /* of those spawned last, by their addresses */
+
     struct gy__type_stats types[GY__TYPES_MAX];
     _Atomic uint32_t type_count;
 
@@ -353,11 +367,7 @@ struct gy_shard {
     gy__counter works_submitted, works_ended, works_refused;
     _Atomic uint64_t works_running; /* threads of the pool write it */
     struct gy__names *names;
-    uint32_t granules, granules_used;
     struct gy_actor nobody;  /* whose code runs when no actor's does: boot, completions of nobody */
-    uint32_t free_slots[23]; /* by log2 of granules; 0 = none (granule 0 is never used) */
-    uint32_t actors_live;
-    uint32_t mailbox_max;
     struct gy__waiter *waiters; /* actors that wait for room, in order */
     uint32_t waiters_count, waiters_max;
     uint8_t short_of; /* enum gy__short, of the last refusal */
@@ -365,7 +375,6 @@ struct gy_shard {
     uint64_t ops_in_flight;
     uint32_t drain_holds;
     bool unfiltered; /* what is run now a filter has seen before */
-    uint8_t phase; /* enum gy__phase; the runtime holds the copy that others read */
     struct gy__memory {
         void *start;
         size_t bytes;
@@ -376,13 +385,12 @@ struct gy_shard {
 /* ---- core/actor.c ---- */
 extern const struct gy_actor_type gy__nobody_type;
 int gy__actors_open(struct gy_shard *shard);
-/* Spawn into given granules (services) or wherever there is room (slot 0). */
+/* Spawn into given granules, never used before (services), or wherever there is room (slot 0). */
 int gy__spawn_at(struct gy_shard *shard, uint32_t slot, gy_pid *out,
                  const struct gy_actor_type *type, const void *args);
 void gy__actor_finish(struct gy_shard *shard, struct gy_actor *actor, int why);
 /* The actor of a pid of this shard if it lives, else NULL. */
 struct gy_actor *gy__actor_find(const struct gy_shard *shard, uint64_t pid);
-struct gy__type_stats *gy__type_stats(struct gy_shard *shard, const struct gy_actor_type *type);
 static inline struct gy__type_stats *gy__stats_of(const struct gy_actor *actor)
 {
     return actor->gy__stats;

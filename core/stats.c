@@ -71,7 +71,7 @@ static void types_each(const struct gy_shard *shard, const char *name, const cha
                        size_t offset, void (*each)(void *arg, const struct gy__stat *stat),
                        void *arg)
 {
-    /* acquire: pairs with the release in gy__type_stats(); the rows before it are written. */
+    /* acquire: pairs with the release in type_new(); the rows before it are written. */
     uint32_t n = atomic_load_explicit(&shard->type_count, memory_order_acquire);
     for (uint32_t i = 0; i < n; i++) {
         const struct gy__type_stats *row = &shard->types[i];

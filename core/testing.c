@@ -15,6 +15,7 @@ _Static_assert(sizeof(((struct gy_filter_held *)0)->gy__cell) == sizeof(struct g
 
 static void mark_all(struct gy_shard *shard, bool filtered)
 {
+    shard->born_flags = filtered ? GY__ACTOR_FILTERED : 0;
     for (uint32_t slot = 1; slot < shard->granules_used; slot++) {
         struct gy_actor *actor = gy__actor_at(shard, slot);
         if (!(shard->slots[slot].generation & 1))
