@@ -16,13 +16,15 @@
  *
  * None is lost by an end in order. When the accepting shard's socket has closed it says so to
  * every member (END), by the same rings and so behind all that it handed over; only then a
- * member's listener is closed. A member that wants to leave asks for it (LEAVE). The accepting
- * shard alone takes members out, so that each gets one END. From the moment it closes on it
- * keeps what it accepts. A connection that comes to a shard that has no such listener any more goes on to another. All
+ * member's listener is closed. A member that wants to leave asks for it (LEAVE), is taken out by who is asked,
+ * and told so in any case (LEFT), behind what it was handed over; an END that comes in between changes nothing. Until
+ * then its shard begins no other listener at the address, also if its actor is dead by now: no LEAVE is taken for
+ * that one's. From the moment the accepting shard closes on it keeps what it accepts. A connection that comes to a shard that has no such listener any more goes on to another. All
  * words are owed until there is room for them in the ring.
  *
- * A word may be about a listener that is no more, whose address another one of that shard has by now. So an END
- * counts only for who is no member, and a member that is ended and wants to go on joins anew. */
+ * An END may be about a listener that is no more, whose address another one of that shard has by now. So it
+ * counts only for who is no member, and a member that is ended and wants to go on joins anew; so does one that
+ * accepts already, because it had joined between the last accepting shard's two steps of ending the group. */
 #include "core/streams.h"
 
 #include <errno.h>
@@ -31,7 +33,7 @@
 #define OWED_RETRY_NS (UINT64_C(1) * 1000 * 1000)
 #define BITS 64
 
-enum word { LEAVE, SUCCEED, TAKEN, DECLINED, END, HANDLE };
+enum word { LEAVE, LEFT, SUCCEED, TAKEN, DECLINED, END, HANDLE };
 _Static_assert(END < GY__HANDOVER_DUE, "those before HANDLE may be owed");
 
 static struct gy__accept_group *group_of(struct gy_shard *shard, const struct gy__listener *listener)
@@ -71,21 +73,20 @@ static bool accepts(struct gy_shard *shard, unsigned group)
 
 /* ---- joining ---- */
 
-/* One whose bit is gone already may still be closing, and takes it out then. */
-static bool is_closing(struct gy_shard *shard, unsigned group)
+static bool listens(const struct gy_shard *shard, unsigned group)
 {
-    struct gy__streams *streams = shard->streams;
+    const struct gy__streams *streams = shard->streams;
 
     for (uint32_t i = 0; i < streams->listeners_used; i++)
         if (streams->listeners[i].group == group && streams->listeners[i].state != GY__LISTENER_FREE &&
-            streams->listeners[i].state != GY__LISTENER_CLOSED)
+            streams->listeners[i].state != GY__LISTENER_CLOSED && !gy__listener_ends(&streams->listeners[i]))
             return true;
     return false;
 }
 
-int gy__handover_join(struct gy_shard *shard, struct gy__listener *listener)
+int gy__handover_enter(struct gy_shard *shard, struct gy__listener *listener)
 {
-    uint64_t hash = UINT64_C(14695981039346656037), bit = UINT64_C(1) << shard->index % BITS;
+    uint64_t hash = UINT64_C(14695981039346656037);
 
     for (const char *c = listener->addr; *c != 0; c++)
         hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
@@ -98,12 +99,7 @@ int gy__handover_join(struct gy_shard *shard, struct gy__listener *listener)
                                                      memory_order_relaxed) &&
             key != hash)
             continue;
-        if (is_closing(shard, i + 1))
-            return -EADDRINUSE;
-        /* release: pairs with the acquire in is_member(). acquire: pairs with the release in end_group(); who
-         * joins behind it sees that nobody accepts. */
-        if (atomic_fetch_or_explicit(&group->members[shard->index / BITS], bit,
-                                     memory_order_acq_rel) & bit)
+        if (listens(shard, i + 1))
             return -EADDRINUSE;
         listener->group = (uint8_t)(i + 1);
         return 0;
@@ -116,9 +112,13 @@ bool gy__handover_left(struct gy_shard *shard, const struct gy__listener *listen
     return !is_member(group_of(shard, listener), shard->index);
 }
 
-void gy__handover_rejoin(struct gy_shard *shard, const struct gy__listener *listener)
+void gy__handover_join(struct gy_shard *shard, struct gy__listener *listener)
 {
-    /* acq_rel: as in gy__handover_join(). */
+    if (listener->group == 0 || listener->joined)
+        return;
+    listener->joined = true;
+    /* release: pairs with the acquire in is_member(). acquire: pairs with the release in end_group(); who
+     * joins behind it sees that nobody accepts. */
     atomic_fetch_or_explicit(&group_of(shard, listener)->members[shard->index / BITS],
                              UINT64_C(1) << shard->index % BITS, memory_order_acq_rel);
 }
@@ -373,8 +373,9 @@ static bool take_out(struct gy_shard *shard, unsigned group, unsigned member)
 
 void gy__handover_closed(struct gy_shard *shard, struct gy__listener *listener)
 {
-    if (listener->group == 0)
+    if (!listener->joined)
         return;
+    listener->joined = false;
     gy__handover_taken(shard, listener); /* or not: who waits for it need not wait longer */
     if (accepts(shard, listener->group))
         end_group(shard, listener);
@@ -391,13 +392,14 @@ void gy__handover_leave(struct gy_shard *shard, struct gy__listener *listener)
                                              memory_order_relaxed);
 
     /* Without one it is at its end, and the word of that is on its way. */
-    if (acceptor != 0)
+    listener->asked = acceptor != 0;
+    if (listener->asked)
         owe(shard, listener->group, LEAVE, acceptor - 1);
 }
 
 /* ---- arriving ---- */
 
-/* The member; else one of that group that has ended and waits for its last stream, or not begun. */
+/* The member; else the one that is to become it, or accepts; else one that ends, or waits for its last stream. */
 static struct gy__listener *listener_of(struct gy_shard *shard, unsigned group)
 {
     struct gy__streams *streams = shard->streams;
@@ -409,7 +411,8 @@ static struct gy__listener *listener_of(struct gy_shard *shard, unsigned group)
             continue;
         if (listener->state == GY__LISTENER_MEMBER || listener->state == GY__LISTENER_LEAVES)
             return listener;
-        other = listener;
+        if (other == NULL || listener->state < GY__LISTENER_MEMBER)
+            other = listener;
     }
     return other;
 }
@@ -464,10 +467,8 @@ static void succeed_arrived(struct gy_shard *shard, struct gy__listener *listene
 
 static void leave_arrived(struct gy_shard *shard, unsigned group, unsigned from)
 {
-    /* It may have been told already. */
-    if (take_out(shard, group, from))
-        due(shard, group, END, from);
-    pay(shard);
+    (void)take_out(shard, group, from); /* it may have been told already that all has ended */
+    owe(shard, group, LEFT, from);
 }
 
 /* The next one is asked; not at once, for it may be one that is about to go as well. */
@@ -498,6 +499,10 @@ void gy__handover_arrived(struct gy_shard *shard, const struct gy_cell *cell)
         break;
     case LEAVE:
         leave_arrived(shard, group, from);
+        break;
+    case LEFT:
+        if (listener != NULL)
+            gy__listener_left(shard, listener);
         break;
     case SUCCEED:
         succeed_arrived(shard, listener, group, from);

@@ -6,7 +6,10 @@
  * closed; every completion without MORE goes through accept_ended, which tells them apart, so that
  * nothing is armed again at once that failed at once.
  *
- * Its memory is reused when its socket is closed and its last stream has ended. */
+ * Its memory is reused when its socket is closed and its last stream has ended.
+ *
+ * One that comes to an address of which this shard is still closing the socket, as the actor that a
+ * supervisor starts again does, waits until that has closed: before, the system would refuse it. */
 #include "core/streams.h"
 
 #include <errno.h>
@@ -55,6 +58,28 @@ static void count_open(struct gy_shard *shard, const struct gy__listener *listen
         gy__stream_count(shard, GY__COUNT_LISTENERS_ONE, add);
 }
 
+/* Who has waited for this shard's socket at the address to close need not any more. */
+static void step_recorded(struct gy_shard *shard)
+{
+    struct gy__streams *streams = shard->streams;
+
+    for (uint32_t i = 0; i < streams->listeners_used; i++)
+        if (streams->listeners[i].state == GY__LISTENER_RECORDED)
+            gy__listener_step(shard, &streams->listeners[i]);
+}
+
+/* Is one of this shard's at the same address still at its end? */
+static bool predecessor_ends(const struct gy_shard *shard, const struct gy__listener *listener)
+{
+    const struct gy__streams *streams = shard->streams;
+
+    for (uint32_t i = 0; i < streams->listeners_used; i++)
+        if (gy__listener_ends(&streams->listeners[i]) &&
+            strcmp(streams->listeners[i].addr, listener->addr) == 0)
+            return true;
+    return false;
+}
+
 static void closed(struct gy_shard *shard, struct gy__listener *listener)
 {
     if (listener->handle >= 0)
@@ -66,6 +91,7 @@ static void closed(struct gy_shard *shard, struct gy__listener *listener)
     if (listener->holds)
         drain_end(shard, listener);
     gy__listener_step(shard, listener);
+    step_recorded(shard);
 }
 
 static void submit(struct gy_shard *shard, struct gy__listener *listener, enum gy_op_kind kind)
@@ -158,8 +184,9 @@ void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener)
         return;
     switch (listener->state) {
     case GY__LISTENER_RECORDED:
-        if (!shard->streams->started)
+        if (!shard->streams->started || predecessor_ends(shard, listener))
             break;
+        gy__handover_join(shard, listener);
         if (gy__handover_is_member(shard, listener)) {
             listener->state = GY__LISTENER_MEMBER;
             gy__runtime_pending(shard->runtime, -1);
@@ -354,26 +381,39 @@ void gy__listener_succeeded(struct gy_shard *shard, struct gy__listener *listene
 
 void gy__listener_ended(struct gy_shard *shard, struct gy__listener *listener)
 {
-    if ((listener->state != GY__LISTENER_MEMBER && listener->state != GY__LISTENER_LEAVES) ||
-        !gy__handover_left(shard, listener)) /* it was for one that was here before */
-        return;
-    if (listener->state == GY__LISTENER_LEAVES || listener->owner == NULL ||
-        shard->phase >= GY__PHASE_DRAIN) {
+    if (!listener->joined || !gy__handover_left(shard, listener))
+        return; /* it was for one that was here before */
+    if (listener->state == GY__LISTENER_LEAVES ? !listener->asked :
+        listener->state == GY__LISTENER_MEMBER && shard->phase >= GY__PHASE_DRAIN) {
         closed(shard, listener);
         return;
     }
-    /* Who accepted has failed, or took it for the one before: it joins anew, and accepts if nobody does. */
-    gy__handover_rejoin(shard, listener);
+    if (gy__listener_ends(listener))
+        return;
+    listener->joined = false;
+    gy__handover_join(shard, listener);
+    if (listener->state != GY__LISTENER_MEMBER)
+        return; /* it accepts already: it had joined while the one before was ending the group */
+    /* Who accepted has closed: it joins anew, and accepts if nobody does. */
     listener->state = GY__LISTENER_RECORDED;
     gy__runtime_pending(shard->runtime, 1);
     gy__listener_step(shard, listener);
 }
 
+void gy__listener_left(struct gy_shard *shard, struct gy__listener *listener)
+{
+    if (listener->state == GY__LISTENER_LEAVES && listener->asked)
+        closed(shard, listener);
+}
+
 void gy__listener_close(struct gy_shard *shard, struct gy__listener *listener)
 {
     switch (listener->state) {
-    case GY__LISTENER_MEMBER:
     case GY__LISTENER_LEAVES:
+        if (shard->phase < GY__PHASE_STOP)
+            return; /* until it is answered: or it would be taken for its successor's word */
+        /* fall through */
+    case GY__LISTENER_MEMBER:
         closed(shard, listener);
         return;
     case GY__LISTENER_RECORDED:
@@ -472,11 +512,13 @@ int gy_listen_raw(struct gy_actor *self, const char *addr, const struct gy_strea
     options_fill(&listener->options, options);
     memcpy(listener->addr, addr, strlen(addr) + 1);
     if (accepts_for_all(shard, &listener->options)) {
-        int err = gy__handover_join(shard, listener);
+        int err = gy__handover_enter(shard, listener);
         if (err < 0) {
             listener->state = GY__LISTENER_FREE;
             return err;
         }
+        if (!predecessor_ends(shard, listener))
+            gy__handover_join(shard, listener);
     }
     gy__runtime_pending(shard->runtime, 1);
     gy__listener_step(shard, listener);

@@ -133,6 +133,8 @@ struct gy__listener {
     bool told;     /* the owner's drain() has run */
     uint8_t group;   /* of handover.c, + 1; 0: it accepts for itself */
     bool leaves;     /* accepts, but not for its owner any more: until another has taken over */
+    bool joined;     /* it is, or was, a member of the group, not only to become one */
+    bool asked;      /* it has asked to be handed no more, and is answered (LEFT) */
     bool waits_room; /* all who could be handed a connection are full; `retry` looks again */
     uint16_t succeeds; /* it takes over from that shard + 1, which is to hear when it has */
     uint16_t chosen; /* who got the last connection */
@@ -169,7 +171,7 @@ enum gy__stream_counter {
     GY__STREAM_COUNTERS
 };
 
-#define GY__HANDOVER_DUE 5
+#define GY__HANDOVER_DUE 6
 
 struct gy__streams {
     struct gy_stream *pool; /* [0] is never used */
@@ -300,12 +302,13 @@ GY_MUST_CHECK struct gy_stream *gy__stream_open_fd(struct gy_shard *shard, struc
                                                    void *context);
 
 /* ---- handover.c ---- */
-/* Listen together with the shards that do so at the same address. -> 0; -EADDRINUSE this shard
- * does already; -EAGAIN too many addresses. */
-GY_MUST_CHECK int gy__handover_join(struct gy_shard *shard, struct gy__listener *listener);
-/* Has it been taken out? Be one of them again. */
+/* It will listen together with the shards that do so at the same address. -> 0; -EADDRINUSE this
+ * shard does already; -EAGAIN too many addresses. */
+GY_MUST_CHECK int gy__handover_enter(struct gy_shard *shard, struct gy__listener *listener);
+/* From here on it does, if it does not yet. */
+void gy__handover_join(struct gy_shard *shard, struct gy__listener *listener);
+/* Has it been taken out? */
 bool gy__handover_left(struct gy_shard *shard, const struct gy__listener *listener);
-void gy__handover_rejoin(struct gy_shard *shard, const struct gy__listener *listener);
 /* Does another shard accept for it? If nobody does yet, it is this one. */
 bool gy__handover_is_member(struct gy_shard *shard, struct gy__listener *listener);
 void gy__handover_port(struct gy_shard *shard, const struct gy__listener *listener);
@@ -332,13 +335,22 @@ void gy__handover_owed(struct gy__timer *timer);
 /* A member is to accept from here on; another has, and it may go. */
 void gy__listener_take_over(struct gy_shard *shard, struct gy__listener *listener);
 void gy__listener_succeeded(struct gy_shard *shard, struct gy__listener *listener);
-/* It will be handed no more connections. */
+/* Who accepted for it has closed; what it asked for is done, and it will be handed no more. */
 void gy__listener_ended(struct gy_shard *shard, struct gy__listener *listener);
+void gy__listener_left(struct gy_shard *shard, struct gy__listener *listener);
 void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener);
 /* Accept what the kernel has queued, then close; close at once. */
 void gy__listener_unlisten(struct gy_shard *shard, struct gy__listener *listener);
 void gy__listener_close(struct gy_shard *shard, struct gy__listener *listener);
 void gy__listener_drain(struct gy_shard *shard, struct gy__listener *listener);
+
+/* Is it to close, or to be handed nothing more, and has not yet? */
+static inline bool gy__listener_ends(const struct gy__listener *listener)
+{
+    return listener->state != GY__LISTENER_FREE && listener->state != GY__LISTENER_CLOSED &&
+           (listener->leaves || listener->state == GY__LISTENER_LEAVES ||
+            listener->state >= GY__LISTENER_UNLISTEN);
+}
 
 static inline void gy__stream_count(struct gy_shard *shard, enum gy__stream_counter which,
                                     uint64_t add)

@@ -76,11 +76,13 @@ struct gy_listen_options {
  * socket at a path; port 0 means one free port, the same for all. A socket at the path that
  * nobody listens at any more is replaced, one that somebody does is -EADDRINUSE, and at the end
  * the path is removed. The socket opens when all shards have started; a failure then ends gy_run
- * with this error, and the log names the address. addr, events, options: borrowed while the
+ * with this error, and the log names the address. While this shard is still closing a socket at the
+ * same address, as when a supervisor starts an actor again, the next one waits for that: some
+ * milliseconds, or as long as the old one hands over. addr, events, options: borrowed while the
  * actor lives; NULL options are the defaults.
  * -> 0; -EINVAL no such address form (no names, no leading zeros), of which a line is logged;
- * -EAGAIN no listener slot left, or with ONE too many addresses; -EADDRINUSE with ONE, this
- * shard listens there already; -ECANCELED the runtime drains. */
+ * -EAGAIN no listener slot left, or with ONE too many addresses; -EADDRINUSE with ONE, an
+ * actor of this shard listens there; -ECANCELED the runtime drains. */
 GY_API GY_MUST_CHECK int gy_listen_raw(struct gy_actor *self, const char *addr,
                                        const struct gy_stream_events *events,
                                        const struct gy_listen_options *options);

@@ -5,6 +5,7 @@
 #include "core/streams.h"
 #include "tests/sim/echo.h"
 #include "tests/sim/world.h"
+#include "tests/support/phoenix.h"
 
 #include <stdarg.h>
 #include <cmocka.h>
@@ -381,12 +382,24 @@ static void a_member_comes_back(void **state)
     assert_int_equal(gy_sim_close(sim), 0);
 }
 
+static bool has_owner(void)
+{
+    const struct gy__streams *streams = gy__self()->streams;
+
+    for (uint32_t i = 0; i < streams->listeners_used; i++)
+        if (streams->listeners[i].owner != NULL && !gy__listener_ends(&streams->listeners[i]) &&
+            streams->listeners[i].state != GY__LISTENER_CLOSED)
+            return true;
+    return false;
+}
+
 static int begin_again(unsigned shard, void *arg)
 {
     int err = echo_boot(shard, (void *)(uintptr_t)&one);
 
     (void)arg;
-    return err == -EADDRINUSE || err == -EAGAIN ? 0 : err; /* the one before is still closing */
+    /* One is there already; or as many as there may be are still ending. */
+    return (err == -EADDRINUSE && has_owner()) || err == -EAGAIN ? 0 : err;
 }
 
 static int unlisten_if(unsigned shard, void *arg)
@@ -443,6 +456,127 @@ static void they_come_and_go(void **state)
     }
 }
 
+/* ---- who is started again, or begins anew, while it is still ending ---- */
+
+/* Its actor stops listening and ends at once; the next one listens before anybody has heard of it. What was asked for
+ * the first is not done to the second: it gets its share of the next connections. */
+static int leave_die_begin(unsigned shard, void *arg)
+{
+    int err = unlisten(shard, arg);
+
+    if (err == 0)
+        err = die(shard, arg);
+    return err == 0 ? echo_boot(shard, (void *)(uintptr_t)&one) : err;
+}
+
+static bool is_member_now(unsigned shard)
+{
+    return atomic_load(&sim->hosts[0]->runtime->accept_groups[0].members[0]) >> shard & 1;
+}
+
+static void a_word_for_the_one_before(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        bool was_member = false;
+        open_world(30 + seed, true);
+        unsigned member = (acceptor() + 1) % SHARDS;
+        assert_int_equal(gy_sim_run_on(sim, member, leave_die_begin, NULL), 0);
+        /* Once it is one, it stays one. */
+        for (unsigned i = 0; i < 2000; i++) {
+            const struct gy__streams *streams = sim->hosts[0]->places[member].shard->streams;
+            bool listens = false;
+            gy_sim_advance(sim, 100);
+            for (uint32_t k = 0; k < streams->listeners_used; k++)
+                listens |= streams->listeners[k].state == GY__LISTENER_MEMBER;
+            was_member |= listens;
+            if (was_member)
+                assert_true(listens && is_member_now(member));
+        }
+        assert_true(was_member);
+        for (unsigned i = 0; i < 4 * SHARDS; i++)
+            gy_sim_connect(sim, 0, ECHO_PORT);
+        gy_sim_settle(sim);
+        assert_int_equal(counted(member, GY__COUNT_OPEN), 4);
+        assert_int_equal(gy_sim_leaks(sim), 0);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
+}
+
+#define UNIX_PORT GY__SIM_UNIX_PORT
+
+static size_t answered(struct gy_sim_conn *conn)
+{
+    size_t len;
+
+    (void)gy_sim_received(conn, &len);
+    return len;
+}
+
+static int kill_child(unsigned shard, void *arg)
+{
+    struct phoenix *phoenix = arg;
+
+    return gy_actor_stop_now(phoenix->shards[shard].child.pid, -EIO);
+}
+
+/* Killed, and killed once more before the first one's socket has closed; whoever comes when that is over is served,
+ * by each of the shards. */
+static void rise(uint64_t seed, unsigned shards, unsigned killed, enum gy_listen_accept accept, bool is_path)
+{
+    struct phoenix phoenix = {.listen = is_path ? "unix:/run/phoenix" : "127.0.0.1:7", .accept = accept};
+    struct gy_sim_conn *conns[32];
+    unsigned port = is_path ? UNIX_PORT : 7;
+
+    world_config(&config, seed);
+    config.link.jitter_ns = 300000;
+    config.shards = shards;
+    assert_int_equal(gy_sim_open(&sim, &config, phoenix_boot, &phoenix), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        conns[i] = gy_sim_connect(sim, 0, port);
+        gy_sim_send(conns[i], "hello", 5);
+    }
+    gy_sim_settle(sim);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(answered(conns[i]), 5);
+    for (unsigned i = 0; i < 3; i++) {
+        while (phoenix.shards[killed].lives == i)
+            gy_sim_advance(sim, 1000);
+        assert_int_equal(gy_sim_run_on(sim, killed, kill_child, &phoenix), 0);
+        gy_sim_advance(sim, gy_sim_random(sim) % (i == 1 ? 3 * GY_MS : 20000));
+    }
+    gy_sim_advance(sim, 100 * GY_MS);
+    for (unsigned i = 0; i < shards; i++)
+        phoenix.shards[i].opened = 0;
+    for (unsigned i = 0; i < 32; i++) {
+        conns[i] = gy_sim_connect(sim, 0, port);
+        gy_sim_send(conns[i], "hello", 5);
+        gy_sim_advance(sim, GY_MS);
+    }
+    gy_sim_settle(sim);
+    for (unsigned i = 0; i < 32; i++)
+        assert_int_equal(answered(conns[i]), 5);
+    for (unsigned i = 0; i < shards; i++) {
+        assert_true(phoenix.shards[i].opened > 0);
+        if (accept == GY_LISTEN_ONE && i == killed) /* the others have what came before */
+            assert_true(phoenix.shards[i].opened >= 32 / shards);
+        assert_int_equal(phoenix.shards[i].lives, i == killed ? 4 : 1);
+    }
+    assert_int_equal(phoenix.error, 0);
+    gy_drain(gy_sim_runtime(sim, 0));
+    gy_sim_advance(sim, GY_S);
+    assert_int_equal(gy_sim_host_result(sim, 0), 0); /* no listener has failed to open */
+    assert_int_equal(gy_sim_close(sim), 0);
+}
+
+static void started_again(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 120; seed++)
+        rise(200 + seed, seed % 3 ? 3 : 1, seed % 3 ? (unsigned)(seed / 12 % 3) : 0,
+             seed / 3 % 2 ? GY_LISTEN_ONE : GY_LISTEN_SHARED, seed / 6 % 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +591,8 @@ int main(void)
         cmocka_unit_test(they_come_and_go),
         cmocka_unit_test(the_full_are_passed_over),
         cmocka_unit_test(load_says_nothing_of_the_table),
+        cmocka_unit_test(a_word_for_the_one_before),
+        cmocka_unit_test(started_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

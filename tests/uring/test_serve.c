@@ -1,6 +1,7 @@
 /* Runtimes that serve connections: core's streams over this driver, from the client's side. */
 #include "child.h"
 #include "fixture.h"
+#include "tests/support/phoenix.h"
 
 #include "gyre/buf.h"
 #include "gyre/run.h"
@@ -22,6 +23,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -523,7 +526,182 @@ static void a_drain_cuts_nothing(void **state)
     }
 }
 
+/* ---- started again ---- */
+
+/* -> the descriptor; -errno. port 0: to the path. */
+static int phoenix_client(uint16_t port, const char *path)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    if (port != 0)
+        return client(port);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+    if (connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
+        int err = errno;
+        close(fd);
+        return -err;
+    }
+    return fd;
+}
+
+/* Ask, on a new connection, until one is answered: between two lives there may be nobody. -> its descriptor. */
+static int ask(uint16_t port, const char *path, char what)
+{
+    for (int i = 0; i < 5000; i++) {
+        struct pollfd readable = {.events = POLLIN};
+        char byte = 0;
+        int fd = readable.fd = phoenix_client(port, path);
+        if (fd >= 0 && send(fd, &what, 1, MSG_NOSIGNAL) == 1) {
+            if (what == '!')
+                return fd;
+            if (poll(&readable, 1, 20000) == 1 && read(fd, &byte, 1) == 1 && byte == what)
+                return fd;
+        }
+        if (fd >= 0)
+            close(fd);
+        usleep(1000);
+    }
+    fail_msg("nobody answers any more");
+    return -1;
+}
+
+static uint64_t lives_of(struct phoenix *phoenix)
+{
+    return phoenix->shards[0].lives + phoenix->shards[1].lives;
+}
+
+static void rise(unsigned shards, enum gy_listen_accept accept, bool is_path)
+{
+    enum { DEATHS = 8, CONNS = 40 };
+    char text[64] = "unix:/tmp/gyre-phoenix-", *path = text + strlen("unix:");
+    struct phoenix phoenix = {.listen = text, .accept = accept};
+    struct gy_config config = tiny_config(false);
+    struct gy_runtime *runtime = NULL;
+    int before = open_descriptors(), fds[CONNS];
+    uint16_t port = is_path ? 0 : free_port(text);
+    if (is_path)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%d", getpid());
+    config.shards = shards;
+    assert_int_equal(gy_start(&runtime, &config, phoenix_boot, &phoenix), 0);
+    for (unsigned i = 0; i < DEATHS; i++) {
+        uint64_t lives = lives_of(&phoenix);
+        close(ask(port, path, 'x'));
+        int last = ask(port, path, '!'); /* it closes when the service fails */
+        for (unsigned k = 0; k < 5000 && lives_of(&phoenix) == lives; k++)
+            usleep(1000);
+        assert_true(lives_of(&phoenix) > lives);
+        close(last);
+    }
+    for (unsigned i = 0; i < CONNS; i++)
+        fds[i] = ask(port, path, 'x');
+    for (unsigned i = 0; i < CONNS; i++)
+        close(fds[i]);
+    assert_int_equal(phoenix.error, 0);
+    gy_drain(runtime);
+    assert_int_equal(gy_wait(runtime), 0); /* the error of a listener that did not open */
+    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(phoenix_client(port, path), is_path ? -ENOENT : -ECONNREFUSED);
+}
+
+/* A supervisor starts the service again at once, while the old one's socket is still closing. */
+static void who_is_started_again_listens_again(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 8; i++)
+        rise(1 + i % 2, i / 2 % 2 ? GY_LISTEN_ONE : GY_LISTEN_SHARED, i / 4);
+}
+
 /* ---- descriptors ---- */
+
+struct shortage {
+    enum gy_listen_accept accept;
+    bool no_multishot, is_path;
+};
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec cpu;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    return (uint64_t)cpu.tv_sec * 1000000000 + (uint64_t)cpu.tv_nsec;
+}
+
+/* Connections wait that cannot be accepted, for two seconds. -> 0; 1: that took more than 5 % of a CPU; 2: they are
+ * not served when that is over. */
+static int run_short(void *arg)
+{
+    enum { MANY = 40, ROOM = 200, SECONDS = 2 };
+    const struct shortage *shortage = arg;
+    char text[64] = "unix:/tmp/gyre-shortage-", *path = text + strlen("unix:");
+    struct phoenix phoenix = {.listen = text, .accept = shortage->accept};
+    struct gy_config config = tiny_config(shortage->no_multishot);
+    struct gy_runtime *runtime = NULL;
+    struct rlimit limit;
+    int fds[MANY], fillers[ROOM];
+    unsigned n = 0;
+    uint16_t port = shortage->is_path ? 0 : free_port(text);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = (rlim_t)open_descriptors() + ROOM; /* an accept goes by what held when it was armed */
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (shortage->is_path)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%d", getpid());
+    if (gy_start(&runtime, &config, phoenix_boot, &phoenix) != 0)
+        return 3;
+    for (unsigned i = 0; i < MANY; i++)
+        fds[i] = socket(shortage->is_path ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    while (n < ROOM && (fillers[n] = dup(0)) >= 0)
+        n++;
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+    for (unsigned i = 0; i < MANY; i++) {
+        int rc = shortage->is_path ? connect(fds[i], (struct sockaddr *)&un, sizeof(un)) :
+                                     connect(fds[i], (struct sockaddr *)&in, sizeof(in));
+        if (rc < 0 || write(fds[i], "x", 1) != 1)
+            return 4;
+    }
+    usleep(300000);
+    uint64_t cpu = cpu_ns(), begun = gy__uring_now();
+    sleep(SECONDS);
+    cpu = cpu_ns() - cpu;
+    uint64_t took = gy__uring_now() - begun;
+    while (n > 0)
+        close(fillers[--n]);
+    printf("%u us of CPU\n", (unsigned)(cpu / 1000));
+    fflush(stdout);
+    if (getenv("GYRE_SANITIZE") == NULL || *getenv("GYRE_SANITIZE") == 0)
+        if (cpu * 20 > took)
+            return 1;
+    for (unsigned i = 0; i < MANY; i++) {
+        struct pollfd readable = {.fd = fds[i], .events = POLLIN};
+        char byte = 0;
+        if (poll(&readable, 1, 10000) != 1 || read(fds[i], &byte, 1) != 1 || byte != 'x')
+            return 2;
+    }
+    gy_stop(runtime);
+    return gy_wait(runtime) == 0 ? 0 : 5;
+}
+
+/* That costs next to nothing, and at most one line of log a second, from each shard that accepts. */
+static void without_descriptors_it_rests(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        struct shortage shortage = {.accept = i % 2 ? GY_LISTEN_ONE : GY_LISTEN_SHARED,
+                                    .no_multishot = i / 2 == 1, .is_path = i / 2 == 2};
+        struct child child;
+        unsigned lines = 0;
+        uint64_t begun = gy__uring_now();
+        child_run(&child, run_short, &shortage);
+        uint64_t took = gy__uring_now() - begun;
+        for (const char *at = child.err; (at = strstr(at, "connections wait")) != NULL; at++)
+            lines++;
+        print_message("%s", child.out);
+        assert_int_equal(child.status, 0);
+        assert_in_range(lines, 1, (took / 1000000000 + 2) * (i % 2 ? 1 : 2));
+    }
+}
 
 /* With none left the service waits and goes on; the clients notice nothing but time. */
 static void out_of_descriptors(void **state)
@@ -578,7 +756,9 @@ int main(void)
         cmocka_unit_test(a_second_signal_ends_the_drain_at_once),
         cmocka_unit_test(stopping_closes_what_is_open),
         cmocka_unit_test(a_drain_cuts_nothing),
+        cmocka_unit_test(who_is_started_again_listens_again),
         cmocka_unit_test(out_of_descriptors),
+        cmocka_unit_test(without_descriptors_it_rests),
     };
     fixture_need_io_uring();
     return cmocka_run_group_tests(tests, NULL, NULL);
