@@ -1,8 +1,8 @@
 /* core/file_whole.c - all of a file at once: opened, read until its end, closed; see gyre/file.h.
  *
  * One use of core/opfut.h whose operation is the next step each time. The size that stat tells is where to
- * begin, not what is believed: files of /proc have none, and others grow. One byte more than may be is asked
- * for, so that too much is seen. Whatever happens after it was opened, a close comes last. */
+ * begin, not what is believed: files of /proc have none, and others grow. When there is as much as may be, one byte
+ * more is asked for, beside the buffer, so that too much is seen. Whatever happens after it was opened, a close comes last. */
 #include "core/failed.h"
 #include "core/file.h"
 #include "gyre/buf.h"
@@ -17,6 +17,7 @@ struct pins {
     struct gy_buf *path, *data;
     struct gy_iov iov;
     uint32_t max;
+    uint8_t beyond; /* the byte behind the last that may be */
     int32_t handle; /* when it is open */
     int32_t res;    /* what it is to end with */
 };
@@ -46,9 +47,9 @@ static bool shut(struct gy_shard *shard, struct gy__opfut *record, int32_t res)
 static bool read_on(struct gy_shard *shard, struct gy__opfut *record)
 {
     struct pins *pins = pins_of(record);
-    uint32_t room = (uint32_t)gy_buf_room(pins->data);
-    if (room == 0) {
-        struct gy_buf *larger = gy_buf_take((size_t)pins->data->len * 2);
+    uint32_t room = (uint32_t)gy_buf_room(pins->data), left = pins->max - pins->data->len;
+    if (room == 0 && left > 0) {
+        struct gy_buf *larger = gy_buf_take(pins->data->len + (left < pins->data->len ? left : pins->data->len));
         if (larger == NULL)
             return shut(shard, record, -EAGAIN);
         memcpy(larger->data, pins->data->data, pins->data->len);
@@ -57,8 +58,8 @@ static bool read_on(struct gy_shard *shard, struct gy__opfut *record)
         pins->data = larger;
         room = (uint32_t)gy_buf_room(larger);
     }
-    uint32_t left = pins->max - pins->data->len;
-    pins->iov = (struct gy_iov){ pins->data->data + pins->data->len, room <= left ? room : left + 1 };
+    pins->iov = left == 0 ? (struct gy_iov){ &pins->beyond, 1 } :
+                            (struct gy_iov){ pins->data->data + pins->data->len, room < left ? room : left };
     memset(&record->op.u, 0, sizeof(record->op.u));
     record->op.u.io.iov = &pins->iov;
     record->op.u.io.n = 1;
@@ -80,9 +81,10 @@ static bool on_stat(struct gy_shard *shard, struct gy__opfut *record)
     memcpy(&info, pins->data->data, sizeof(info));
     if (info.size > pins->max)
         return shut(shard, record, -EMSGSIZE);
-    /* With room to see its end. */
-    if (info.size >= pins->data->capacity) {
-        struct gy_buf *larger = gy_buf_take((size_t)info.size + 1);
+    /* With room to see its end, if more may be there. */
+    uint32_t size = (uint32_t)info.size + (info.size < pins->max);
+    if (size > pins->data->capacity) {
+        struct gy_buf *larger = gy_buf_take(size);
         if (larger == NULL)
             return shut(shard, record, -EAGAIN);
         gy_buf_release(pins->data);
@@ -94,12 +96,11 @@ static bool on_stat(struct gy_shard *shard, struct gy__opfut *record)
 static bool on_read(struct gy_shard *shard, struct gy__opfut *record, int32_t res)
 {
     struct pins *pins = pins_of(record);
-    if (res > 0)
-        pins->data->len += (uint32_t)res;
-    if (pins->data->len > pins->max)
-        return shut(shard, record, -EMSGSIZE);
     if (res == 0)
         return shut(shard, record, (int32_t)pins->data->len);
+    if (pins->data->len == pins->max)
+        return shut(shard, record, -EMSGSIZE);
+    pins->data->len += (uint32_t)res;
     return read_on(shard, record);
 }
 

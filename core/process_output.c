@@ -5,6 +5,7 @@
  * the streams first: their context is then nobody, so that none of them leads to a record that is used again.
  *
  * Invariant: a stream in output.streams[] lives, and has not told its end. */
+#include "core/bufs.h"
 #include "core/process.h"
 #include "core/streams.h"
 #include "gyre/buf.h"
@@ -13,7 +14,9 @@
 #include <string.h>
 
 #define TEXT_FIRST 4096u
-#define TEXT_MAX (UINT32_C(1) << 30)
+/* While a text grows there are three buffers of up to this, as there are when both become one. */
+#define TEXT_MAX (UINT32_C(256) << 20)
+_Static_assert(3 * (uint64_t)TEXT_MAX <= GY__BUFS_LARGE_MAX, "what is allowed can be had");
 
 bool gy__output_waits(const struct gy__process *process)
 {
@@ -51,7 +54,8 @@ static int append(struct gy__output *output, unsigned i, const struct gy_buf *mo
     if (all > output->max)
         return -EMSGSIZE;
     if (text == NULL || gy_buf_room(text) < more->len) {
-        uint64_t size = (uint64_t)len * 2 > TEXT_FIRST ? (uint64_t)len * 2 : TEXT_FIRST;
+        uint32_t size = len * 2 > TEXT_FIRST ? len * 2 : TEXT_FIRST;
+        size = size < output->max ? size : output->max;
         struct gy_buf *larger = gy_buf_take(size > len + more->len ? size : len + more->len);
         if (larger == NULL)
             return -EAGAIN;

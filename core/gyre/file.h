@@ -122,8 +122,9 @@ GY_API GY_MUST_CHECK gy_fut gy_file_send(gy_file file, uint64_t offset, uint64_t
                                          struct gy_stream *to);
 
 /* All of a file, by its name: opened, read to its end, closed. max: bytes, at most 1 GiB. -> res: bytes; the
- * future's buffer holds them (none if res is 0). -EMSGSIZE there are more than max; -EISDIR, and what open(2)
- * and read(2) fail with. A pipe may be long in having a writer, and in coming to its end: a deadline ends both.
+ * future's buffer holds them (none if res is 0). -EMSGSIZE there are more than max; -EAGAIN no buffer: all large ones
+ * of a shard are 1 GiB together, and while one grows, for a file that does not tell its size or gets longer, there are
+ * two; -EISDIR, and what open(2) and read(2) fail with. Refused: -EINVAL max is above 1 GiB. A pipe may be long in having a writer, and in coming to its end: a deadline ends both.
  * Cost: four operations or more. */
 GY_API GY_MUST_CHECK gy_fut gy_path_read(const char *path, uint32_t max);
 

@@ -126,7 +126,7 @@ GY_API int gy_process_kill(gy_process_exit_fut process, int signal);
 /* Ask it to end (SIGTERM), and end it (SIGKILL) if it has not after grace_ns. -> as gy_process_kill. */
 GY_API int gy_process_end(gy_process_exit_fut process, uint64_t grace_ns);
 
-/* Run a program, and have how it ended and what it wrote, up to max bytes (1 GiB at most) to its standard output and its
+/* Run a program, and have how it ended and what it wrote, up to max bytes (256 MiB at most) to its standard output and its
  * errors together:
  *
  *     gy_process_spec_init(&spec, "git");
@@ -148,7 +148,7 @@ GY_API int gy_process_end(gy_process_exit_fut process, uint64_t grace_ns);
  * hold open for longer. Its buffer holds `out` bytes of output, then `err` bytes of errors; no buffer if there
  * are none. As gy_process_start_raw(), but for out and err of the spec, which are not looked at, and
  * GY_PROCESS_LEAVE, which it has not: a discard, a deadline and the actor's end kill it. Fails with -EMSGSIZE,
- * when it was killed because it wrote more than max; -EAGAIN no buffer. */
+ * when it was killed because it wrote more than max; -EAGAIN no buffer. Refused: -EINVAL max is above 256 MiB. */
 struct gy_process_output_reply {
     int32_t pid, code, signal; /* as of an exit */
     uint8_t core, known;

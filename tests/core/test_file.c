@@ -762,9 +762,9 @@ static void whole_whatever_its_size_was(void **state)
     step(GY_OP_READ, -EINTR);
     asked_for(4000, 96);
     step(GY_OP_READ, 96);
-    asked_for(4096, 10001 - 4096); /* as much as may be, and one to see that it is too much */
+    asked_for(4096, 10000 - 4096); /* as much as may be */
     step(GY_OP_READ, 10000 - 4096);
-    asked_for(10000, 1);
+    asked_for(10000, 1); /* one to see that it is too much */
     step(GY_OP_READ, 0);
     step(GY_OP_CLOSE_FILE, -EIO); /* nothing is lost by that */
     struct gy__future *slot = &shard_of_test()->futures[gy__fut_slot(fut.bits)];
@@ -775,8 +775,10 @@ static void whole_whatever_its_size_was(void **state)
     fut = gy_path_read("/grows", 100);
     step(GY_OP_OPEN, 7);
     told_of_size(100);
-    asked_for(0, 101);
-    step(GY_OP_READ, 101);
+    asked_for(0, 100);
+    step(GY_OP_READ, 100);
+    asked_for(100, 1);
+    step(GY_OP_READ, 1);
     step(GY_OP_CLOSE_FILE, 0);
     assert_int_equal(outcome(fut), -EMSGSIZE);
     fut = gy_path_read("/large", 100);
@@ -787,6 +789,27 @@ static void whole_whatever_its_size_was(void **state)
     assert_true(fake_logged(&fake, "/large: Message too long"));
     assert_int_equal(gy_refused(gy_path_read("/x", UINT32_MAX)), -EINVAL);
     assert_int_equal(gy__bufs_out(shard_of_test()), out);
+}
+
+/* As much as the largest buffer holds, from what tells its size; nobody touches that memory. */
+static void whole_to_the_last_byte(void **state)
+{
+    (void)state;
+    for (unsigned more = 0; more < 2; more++) {
+        const uint32_t max = UINT32_C(1) << 30;
+        gy_fut fut = gy_path_read("/huge", max);
+        assert_int_equal(gy_refused(fut), 0);
+        step(GY_OP_OPEN, 7);
+        told_of_size(max);
+        assert_int_equal(fake_op(&fake, 0, GY_OP_READ, 0)->u.io.iov->len, max);
+        step(GY_OP_READ, (int32_t)max);
+        asked_for(max, 1);
+        step(GY_OP_READ, (int32_t)more);
+        step(GY_OP_CLOSE_FILE, 0);
+        struct gy__future *slot = &shard_of_test()->futures[gy__fut_slot(fut.bits)];
+        assert_int_equal(slot->res, more > 0 ? -EMSGSIZE : (int32_t)max);
+        gy_forget(fut);
+    }
 }
 
 static void whole_fails_or_is_given_up_at_each_step(void **state)
@@ -903,6 +926,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(events_for_nobody_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kept_events_go_to_who_waits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_whatever_its_size_was, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(whole_to_the_last_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_fails_or_is_given_up_at_each_step, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_buffer_stays_until_the_kernel_has_done, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refused_calls_release_what_they_took, set_up, tear_down),

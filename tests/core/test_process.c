@@ -3,6 +3,7 @@
 #include "fake_driver.h"
 #include "runner.h"
 
+#include "core/bufs.h"
 #include "core/process.h"
 
 #include <errno.h>
@@ -313,7 +314,8 @@ static void on_output(struct gy_actor *self, const struct gy_done *done)
     if (done->res >= 0)
         memcpy(&collected.reply, done->value, sizeof(collected.reply));
     if (done->buf != NULL)
-        memcpy(collected.text, done->buf->data, done->buf->len);
+        memcpy(collected.text, done->buf->data,
+               done->buf->len < sizeof(collected.text) ? done->buf->len : sizeof(collected.text) - 1);
     gy_buf_release(done->buf);
 }
 
@@ -384,6 +386,32 @@ static void output_comes_with_the_end(void **state)
     assert_int_equal(collected.reply.signal, 9);
     assert_int_equal(collected.reply.out + collected.reply.err, 0);
     assert_string_equal(collected.text, "");
+    fake_close(&fake);
+}
+
+/* No more memory is taken than may be needed, so that what is allowed can be had. */
+static void output_up_to_the_limit(void **state)
+{
+    enum { PIECE = 200, PIECES = 600 };
+    char piece[PIECE + 1];
+    struct gy_process_spec spec;
+    (void)state;
+    begin();
+    memset(piece, 'x', PIECE);
+    piece[PIECE] = 0;
+    (void)collect(PIECE * PIECES);
+    for (unsigned i = 0; i < PIECES; i++)
+        writes(101, piece);
+    assert_in_range(fake.shard[0].shard->bufs->large_bytes, PIECE * PIECES, PIECE * PIECES + 4095);
+    shuts(101, 0);
+    shuts(102, 0);
+    ends(0, 0);
+    assert_int_equal(collected.res, 0);
+    assert_int_equal(collected.reply.out, PIECE * PIECES);
+    gy_process_spec_init(&spec, "/bin/x");
+    fake_enter(&fake, 0);
+    assert_int_equal(gy_refused(gy_process_output_raw(NULL, &spec, (256 << 20) + 1).fut), -EINVAL);
+    fake_leave();
     fake_close(&fake);
 }
 
@@ -475,6 +503,7 @@ int main(void)
         cmocka_unit_test(who_is_cancelled),
         cmocka_unit_test(a_left_one_keeps_nothing_of_its_actor),
         cmocka_unit_test(output_comes_with_the_end),
+        cmocka_unit_test(output_up_to_the_limit),
         cmocka_unit_test(too_much_output_kills),
         cmocka_unit_test(collecting_is_given_up),
         cmocka_unit_test(no_signal_reaches_who_has_ended),
