@@ -18,6 +18,7 @@
 
 #ifdef GYRE_CARES
 #include <ares.h>
+#include <arpa/nameser.h>
 #include <poll.h>
 #include <pthread.h>
 #endif
@@ -58,6 +59,7 @@ struct answer {
     struct gy_op *op;
     int32_t res;
     bool over;
+    bool timeless; /* of some addresses no time to live was told, or none: 0 */
 };
 
 static int error_of(int status)
@@ -95,12 +97,15 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
         return;
     }
     answer->res = 0;
-    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next)
-        /* The first that runs out ends them all: they are one entry of the cache. Names of
-         * /etc/hosts have 0, which is no time to live. */
-        if (add(op, &answer->res, node->ai_addr) && node->ai_ttl > 0 &&
-            (uint32_t)node->ai_ttl < op->u.resolve.ttl_s)
+    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next) {
+        /* The first that runs out ends them all: they are one entry of the cache. */
+        if (!add(op, &answer->res, node->ai_addr))
+            continue;
+        if (node->ai_ttl <= 0)
+            answer->timeless = true;
+        else if ((uint32_t)node->ai_ttl < op->u.resolve.ttl_s)
             op->u.resolve.ttl_s = (uint32_t)node->ai_ttl;
+    }
     ares_freeaddrinfo(info);
     if (answer->res == 0)
         answer->res = -ENOENT;
@@ -129,6 +134,78 @@ static void process(ares_channel channel, int wait_ms)
                         polls[i].revents & ~POLLOUT ? polls[i].fd : ARES_SOCKET_BAD,
                         polls[i].revents & POLLOUT ? polls[i].fd : ARES_SOCKET_BAD);
     ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+}
+
+/* ---- for how long what was not told ---- */
+
+/* c-ares says 0 for names of /etc/hosts, which have no time to live, as for those that are not to be kept (RFC
+ * 1035, 3.2.1). */
+static bool is_of_file(ares_channel channel, const char *name)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    for (unsigned i = 0; i < 2; i++) {
+        struct hostent *host = NULL;
+        if (ares_gethostbyname_file(channel, name, families[i], &host) == ARES_SUCCESS) {
+            ares_free_hostent(host);
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* Behind a name, NULL: there is none. */
+static const uint8_t *skip_name(const uint8_t *at, const uint8_t *reply, int len)
+{
+    char *text = NULL;
+    long bytes = 0;
+    if (at >= reply + len || ares_expand_name(at, reply, len, &text, &bytes) != ARES_SUCCESS)
+        return NULL;
+    ares_free_string(text);
+    return at + bytes;
+}
+
+/* How long a name server says that there is no such thing (RFC 2308, 5); UINT32_MAX: it does not. */
+static uint32_t denied_for_s(const uint8_t *reply, int len)
+{
+    const uint8_t *end = reply + len, *at = reply + HFIXEDSZ;
+    if (len < HFIXEDSZ)
+        return UINT32_MAX;
+    unsigned questions = (unsigned)reply[4] << 8 | reply[5];
+    unsigned records = ((unsigned)reply[6] << 8 | reply[7]) + ((unsigned)reply[8] << 8 | reply[9]);
+    for (; questions > 0; questions--)
+        if ((at = skip_name(at, reply, len)) == NULL || end - at < QFIXEDSZ)
+            return UINT32_MAX;
+        else
+            at += QFIXEDSZ;
+    for (; records > 0; records--) {
+        if ((at = skip_name(at, reply, len)) == NULL || end - at < RRFIXEDSZ)
+            return UINT32_MAX;
+        uint32_t type = (uint32_t)at[0] << 8 | at[1], ttl_s = get32(at + 4);
+        long size = (long)at[8] << 8 | at[9];
+        at += RRFIXEDSZ;
+        if (end - at < size)
+            return UINT32_MAX;
+        if (type == ns_t_soa && size >= 20) {
+            uint32_t minimum_s = get32(at + size - 4); /* the last of it */
+            return ttl_s < minimum_s ? ttl_s : minimum_s;
+        }
+        at += size;
+    }
+    return UINT32_MAX;
+}
+
+static void on_denial(void *arg, int status, int timeouts, unsigned char *reply, int len)
+{
+    struct answer *answer = arg;
+    (void)timeouts;
+    answer->over = true;
+    if ((status == ARES_ENOTFOUND || status == ARES_ENODATA) && reply != NULL)
+        answer->op->u.resolve.ttl_s = denied_for_s(reply, len);
 }
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -184,6 +261,14 @@ int gy__resolve_check(const char *servers, char *text, size_t size)
     return -EINVAL;
 }
 
+/* -> false: the time is over. */
+static bool process_until(ares_channel channel, const struct answer *answer, uint64_t until_ns)
+{
+    for (uint64_t now_ns; !answer->over && (now_ns = gy__uring_now()) < until_ns;)
+        process(channel, (int)((until_ns - now_ns) / 1000000) + 1);
+    return answer->over;
+}
+
 int gy__resolve_run(struct gy_op *op, const char *servers)
 {
     uint64_t until_ns = gy__uring_now() + (uint64_t)op->u.resolve.timeout_ms * 1000000;
@@ -195,15 +280,23 @@ int gy__resolve_run(struct gy_op *op, const char *servers)
     if (status != ARES_SUCCESS)
         return error_of(status);
     ares_getaddrinfo(channel, op->u.resolve.name, NULL, &hints, on_answer, &answer);
-    for (uint64_t now_ns; !answer.over && (now_ns = gy__uring_now()) < until_ns;)
-        process(channel, (int)((until_ns - now_ns) / 1000000) + 1);
-    if (!answer.over) {
+    if (!process_until(channel, &answer, until_ns)) {
         /* It calls back once more, which is not an answer. */
         ares_destroy(channel);
         return -ETIMEDOUT;
     }
+    int32_t res = answer.res;
+    if (answer.timeless && !is_of_file(channel, op->u.resolve.name)) {
+        op->u.resolve.ttl_s = 0;
+    } else if (res == -ENOENT) {
+        /* c-ares drops what came with that, so it is asked for once more. */
+        answer.over = false;
+        ares_query(channel, op->u.resolve.name, ns_c_in,
+                   op->u.resolve.family == GY_ADDR_IPV6 ? ns_t_aaaa : ns_t_a, on_denial, &answer);
+        (void)process_until(channel, &answer, until_ns);
+    }
     ares_destroy(channel);
-    return answer.res;
+    return res;
 }
 
 #else

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { A = 1, AAAA = 28, HEAD = 12 };
+enum { A = 1, SOA = 6, AAAA = 28, HEAD = 12 };
 enum { NOERROR = 0, SERVFAIL = 2, NXDOMAIN = 3 };
 
 static const struct name {
@@ -24,7 +24,8 @@ static const struct name {
     uint8_t aaaa; /* of 2001:db8::x */
     uint8_t code;
     uint32_t ttl_s, ttl6_s;
-    bool by_tcp, wrong, broken, mute;
+    bool by_tcp, wrong, broken, mute, has_soa;
+    uint32_t soa_s, minimum_s;
 } names[] = {
     {.name = "one.test", .a = {1}, .aaaa = 1, .ttl_s = 60, .ttl6_s = 40},
     {.name = "four.test", .a = {4}, .ttl_s = 60},
@@ -34,6 +35,10 @@ static const struct name {
     {.name = "broken.test", .a = {6}, .ttl_s = 60, .broken = true},
     {.name = "fail.test", .code = SERVFAIL},
     {.name = "mute.test", .mute = true},
+    {.name = "once.test", .a = {10}, .ttl_s = 0},
+    {.name = "kept.test", .code = NXDOMAIN, .has_soa = true, .soa_s = 3600, .minimum_s = 2},
+    {.name = "brief.test", .code = NXDOMAIN, .has_soa = true, .soa_s = 0, .minimum_s = 60},
+    {.name = "gone.test", .code = NXDOMAIN, .has_soa = true, .soa_s = 60, .minimum_s = 0},
 };
 static const struct name none = {.code = NXDOMAIN};
 
@@ -113,6 +118,14 @@ static const struct name *answer(struct name_server *s, const uint8_t *query, si
     }
     m->bytes[6] = 0, m->bytes[7] = (uint8_t)n;
     memset(m->bytes + 8, 0, 4);
+    if (name->has_soa) {
+        /* Both its names are those of the question, then five numbers. */
+        uint8_t soa[24] = {0xc0, HEAD, 0xc0, HEAD};
+        for (unsigned i = 0; i < 4; i++)
+            soa[20 + i] = (uint8_t)(name->minimum_s >> (24 - 8 * i));
+        put_answer(m, SOA, name->soa_s, soa, sizeof(soa));
+        m->bytes[9] = 1;
+    }
     return name;
 }
 

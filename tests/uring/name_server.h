@@ -8,8 +8,11 @@
  *     broken.test   half an answer, then nothing
  *     fail.test     SERVFAIL
  *     mute.test     nothing
+ *     once.test     A 192.0.2.10, 0 s
+ *     kept.test, brief.test, gone.test    NXDOMAIN, with a start of authority of 3600 and minimum 2 s; of 0 and 60 s;
+ *                   of 60 and 0 s
  *
- * All else there is not: NXDOMAIN. */
+ * All else there is not: NXDOMAIN, without one. */
 #ifndef GYRE_TESTS_URING_NAME_SERVER_H
 #define GYRE_TESTS_URING_NAME_SERVER_H
 

@@ -194,6 +194,17 @@ static void a_name_server_answers(void **state)
     assert_int_equal(ask(f, &q, "four.test", GY_ADDR_NONE, 10000), 1);
     assert_int_equal(ask(f, &q, "four.test", GY_ADDR_IPV6, 10000), -ENOENT);
     assert_int_equal(ask(f, &q, "none.test", GY_ADDR_NONE, 10000), -ENOENT);
+    assert_int_equal(q.op.u.resolve.ttl_s, UINT32_MAX); /* nobody has said */
+    assert_int_equal(ask(f, &q, "once.test", GY_ADDR_NONE, 10000), 1);
+    assert_int_equal(q.op.u.resolve.ttl_s, 0);
+    assert_int_equal(ask(f, &q, "kept.test", GY_ADDR_NONE, 10000), -ENOENT);
+    assert_int_equal(q.op.u.resolve.ttl_s, 2);
+    assert_int_equal(ask(f, &q, "brief.test", GY_ADDR_IPV4, 10000), -ENOENT);
+    assert_int_equal(q.op.u.resolve.ttl_s, 0);
+    assert_int_equal(ask(f, &q, "gone.test", GY_ADDR_IPV6, 10000), -ENOENT);
+    assert_int_equal(q.op.u.resolve.ttl_s, 0);
+    if (ask(f, &q, "localhost", GY_ADDR_IPV4, 10000) > 0) /* of /etc/hosts */
+        assert_int_equal(q.op.u.resolve.ttl_s, UINT32_MAX);
     assert_int_equal(s.by_tcp, 0);
     assert_int_equal(ask(f, &q, "long.test", GY_ADDR_IPV4, 10000), 3);
     assert_true(s.by_tcp > 0);
@@ -284,6 +295,9 @@ static void answers_are_kept_for_their_time(void **state)
     for (unsigned i = 0; i < 3; i++)
         ask_runtime(runtime, "four.test");
     assert_int_equal(s.asked, 1);
+    for (unsigned i = 0; i < 3; i++)
+        ask_runtime(runtime, "once.test"); /* of no time at all */
+    assert_int_equal(s.asked, 1 + 3);
     ask_runtime(runtime, "short.test");
     unsigned asked = s.asked;
     usleep(1100000);
