@@ -39,6 +39,7 @@ struct gy__file {
     uint32_t ops;             /* in flight, but for close */
     uint8_t state;            /* enum gy__file_state */
     bool direct;
+    bool lost;                /* of a watch: events that came for nobody and could not be kept */
     struct gy_buf *ahead; /* holds a struct gy__ahead, or NULL */
     struct gy_buf *kept;  /* of a watch: events that came for nobody, in order */
     struct gy__opfut *reader; /* of a watch: who waits for the next, the last one who came, or NULL */

@@ -1,8 +1,12 @@
 /* core/watch.c - watches: files from which events are read.
  *
  * Events come as the kernel's inotify(7) writes them, from both drivers; here they get this library's
- * names. A read waits for as long as nothing happens, so it holds no drain. */
+ * names. A read waits for as long as nothing happens, so it holds no drain.
+ *
+ * What the kernel has told it tells no second time. So events that reach nobody, because their future ended before
+ * them, or before anybody took them out of it, are kept in the watch for the next one, oldest first. */
 #include "core/file.h"
+#include "core/future.h"
 #include "core/text.h"
 #include "gyre/buf.h"
 #include "gyre/watch.h"
@@ -93,6 +97,24 @@ gy_fut gy_watch_add(gy_file watch, const char *path, unsigned what)
 
 /* ---- events ---- */
 
+/* A record's word, of events that were answered; the driver's buffer is the future's then. */
+enum { BUF, GENERATION };
+
+static void give(const struct gy__file *file, struct gy__opfut_answer *answer, struct gy_buf *events)
+{
+    answer->res = (int)events->len;
+    answer->buf = events;
+    answer->word[BUF] = (uint64_t)(uintptr_t)events;
+    answer->word[GENERATION] = file->generation;
+}
+
+static struct gy_buf *kept_pop(struct gy__file *file)
+{
+    struct gy_buf *first = file->kept;
+    file->kept = first->next;
+    return first;
+}
+
 static void keep(struct gy__file *file, struct gy__opfut_answer *answer)
 {
     struct gy_buf **last = &file->kept;
@@ -101,6 +123,19 @@ static void keep(struct gy__file *file, struct gy__opfut_answer *answer)
     *last = answer->buf;
     answer->buf->next = NULL;
     *answer = (struct gy__opfut_answer){ .res = -ECANCELED };
+}
+
+static void keep_first(struct gy__file *file, struct gy_buf *events)
+{
+    events->next = file->kept;
+    file->kept = events;
+}
+
+/* There is something for who waits for the kernel. */
+static void wake_reader(struct gy_shard *shard, struct gy__file *file)
+{
+    if (file->reader != NULL)
+        gy__op_cancel(shard, &file->reader->op);
 }
 
 /* What came although its reader had given up is the next one's, who may wait already: its own read is then
@@ -118,33 +153,87 @@ static bool waiting_finish(struct gy_shard *shard, struct gy__opfut *record,
         return true;
     if (answer->buf != NULL && (!wanted || file->kept != NULL))
         keep(file, answer);
-    if (file->kept == NULL)
+    if (file->kept == NULL) {
+        if (answer->buf != NULL)
+            give(file, answer, answer->buf);
         return true;
-    if (wanted) {
-        struct gy_buf *first = file->kept;
-        file->kept = first->next;
-        *answer = (struct gy__opfut_answer){ .res = (int)first->len, .buf = first };
-    } else if (file->reader != NULL) {
-        gy__op_cancel(shard, &file->reader->op);
     }
+    if (wanted)
+        give(file, answer, kept_pop(file));
+    else
+        wake_reader(shard, file);
     return true;
 }
+
+/* Where what was answered is now, if nobody has taken it: in the future, or, if that had ended before, in the
+ * answer that comes too late. Whoever calls releases it. */
+static const struct gy_buf *untaken(const struct gy_shard *shard, const struct gy__opfut *record)
+{
+    const struct gy__future *future = &shard->futures[record - shard->opfuts];
+    if (future->state == GY__FUTURE_DONE && future->res >= 0)
+        return future->has_buf ? future->value.with.buf : NULL;
+    return (const struct gy_buf *)(uintptr_t)record->word[BUF];
+}
+
+static void waiting_lost(struct gy_shard *shard, struct gy__opfut *record)
+{
+    struct gy__file *file = GY__OPFUT_PINS(record, struct gy__file_io)->file;
+    const struct gy_buf *events = untaken(shard, record);
+    if (events == NULL || file->state != GY__FILE_OPEN || file->generation != record->word[GENERATION])
+        return;
+    struct gy_buf *copy = gy_buf_take(events->len);
+    if (copy == NULL) {
+        file->lost = true;
+        return;
+    }
+    memcpy(copy->data, events->data, events->len);
+    copy->len = events->len;
+    keep_first(file, copy);
+    wake_reader(shard, file);
+}
+
 static const struct gy__opfut_use waiting = { .finish = waiting_finish,
                                               .release = gy__file_io_release,
+                                              .lost = waiting_lost,
                                               .subject = gy__file_io_subject,
                                               .waits_outside = true };
+
+/* Those that are kept are as good as read: by a record that ends at once, so that they can be lost once more. */
+static gy_fut kept_next(struct gy_shard *shard, struct gy__file *file)
+{
+    struct gy__opfut_answer answer = { 0 };
+    struct gy__opfut *record = gy__opfut_take(shard, shard->context.actor, &waiting);
+    if (record == NULL)
+        return gy__fut_refused(-EAGAIN);
+    gy__file_hold(file);
+    *GY__OPFUT_PINS(record, struct gy__file_io) = (struct gy__file_io){ .file = file };
+    gy_fut fut = gy__opfut_begin(shard, record);
+    give(file, &answer, kept_pop(file));
+    gy__opfut_end(shard, record, &answer);
+    return fut;
+}
+
+/* Some could not be kept: the reader is told as the kernel tells of what it had no room for. */
+static void say_lost(struct gy__file *file)
+{
+    const struct gy_event event = { .id = -1, .mask = GY_EVENT_Q_OVERFLOW };
+    struct gy_buf *buf = gy_buf_take(sizeof(event));
+    if (buf == NULL)
+        return;
+    memcpy(buf->data, &event, sizeof(event));
+    buf->len = sizeof(event);
+    keep_first(file, buf);
+    file->lost = false;
+}
 
 gy_fut gy_watch_next(gy_file watch)
 {
     struct gy_shard *shard = gy__here(__func__);
     struct gy__file *file = gy__file_find(shard, watch);
-    if (file != NULL && file->kept != NULL) {
-        struct gy_buf *kept = file->kept, *rest = kept->next;
-        gy_fut fut = gy__file_ready(shard, (int)kept->len, kept);
-        if (gy_refused(fut) == 0)
-            file->kept = rest;
-        return fut;
-    }
+    if (file != NULL && file->lost)
+        say_lost(file);
+    if (file != NULL && file->kept != NULL)
+        return kept_next(shard, file);
     struct gy_buf *buf = gy_buf_take(EVENTS_BYTES);
     if (buf == NULL)
         return gy__fut_refused(-EAGAIN);

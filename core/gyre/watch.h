@@ -55,9 +55,9 @@ GY_API GY_MUST_CHECK gy_fut gy_watch_open(const char *path, unsigned what);
 /* One path more. -> res: its id, which is that of a path watched already if it is the same file; what is
  * asked for then replaces what was. */
 GY_API GY_MUST_CHECK gy_fut gy_watch_add(gy_file watch, const char *path, unsigned what);
-/* The next events, when there are any: the future's buffer, for gy_watch_event_at(). What comes
- * while it is being discarded (a deadline does too) is kept for the next; only what its future had already is
- * lost with it. One at a time, or they may come in any order. A drain does not
+/* The next events, when there are any: the future's buffer, for gy_watch_event_at(). What nobody took out
+ * of it, because it was discarded (a deadline does too), is kept for the next, also if it had come already;
+ * GY_WATCH_LOST should there be no buffer to keep it in. One at a time, or they may come in any order. A drain does not
  * wait for it. */
 GY_API GY_MUST_CHECK gy_fut gy_watch_next(gy_file watch);
 /* The event at *at, which begins with 0 and is moved on. events: borrowed; NULL is none. -> false: there

@@ -643,17 +643,31 @@ static void arrive(unsigned nth, int32_t id)
     assert_non_null(op);
     memcpy((void *)(uintptr_t)op->u.io.iov->base, &event, sizeof(event));
 }
-static void next_is(gy_file watch, int32_t id)
+/* The cell that brings the answer is still on its way. */
+static void complete_in_turn(enum gy_op_kind kind, int res)
+{
+    struct gy_op *op = fake_op(&fake, 0, kind, 0);
+    assert_non_null(op);
+    fake_leave();
+    fake_complete(&fake, 0, op, res, false);
+    fake_enter(&fake, 0);
+}
+static int32_t id_of(gy_fut fut)
 {
     struct gy_watch_event seen;
     uint32_t at = 0;
-    gy_fut fut = gy_watch_next(watch);
     assert_int_equal(gy_value_raw(fut, NULL, 0), sizeof(struct gy_event));
     struct gy_buf *events = gy_value_buf(fut);
     assert_true(gy_watch_event_at(events, &at, &seen));
-    assert_int_equal(seen.id, id);
     gy_buf_release(events);
     gy_forget(fut);
+    return seen.id;
+}
+static void next_is(gy_file watch, int32_t id)
+{
+    gy_fut fut = gy_watch_next(watch);
+    settle();
+    assert_int_equal(id_of(fut), id);
 }
 
 static void events_for_nobody_are_kept(void **state)
@@ -679,6 +693,66 @@ static void events_for_nobody_are_kept(void **state)
         if (round == 0)
             next_is(watch, 2); /* otherwise nobody fetches it */
     }
+    gy_forget(gy_file_close(watch));
+    complete(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(gy__bufs_out(shard_of_test()), out);
+}
+
+/* They had come already: into the future, to a combinator that chose another, or as far as a cell that brings them
+ * in the same turn. Who has taken them has them, and the next hears of none twice. */
+static void events_that_nobody_took_are_kept(void **state)
+{
+    enum { TAKEN, DISCARDED, FORGOTTEN, SAME_TURN, NOT_CHOSEN, KEPT_BEFORE, WAITED_FOR, WAYS };
+    (void)state;
+    uint64_t out = gy__bufs_out(shard_of_test());
+    gy_fut fut = gy_watch_open("x", GY_WATCH_ALL);
+    complete(GY_OP_WATCH, 7);
+    struct gy__future *slot = &shard_of_test()->futures[gy__fut_slot(fut.bits)];
+    gy_file watch = gy_file_of(slot->res);
+    slot->taken = true;
+    gy_forget(fut);
+    for (int32_t way = TAKEN; way < WAYS; way++) {
+        gy_fut group = { 0 }, first = gy_watch_next(watch);
+        settle();
+        arrive(0, 1);
+        if (way == NOT_CHOSEN) {
+            const gy_fut futs[2] = { gy_path_mkdir("d", 0700), first };
+            group = gy_any(futs, 2);
+            complete(GY_OP_MKDIR, 0);
+        }
+        if (way == SAME_TURN || way == WAITED_FOR)
+            complete_in_turn(GY_OP_READ, sizeof(struct gy_event));
+        else
+            complete(GY_OP_READ, sizeof(struct gy_event));
+        if (way == TAKEN) {
+            gy_buf_release(gy_value_buf(first));
+            gy_forget(first);
+            continue;
+        }
+        if (way == FORGOTTEN)
+            gy_forget(first);
+        else if (way == NOT_CHOSEN)
+            gy_forget(group);
+        else
+            gy_discard(first);
+        if (way == KEPT_BEFORE) {
+            gy_forget(first);
+            gy_fut again = gy_watch_next(watch);
+            gy_discard(again);
+            gy_forget(again);
+        }
+        if (way == WAITED_FOR) {
+            gy_fut second = gy_watch_next(watch);
+            settle();
+            assert_true(fake_op(&fake, 0, GY_OP_READ, 0)->canceled); /* so that it ends, and has them */
+            complete(GY_OP_READ, -ECANCELED);
+            assert_int_equal(id_of(second), 1);
+            continue;
+        }
+        settle();
+        next_is(watch, 1);
+    }
+    assert_int_equal(fake_count(&fake, 0, GY_OP_READ), 0);
     gy_forget(gy_file_close(watch));
     complete(GY_OP_CLOSE_FILE, 0);
     assert_int_equal(gy__bufs_out(shard_of_test()), out);
@@ -924,6 +998,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_put_is_written_whoever_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_forgotten_read_ends_with_its_actor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_for_nobody_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(events_that_nobody_took_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kept_events_go_to_who_waits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_whatever_its_size_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_to_the_last_byte, set_up, tear_down),
