@@ -24,7 +24,7 @@ static const char *const verbs[GY_OP_KINDS] = {
     [GY_OP_SEND_TO] = "send to",        [GY_OP_SOCKET_SET] = "set datagram socket",
 };
 
-/* Core has no strerror(). */
+/* Core has no strerror(). What is not here is told by its name. */
 static const struct {
     int err;
     const char *text;
@@ -74,6 +74,41 @@ static const struct {
     { EDQUOT, "Disk quota exceeded" },
 };
 
+/* And no strerrorname_np(). The numbers are this architecture's, as all that have a name. */
+#define N(name) [name] = #name
+static const char *const names[] = {
+    /* clang-format off */
+    N(EPERM), N(ENOENT), N(ESRCH), N(EINTR), N(EIO), N(ENXIO), N(E2BIG), N(ENOEXEC), N(EBADF),
+    N(ECHILD), N(EAGAIN), N(ENOMEM), N(EACCES), N(EFAULT), N(ENOTBLK), N(EBUSY), N(EEXIST),
+    N(EXDEV), N(ENODEV), N(ENOTDIR), N(EISDIR), N(EINVAL), N(ENFILE), N(EMFILE), N(ENOTTY),
+    N(ETXTBSY), N(EFBIG), N(ENOSPC), N(ESPIPE), N(EROFS), N(EMLINK), N(EPIPE), N(EDOM),
+    N(ERANGE), N(EDEADLK), N(ENAMETOOLONG), N(ENOLCK), N(ENOSYS), N(ENOTEMPTY), N(ELOOP),
+    N(ENOMSG), N(EIDRM), N(ECHRNG), N(EL2NSYNC), N(EL3HLT), N(EL3RST), N(ELNRNG), N(EUNATCH),
+    N(ENOCSI), N(EL2HLT), N(EBADE), N(EBADR), N(EXFULL), N(ENOANO), N(EBADRQC), N(EBADSLT),
+    N(EBFONT), N(ENOSTR), N(ENODATA), N(ETIME), N(ENOSR), N(ENONET), N(ENOPKG), N(EREMOTE),
+    N(ENOLINK), N(EADV), N(ESRMNT), N(ECOMM), N(EPROTO), N(EMULTIHOP), N(EDOTDOT), N(EBADMSG),
+    N(EOVERFLOW), N(ENOTUNIQ), N(EBADFD), N(EREMCHG), N(ELIBACC), N(ELIBBAD), N(ELIBSCN),
+    N(ELIBMAX), N(ELIBEXEC), N(EILSEQ), N(ERESTART), N(ESTRPIPE), N(EUSERS), N(ENOTSOCK),
+    N(EDESTADDRREQ), N(EMSGSIZE), N(EPROTOTYPE), N(ENOPROTOOPT), N(EPROTONOSUPPORT),
+    N(ESOCKTNOSUPPORT), N(EOPNOTSUPP), N(EPFNOSUPPORT), N(EAFNOSUPPORT), N(EADDRINUSE),
+    N(EADDRNOTAVAIL), N(ENETDOWN), N(ENETUNREACH), N(ENETRESET), N(ECONNABORTED),
+    N(ECONNRESET), N(ENOBUFS), N(EISCONN), N(ENOTCONN), N(ESHUTDOWN), N(ETOOMANYREFS),
+    N(ETIMEDOUT), N(ECONNREFUSED), N(EHOSTDOWN), N(EHOSTUNREACH), N(EALREADY), N(EINPROGRESS),
+    N(ESTALE), N(EUCLEAN), N(ENOTNAM), N(ENAVAIL), N(EISNAM), N(EREMOTEIO), N(EDQUOT),
+    N(ENOMEDIUM), N(EMEDIUMTYPE), N(ECANCELED), N(ENOKEY), N(EKEYEXPIRED), N(EKEYREVOKED),
+    N(EKEYREJECTED), N(EOWNERDEAD), N(ENOTRECOVERABLE), N(ERFKILL), N(EHWPOISON),
+#if EDEADLOCK != EDEADLK
+    N(EDEADLOCK),
+#endif
+    /* clang-format on */
+};
+#undef N
+
+const char *gy__errno_name(int err)
+{
+    return err > 0 && (size_t)err < sizeof(names) / sizeof(names[0]) ? names[err] : NULL;
+}
+
 void gy__cause_write(struct gy__text *text, int err)
 {
     for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
@@ -81,7 +116,11 @@ void gy__cause_write(struct gy__text *text, int err)
             gy__text_string(text, causes[i].text);
             return;
         }
-    gy__text_printf(text, "error %d", -err);
+    const char *name = gy__errno_name(-err);
+    if (name != NULL)
+        gy__text_string(text, name);
+    else
+        gy__text_printf(text, "error %d", -err);
 }
 
 /* What a program does in order to hear whether something is there, or to have it so. */

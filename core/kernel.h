@@ -574,6 +574,8 @@ void gy__drain_release(struct gy_shard *shard);
 struct gy__text;
 /* What fails by an error, in words; core has no strerror. */
 void gy__cause_write(struct gy__text *text, int err);
+/* "EFAULT" of EFAULT; NULL: no errno of this system. */
+const char *gy__errno_name(int err);
 /* First error at start-up: ends gy_start. Logs "what: subject: error". */
 void gy__runtime_fail(struct gy_runtime *runtime, int err, const char *what, const char *subject);
 /* Listening was asked for / a listener opened or failed: gy_start waits for all of them. */

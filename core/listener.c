@@ -11,6 +11,7 @@
  * One that comes to an address of which this shard is still closing the socket, as the actor that a
  * supervisor starts again does, waits until that has closed: before, the system would refuse it. */
 #include "core/streams.h"
+#include "core/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -256,13 +257,24 @@ static void say_listening(struct gy_runtime *runtime, const struct gy__listener 
         gy_log("listening on %.*s:%u", (int)host, addr, (unsigned)listener->port);
 }
 
+/* -> text */
+static const char *cause_of(char *text, size_t size, int err)
+{
+    struct gy__text cause;
+
+    gy__text_init(&cause, text, size);
+    gy__cause_write(&cause, err);
+    return text;
+}
+
 static void opened(struct gy_shard *shard, struct gy__listener *listener, int32_t res)
 {
     bool takes_over = listener->succeeds != 0;
 
     if (res < 0 && takes_over) {
         /* Who had accepted goes on until this can. */
-        gy_log("listen %s: error %d, is tried again", listener->addr, -res);
+        char cause[64];
+        gy_log("listen %s: %s; is tried again", listener->addr, cause_of(cause, sizeof(cause), res));
         gy__timer_arm(&shard->wheel, &listener->retry, shard->now_ns + TAKE_OVER_NS);
     } else if (res < 0) {
         gy__runtime_fail(shard->runtime, res, "listen", listener->addr);
@@ -303,7 +315,8 @@ static void accept_ended(struct gy_shard *shard, struct gy__listener *listener, 
     case -ENOTSOCK:
     case -EOPNOTSUPP:
         if (listener->state == GY__LISTENER_OPEN) {
-            gy_log("accepting on %s has ended: error %d", listener->addr, -res);
+            char cause[64];
+            gy_log("accepting on %s has ended: %s", listener->addr, cause_of(cause, sizeof(cause), res));
             listener->state = GY__LISTENER_CLOSING;
         }
         break;

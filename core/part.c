@@ -4,11 +4,15 @@
  * home on the file's shard, whichever stream it waits at. A part longer than a buffer's len can say is
  * split: `behind` is what its len does not tell, and is refilled from.
  *
+ * Of a file that was opened past the cache there are no parts: what is left of one after a short send begins
+ * anywhere, and the kernel reads such a file from the beginning of a block only.
+ *
  * With a waiter (gy_file_send) the part's end is a future's. Whatever ends the future before marks the
  * stream, which ends at the end of the turn; the part goes with its queue, and only then the record is over. So the stream
  * is there as long as the record says so. */
 #include "core/part.h"
 #include "core/bufs.h"
+#include "core/failed.h"
 
 #include <errno.h>
 
@@ -36,12 +40,20 @@ static struct gy_buf *take(struct gy_shard *shard, struct gy__file *file, uint64
     return buf;
 }
 
+static bool is_direct(struct gy_shard *shard, const struct gy__file *file)
+{
+    if (file->direct)
+        gy__failed_because(shard, GY_OP_SEND_FILE, -EINVAL, "send", file->path,
+                           "opened past the cache (GY_FILE_DIRECT); open it once more without");
+    return file->direct;
+}
+
 struct gy_buf *gy_file_part(gy_file value, uint64_t offset, uint32_t len)
 {
     struct gy_shard *shard = gy__here(__func__);
     struct gy__file *file = gy__file_find(shard, value);
 
-    return file == NULL || offset > INT64_MAX ? NULL : take(shard, file, offset, len);
+    return file == NULL || offset > INT64_MAX || is_direct(shard, file) ? NULL : take(shard, file, offset, len);
 }
 
 bool gy__part_sent(struct gy_stream *s, struct gy_buf *buf, uint32_t n)
@@ -97,7 +109,7 @@ gy_fut gy_file_send(gy_file value, uint64_t offset, uint64_t len, struct gy_stre
 
     if (file == NULL)
         return gy__fut_refused(-EBADF);
-    if (offset > INT64_MAX || len > INT64_MAX - offset)
+    if (offset > INT64_MAX || len > INT64_MAX - offset || is_direct(shard, file))
         return gy__fut_refused(-EINVAL);
     if (!gy__stream_takes(to))
         return gy__fut_refused(-EPIPE);

@@ -110,13 +110,14 @@ GY_INLINE struct gy_buf *gy_file_buffers(const void *value)
  * len counts as what is queued, and falls as it is sent. The file may be closed at once: it is when the buffer is
  * released. A file that ends before offset + len when its turn comes ends the stream with -ENODATA.
  * A pipe's end takes none (-EOPNOTSUPP): gy_redirect() is for that. What pays: files of 64 KiB and more, that the system has in its cache; others are sent by threads of the pool
- * for work that blocks. -> given; NULL: not a file of this actor, or none is left. */
+ * for work that blocks. A file that was opened with GY_FILE_DIRECT is refused, of which a line is logged: open it once
+ * more without. -> given; NULL: that, not a file of this actor, or none is left. */
 GY_API GY_MUST_CHECK struct gy_buf *gy_file_part(gy_file file, uint64_t offset, uint32_t len);
 
 /* Queue such a part at a stream of this actor's and be told of its end, which comes when the last byte is the
  * system's. len: any; 0 is no error. A discard, a deadline, and what else ends the future before, aborts the stream (closed()
  * tells -ECANCELED): what was begun cannot be taken back. -> 0; the reason why the stream closes, -ENODATA the
- * file is too short, -ECONNRESET, ...; refused: -EPIPE as gy_stream_send(). */
+ * file is too short, -ECONNRESET, ...; refused: -EPIPE as gy_stream_send(), -EINVAL of GY_FILE_DIRECT. */
 struct gy_stream;
 GY_API GY_MUST_CHECK gy_fut gy_file_send(gy_file file, uint64_t offset, uint64_t len,
                                          struct gy_stream *to);

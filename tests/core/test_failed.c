@@ -167,10 +167,35 @@ static void a_file_is_named_until_it_is_closed(void **state)
     assert_true(fake_logged(&fake, "xxx/end: No space left on device\n"));
 }
 
+/* Whatever has a name is told by that, if not by more. */
+static void all_errors_have_names(void **state)
+{
+    (void)state;
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 32)
+    for (int err = -1; err < 4096; err++) {
+        const char *name = err > 0 ? strerrorname_np(err) : NULL;
+        char said[80], number[80];
+        struct gy__text text;
+        if (name == NULL)
+            assert_null(gy__errno_name(err));
+        else
+            assert_string_equal(gy__errno_name(err), name);
+        gy__text_init(&text, said, sizeof(said));
+        gy__cause_write(&text, -err);
+        snprintf(number, sizeof(number), "error %d", err);
+        assert_int_equal(strcmp(said, number) == 0, name == NULL);
+    }
+#else
+    print_message("this libc has no strerrorname_np()\n");
+    skip();
+#endif
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        T(all_errors_have_names),
         T(a_line_names_what_and_why),
         T(four_then_one_a_second_of_each_kind),
         T(answers_are_no_failures),

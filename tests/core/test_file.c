@@ -632,6 +632,21 @@ static void a_forgotten_read_ends_with_its_actor(void **state)
     assert_int_equal(shard_of_test()->opfuts_stray, 0);
 }
 
+/* ---- parts ---- */
+
+static void no_parts_past_the_cache(void **state)
+{
+    (void)state;
+    gy_file file = open_file(GY_FILE_READ | GY_FILE_DIRECT, 7);
+    assert_null(gy_file_part(file, 0, 4096));
+    assert_true(fake_logged(&fake, "send x: opened past the cache (GY_FILE_DIRECT); open it once more without"));
+    assert_int_equal(gy_refused(gy_file_send(file, 0, 4096, NULL)), -EINVAL);
+    close_file(file);
+    file = open_file(GY_FILE_READ, 7);
+    gy_buf_release(gy_file_part(file, 0, 4096));
+    close_file(file);
+}
+
 /* ---- watches ---- */
 
 /* Events that arrive for a reader that has given up are the next one's, in order; those of a watch that is
@@ -998,6 +1013,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_put_is_written_whoever_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_forgotten_read_ends_with_its_actor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_for_nobody_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_parts_past_the_cache, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_that_nobody_took_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kept_events_go_to_who_waits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_whatever_its_size_was, set_up, tear_down),
