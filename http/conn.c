@@ -18,10 +18,11 @@
 
 void gy__http_conn_init(struct gy__http_conn *conn, struct gy__http_env *env)
 {
-    memset(conn, 0, sizeof(*conn));
+    memset((char *)conn + sizeof(conn->parser), 0, sizeof(*conn) - sizeof(conn->parser));
     gy__http_parser_init(&conn->parser, &env->config);
     conn->parser.judged = &env->judged;
     conn->env = env;
+    conn->memo.entry = env->memo.first.entry;
     conn->idle_deadline_ns = env->now_ns + env->config.idle_timeout_ns;
     gy__conn_count(conn, GY__HTTP_CONNECTIONS, 1);
     gy__conn_count(conn, GY__HTTP_OPEN, 1);

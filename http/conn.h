@@ -55,7 +55,7 @@ enum gy__http_finish {
 };
 
 struct gy__http_conn {
-    struct gy__http_parser parser;
+    struct gy__http_parser parser; /* first */
     struct gy__http_env *env;
     struct gy__http_slot *first, *last_slot; /* in hand, in the order of their requests */
     struct gy_buf *held;                 /* read, but requests may point into them */

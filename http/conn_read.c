@@ -255,7 +255,8 @@ static bool begin(struct gy__http_conn *conn)
     return true;
 }
 
-/* Requests that are, to the byte, the one that this connection sent last. -> behind them. */
+/* Requests that are, to the byte, the one that this connection sent last, or as its first one another
+ * connection. -> behind them. */
 static const char *read_known(struct gy__http_conn *conn, const char *at, const char *end)
 {
     const struct gy__http_memo_entry *entry;
@@ -269,7 +270,7 @@ static const char *read_known(struct gy__http_conn *conn, const char *at, const 
         gy__http_memo_fill(entry, slot, at);
         at += entry->len;
         conn->parser.slot = slot;
-        conn->parser.keep_alive = 1;
+        conn->parser.keep_alive = entry->keep_alive;
         dispatch(conn);
     }
     return at;
@@ -308,7 +309,10 @@ static const char *read_bytes(struct gy__http_conn *conn, const char *at, const 
                 gy__http_pieces_ended(conn);
                 break;
             }
-            gy__http_memo_note(&conn->env->memo, &conn->memo, parser->slot);
+            if (conn->requests == 0)
+                gy__http_memo_note_first(&conn->env->memo, &conn->memo, parser->slot);
+            else
+                gy__http_memo_note(&conn->env->memo, &conn->memo, parser->slot);
             dispatch(conn);
             break;
         case GY__HTTP_JUDGE:

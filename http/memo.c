@@ -3,6 +3,7 @@
  * that was taken is a miss and never a mistake. */
 #include "http/memo.h"
 
+#include "http/head.h"
 #include "http/method.h"
 
 #include <string.h>
@@ -46,7 +47,7 @@ void gy__http_memo_fill(const struct gy__http_memo_entry *entry, struct gy__http
     req->headers = slot->headers;
     req->header_count = entry->header_count;
     req->minor = entry->minor;
-    req->keep_alive = 1;
+    req->keep_alive = entry->keep_alive;
 }
 
 /* ---- remembering ------------------------------------------------------------------------- */
@@ -80,6 +81,7 @@ static void store(struct gy__http_memo_entry *entry, uint32_t hash,
     entry->flags = slot->flags & GY__SLOT_DOTS;
     entry->method = slot->method;
     entry->minor = req->minor;
+    entry->keep_alive = req->keep_alive;
     entry->header_count = (uint8_t)req->header_count;
     entry->path = offset(slot, req->path);
     entry->query = (struct gy__http_memo_slice){ 0, 0 };
@@ -98,7 +100,7 @@ static bool memorable(const struct gy__http_slot *slot)
     const struct gy_http_req *req = &slot->req;
 
     return (slot->flags & GY__SLOT_BORROWED) && !(slot->flags & (GY__SLOT_BODY | GY__SLOT_EXPECTS | GY__SLOT_UPGRADE)) &&
-           req->keep_alive && req->header_count <= GY__HTTP_INLINE_HEADERS &&
+           req->header_count <= GY__HTTP_INLINE_HEADERS &&
            slot->stop - slot->start <= (int64_t)GY__HTTP_MEMO_HEAD_MAX &&
            req->path.ptr >= slot->start && req->path.ptr < slot->stop;
 }
@@ -120,4 +122,27 @@ void gy__http_memo_note(struct gy__http_memo *memo, struct gy__http_memo_mark *m
         memcmp(entry->bytes, slot->start, entry->len) != 0)
         store(entry, hash, slot);
     mark->entry = (uint8_t)(hash % GY__HTTP_MEMO_ENTRIES + 1);
+}
+
+/* How long a comparison takes tells strangers something of what they are compared with: not of secrets. */
+static bool is_personal(const struct gy_http_req *req)
+{
+    for (unsigned i = 0; i < req->header_count; i++)
+        if (gy__http_name_is(req->headers[i].name, "authorization", 13) ||
+            gy__http_name_is(req->headers[i].name, "proxy-authorization", 19) ||
+            gy__http_name_is(req->headers[i].name, "cookie", 6))
+            return true;
+    return false;
+}
+
+void gy__http_memo_note_first(struct gy__http_memo *memo, struct gy__http_memo_mark *mark,
+                              const struct gy__http_slot *slot)
+{
+    if (memo->first.misses + 1u >= memo->interval && is_personal(&slot->req)) {
+        gy__http_memo_note(memo, mark, slot);
+        return;
+    }
+    gy__http_memo_note(memo, &memo->first, slot);
+    if (memo->first.misses == 0)
+        mark->entry = memo->first.entry;
 }

@@ -328,7 +328,7 @@ static const llhttp_settings_t settings = {
 
 void gy__http_parser_init(struct gy__http_parser *parser, const struct gy_http_config *config)
 {
-    memset(parser, 0, sizeof(*parser));
+    memset((char *)parser + sizeof(parser->ll), 0, sizeof(*parser) - sizeof(parser->ll));
     llhttp_init(&parser->ll, HTTP_REQUEST, &settings);
     parser->config = config;
 }

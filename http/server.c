@@ -94,6 +94,23 @@ static void arm(struct gy__http_link *link)
     gy__http_timer_arm(&link->timer, deadline);
 }
 
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A new connection's timer is armed once for all that it is about to do: looking too early costs less, for
+ * who stays so long, than moving it costs those that only come, ask and go. */
+static void arm_first(struct gy__http_link *link)
+{
+    const struct gy__http_env *env = &link->server->env;
+    const struct gy_http_config *config = &env->config;
+    uint64_t soon_ns = lesser(lesser(config->head_timeout_ns, config->answer_timeout_ns), config->write_timeout_ns);
+
+    link->armed_ns = lesser(gy__http_conn_deadline(&link->conn), env->now_ns + soon_ns);
+    gy__http_timer_arm(&link->timer, link->armed_ns);
+}
+
 /* Bytes wait to be sent: by when must some have left? */
 static void watch_writes(struct gy__http_link *link, uint64_t queued)
 {
@@ -169,7 +186,7 @@ static void opened(struct gy_actor *self, struct gy_stream *s)
         return;
     }
     look_at_clock(server);
-    memset(link, 0, sizeof(*link));
+    memset((char *)link + sizeof(link->conn), 0, sizeof(*link) - sizeof(link->conn));
     if (server->peers.access != NULL && !peer_enters(server, s, link)) {
         link_give(server, link);
         gy_stream_abort(s);
@@ -179,7 +196,6 @@ static void opened(struct gy_actor *self, struct gy_stream *s)
     link->server = server;
     link->stream = s;
     link->timer.fire = fire;
-    link->armed_ns = UINT64_MAX;
     link->write_deadline_ns = UINT64_MAX;
     link->next = server->links;
     if (link->next != NULL)
@@ -188,7 +204,7 @@ static void opened(struct gy_actor *self, struct gy_stream *s)
     gy_stream_set_context(s, link);
     if (server->env.draining)
         gy__http_conn_drain(&link->conn);
-    arm(link);
+    arm_first(link);
 }
 
 /* The first request of a connection is to be its last. Its answer and the close are one operation if no

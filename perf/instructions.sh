@@ -11,9 +11,10 @@
 #
 # local/... are gyre's sides of gyre-perf's rows. http/c1 and http/x16 are requests to gyre-demo on
 # one connection, one at a time and 16 at a time; http/x16v the same with no two heads alike, so that
-# each is parsed; roof/... the same to the bare ring loop, which
-# has no budget and is printed beside them. fetch/c1 is the client's side: a request of gyre-client-load
-# to gyre-demo, one at a time; roof/fetch the same by gyre-roof-client.
+# each is parsed; http/close and http/closev the same on connections of their own, 64 at a time;
+# roof/... the same to the bare ring loop, which has no budget and is printed beside them. fetch/c1 is
+# the client's side: a request of gyre-client-load to gyre-demo, one at a time; roof/fetch the same by
+# gyre-roof-client.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -22,7 +23,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --bin=*) bin=${1#*=} ;;
     --update) update=yes ;;
-    --help) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "perf/instructions.sh: $1: no such option: --help shows them" >&2; exit 2 ;;
     *) rows+=("$1") ;;
     esac
@@ -149,6 +150,8 @@ price() # row
     */c1) price_of_request "${1%/*}" 1 800 4000 "" ;;
     */x16) price_of_request "${1%/*}" 16 1600 16000 "" ;;
     */x16v) price_of_request "${1%/*}" 16 1600 16000 --vary ;;
+    */close) price_of_request "${1%/*}" 1 800 4000 "--connections=64 --close" ;;
+    */closev) price_of_request "${1%/*}" 1 800 4000 "--connections=64 --close --vary" ;;
     *) fail "$1: no such row" ;;
     esac
 }

@@ -172,6 +172,36 @@ static void test_close(void **state)
     assert_int_equal(peer.requests, 1);
 }
 
+/* A head that other connections sent first is known to a new one, which ends by it all the same. */
+static void test_close_known(void **state)
+{
+#define LAST "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    struct peer_reply reply;
+
+    (void)state;
+    peer_remember(&peer);
+    for (unsigned i = 0; i < 3; i++) {
+        peer_send(&peer, LAST);
+        assert_true((peer.conn.parser.host.len == 0) == (i > 0)); /* the parser had not to look at it */
+        reply = peer_read(&peer, false);
+        assert_true(reply.status == 200 && reply.close);
+        assert_int_equal(reply.body_len, 3);
+        assert_memory_equal(reply.body, "/1 ", 3);
+        assert_int_equal(peer.conn.finish, GY__FINISH_CLOSE);
+        peer_reopen(&peer);
+    }
+    peer_send(&peer, LAST GET("/2"));
+    assert_int_equal(peer.conn.parser.host.len, 0);
+    expect_story("200 linger");
+    assert_int_equal(peer.requests, 1);
+
+    /* One that goes on has its own from there on. */
+    peer_reopen(&peer);
+    peer_send(&peer, GET("/3") GET("/3") LAST);
+    expect_story("200 200 200 close");
+#undef LAST
+}
+
 static void test_requests_max(void **state)
 {
     struct peer_reply reply;
@@ -953,6 +983,7 @@ int main(void)
         T(test_head),
         T(test_http10),
         T(test_close),
+        T(test_close_known),
         T(test_requests_max),
         T(test_large_body),
         T(test_bodiless),

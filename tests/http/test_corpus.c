@@ -215,6 +215,7 @@ static bool is_twin(const char *begin, size_t len, const char *rest)
         return false;
     memcpy(candidate, begin, len);
     memcpy(candidate + len, rest, strlen(rest));
+    peer.env.memo.first.entry = 0; /* nothing is known before */
     peer_reopen(&peer);
     peer.at_once = true;
     peer_give(&peer, candidate, all);

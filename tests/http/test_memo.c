@@ -27,7 +27,7 @@ static int setup(void **state)
     memset(&slots, 0, sizeof(slots));
     slots.memory = fake_memory;
     memset(&mark, 0, sizeof(mark));
-    memo.interval = 1;
+    memo = (struct gy__http_memo){.interval = 1};
     memo.entries = fake_memory(GY__HTTP_MEMO_ENTRIES * sizeof(struct gy__http_memo_entry));
     config = (struct gy_http_config)GY_HTTP_CONFIG_INIT("");
     guard_open(&guard, 65536);
@@ -43,8 +43,8 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Read by the parser, then offered to the memo; the request stays where it lies. */
-static struct gy__http_slot *read_and_note(const char *text)
+/* Read by the parser; the request stays where it lies. */
+static struct gy__http_slot *read_head(const char *text)
 {
     static struct gy__http_parser parser;
     struct gy__http_slot *slot = gy__http_slot_take(&slots);
@@ -53,6 +53,14 @@ static struct gy__http_slot *read_and_note(const char *text)
     gy__http_parser_init(&parser, &config);
     gy__http_parser_begin(&parser, slot);
     assert_int_equal(gy__http_parser_feed(&parser, &at, text + strlen(text)), GY__HTTP_REQUEST);
+    return slot;
+}
+
+/* Then offered to the memo. */
+static struct gy__http_slot *read_and_note(const char *text)
+{
+    struct gy__http_slot *slot = read_head(text);
+
     gy__http_memo_note(&memo, &mark, slot);
     return slot;
 }
@@ -80,6 +88,8 @@ static void test_known(void **state)
         "HEAD /a/../b?q=1 HTTP/1.1\r\nHost: example.com:80\r\nX:\r\nY:  z \t\r\n\r\n",
         "OPTIONS /a? HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
         "DELETE http://e/x%20y HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
     };
 
     (void)state;
@@ -128,8 +138,6 @@ static void test_not_remembered(void **state)
     strcat(many, "\r\n");
     snprintf(large, sizeof(large), "GET /%0600u HTTP/1.1\r\nHost: h\r\n\r\n", 1);
     const char *const heads[] = {
-        "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
-        "GET / HTTP/1.0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx",
         "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n",
@@ -158,6 +166,48 @@ static void test_interval(void **state)
         gy__http_slot_give(&slots, read_and_note(head));
     }
     assert_non_null(find(head, sizeof(head) - 1));
+}
+
+static void read_and_note_first(const char *text)
+{
+    struct gy__http_slot *slot = read_head(text);
+
+    memset(&mark, 0, sizeof(mark)); /* each another connection */
+    gy__http_memo_note_first(&memo, &mark, slot);
+    gy__http_slot_give(&slots, slot);
+}
+
+/* What connections send first is remembered for those that are to come, as often as what one connection sends. */
+static void test_first(void **state)
+{
+    static const char head[] = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+
+    (void)state;
+    memo.interval = 8;
+    for (unsigned i = 1; i <= 8; i++) {
+        assert_int_equal(memo.first.entry, 0);
+        read_and_note_first(head);
+    }
+    assert_non_null(find(head, sizeof(head) - 1)); /* the connection itself, when it asks again */
+    mark = (struct gy__http_memo_mark){memo.first.entry, 0};
+    assert_non_null(find(head, sizeof(head) - 1));
+}
+
+/* Nobody is compared with the credentials of others. */
+static void test_first_without_credentials(void **state)
+{
+    static const char *const lines[] = { "Authorization: Basic YTpi", "PROXY-AUTHORIZATION: x", "cookie: id=1" };
+    char text[200];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        sprintf(text, "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n\r\n", lines[i]);
+        read_and_note_first(text);
+        assert_int_equal(memo.first.entry, 0);
+    }
+    sprintf(text, "GET / HTTP/1.1\r\nHost: h\r\nCookies: none\r\n\r\n");
+    read_and_note_first(text);
+    assert_int_not_equal(memo.first.entry, 0);
 }
 
 /* Places are few: a head that took another's is not taken for it. */
@@ -201,7 +251,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_known), T(test_not_remembered), T(test_interval), T(test_places), T(test_forgotten),
+        T(test_known), T(test_not_remembered), T(test_interval), T(test_first), T(test_first_without_credentials),
+        T(test_places), T(test_forgotten),
 #undef T
     };
 
