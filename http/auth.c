@@ -207,6 +207,17 @@ static bool says(struct gy_slice json, const char *name, const char *text)
     return value.ptr[0] == '[' ? gy__array_has(value, text) : gy__string_is(value, text);
 }
 
+/* What a token says of its algorithm decides nothing; but one that says another was not made for this
+ * realm (RFC 7515 4.1.1, RFC 8725 3.1). */
+static bool header_right(const struct gy_http_tokens *tokens, struct gy_slice header)
+{
+    const char *algorithm = tokens->algorithm == GY_HTTP_HS256 ? "HS256" : "RS256";
+    struct gy_slice value;
+
+    return gy__members_valid(header) && gy__members_find(header, "alg", &value) == 1 &&
+           gy__string_is(value, algorithm) && gy__members_find(header, "crit", &value) == 0;
+}
+
 /* -> 0; -EACCES. now_s: the wall clock's. */
 static int check_claims(const struct gy_http_tokens *tokens, struct gy_slice header, struct gy_slice json,
                         uint64_t now_s, struct gy_http_identity *out)
@@ -215,8 +226,7 @@ static int check_claims(const struct gy_http_tokens *tokens, struct gy_slice hea
     uint64_t at;
     int there;
 
-    if (!gy__members_valid(header) || !gy__members_valid(json) ||
-        gy__members_find(header, "crit", &value) != 0)
+    if (!header_right(tokens, header) || !gy__members_valid(json))
         return -EACCES;
     there = gy__members_find(json, "exp", &value);
     if (there != 0 ? !seconds_of(json, "exp", &at) || now_s >= at + tokens->leeway_s : !tokens->may_last)

@@ -97,7 +97,8 @@ static int split_target(struct gy__http_slot *slot, const char *at, size_t len, 
     return 0;
 }
 
-static int check_absolute(struct gy__http_slot *slot, const char *at, size_t len, const char **why)
+static int check_absolute(struct gy__http_slot *slot, const char *at, size_t len,
+                          struct gy_slice *authority, const char **why)
 {
     size_t scheme = 0, host;
 
@@ -113,6 +114,7 @@ static int check_absolute(struct gy__http_slot *slot, const char *at, size_t len
         host++;
     if (host == 0 || at[0] == ':' || !gy__http_host_valid(at, host))
         return refuse(why, 400, "The target's host is not valid");
+    *authority = (struct gy_slice){ at, host };
     if (host < len && at[host] == '/')
         return split_target(slot, at + host, len - host, why);
     /* No path: OPTIONS means the server as a whole, all others the root. */
@@ -123,7 +125,8 @@ static int check_absolute(struct gy__http_slot *slot, const char *at, size_t len
     return 0;
 }
 
-static int check_target(struct gy__http_slot *slot, const char **why)
+/* *authority: of absolute-form, is set. */
+static int check_target(struct gy__http_slot *slot, struct gy_slice *authority, const char **why)
 {
     struct gy_slice target = slot->req.path;
 
@@ -134,7 +137,7 @@ static int check_target(struct gy__http_slot *slot, const char **why)
             return refuse(why, 400, "Only OPTIONS may have the target *");
         return 0;
     }
-    return check_absolute(slot, target.ptr, target.len, why);
+    return check_absolute(slot, target.ptr, target.len, authority, why);
 }
 
 /* ---- Host -------------------------------------------------------------------------------- */
@@ -262,7 +265,9 @@ static bool host_known(const struct gy_slice *host, struct gy__http_host *known)
 /* ---- header lines ------------------------------------------------------------------------ */
 
 struct seen {
-    const struct gy_slice *host, *coding, *expect;
+    struct gy_slice authority; /* of the target, ptr NULL: it has none */
+    struct gy_slice *host;
+    const struct gy_slice *coding, *expect;
     unsigned hosts, codings, expects;
     bool close, keep_alive; /* in any Connection */
 };
@@ -289,7 +294,7 @@ static void look_at_connection(struct seen *seen, struct gy_slice value)
     }
 }
 
-static void look_at(struct seen *seen, const struct gy_http_header *header)
+static void look_at(struct seen *seen, struct gy_http_header *header)
 {
     switch (header->name.len) {
     case 4:
@@ -351,13 +356,13 @@ static int check_expect(struct gy__http_slot *slot, const struct seen *seen, con
 int gy__http_head_check(struct gy__http_slot *slot, const char *end, struct gy__http_host *known,
                         const char **why)
 {
-    struct seen seen = { .host = NULL };
+    struct seen seen = { .authority = { NULL, 0 } };
     struct gy_http_header *header = slot->headers;
     int status;
 
     status = check_line(slot, end, why);
     if (status == 0)
-        status = check_target(slot, why);
+        status = check_target(slot, &seen.authority, why);
     if (status != 0)
         return status;
     for (unsigned n = slot->req.header_count; n > 0; n--, header++) {
@@ -372,6 +377,8 @@ int gy__http_head_check(struct gy__http_slot *slot, const char *end, struct gy__
         return refuse(why, 400, "There must be one Host");
     if (seen.hosts == 1 && !host_known(seen.host, known))
         return refuse(why, 400, "Host is not valid");
+    if (seen.authority.ptr != NULL && seen.host != NULL)
+        *seen.host = seen.authority; /* RFC 9112 3.2.2: that is whom it is for */
     slot->req.keep_alive = !seen.close && (slot->req.minor == 1 || seen.keep_alive);
     if (seen.codings != 0)
         status = check_coding(slot, &seen, why);

@@ -134,6 +134,9 @@ int gy_http_set(struct gy_http_res *res, const char *name, const char *value)
         res->gy__err = -EINVAL;
     else
         set(res, name, name_len, value, value_len(value));
+    /* RFC 9110 7.8: whoever sends the one sends the other. */
+    if (res->gy__err == 0 && gy__http_name_is((struct gy_slice){ name, name_len }, "upgrade", 7))
+        set(res, "Connection", 10, "Upgrade", 7);
     return res->gy__err;
 }
 

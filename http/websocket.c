@@ -404,21 +404,53 @@ static bool origin_may(const struct gy_http_req *req, const char *const *origins
     return false;
 }
 
+/* The one line of that name; NULL: there is none, or more than one. */
+static const struct gy_slice *only(const struct gy_http_req *req, const char *lower)
+{
+    const struct gy_slice *found = NULL;
+
+    for (unsigned i = 0; i < req->header_count; i++) {
+        if (!gy__http_name_is(req->headers[i].name, lower, strlen(lower)))
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = &req->headers[i].value;
+    }
+    return found;
+}
+
+static bool has_body(const struct gy_http_req *req)
+{
+    const struct gy_slice *length = gy_http_header(req, "Content-Length");
+
+    if (gy_http_header(req, "Transfer-Encoding") != NULL)
+        return true;
+    for (size_t i = 0; length != NULL && i < length->len; i++)
+        if (length->ptr[i] != '0')
+            return true;
+    return false;
+}
+
+static bool asks_for_websocket(const struct gy_http_req *req)
+{
+    return gy_slice_equal(req->method, "GET") && req->minor == 1 && has_token(req, "upgrade", "websocket") &&
+           has_token(req, "connection", "upgrade");
+}
+
 /* -> 0, and accept: the answer to the client's key; or a negative errno. */
 static int check_handshake(const struct gy_http_req *req, const struct gy_ws_options *options,
                            char accept[32])
 {
     static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    const struct gy_slice *key = gy_http_header(req, "Sec-WebSocket-Key");
-    const struct gy_slice *version = gy_http_header(req, "Sec-WebSocket-Version");
+    const struct gy_slice *key = only(req, "sec-websocket-key");
+    const struct gy_slice *version = only(req, "sec-websocket-version");
     uint8_t text[24 + sizeof(magic)], digest[20];
 
-    if (!gy_slice_equal(req->method, "GET") || req->minor != 1 || !has_token(req, "upgrade", "websocket") ||
-        !has_token(req, "connection", "upgrade"))
+    if (!asks_for_websocket(req))
         return -EINVAL;
     if (version == NULL || !gy_slice_equal(*version, "13"))
         return -EPROTO;
-    if (key == NULL || key->len != 24 || gy__base64_decode(key->ptr, key->len, 0, text) != 16)
+    if (has_body(req) || key == NULL || key->len != 24 || gy__base64_decode(key->ptr, key->len, 0, text) != 16)
         return -EINVAL;
     if (!origin_may(req, options->origins))
         return -EACCES;
@@ -429,12 +461,14 @@ static int check_handshake(const struct gy_http_req *req, const struct gy_ws_opt
     return 0;
 }
 
-static void refuse(gy_http_promise reply, int err)
+/* What it must do to be let in: another protocol, another version; a handshake that is broken is 400. */
+static void refuse(const struct gy_http_req *req, gy_http_promise reply, int err)
 {
+    bool upgrade = err == -EPROTO || (err == -EINVAL && !asks_for_websocket(req));
     struct gy_http_res res;
 
-    gy_http_begin(&res, err == -EPROTO || err == -EINVAL ? 426 : gy_http_status(err));
-    if (err == -EPROTO || err == -EINVAL) {
+    gy_http_begin(&res, upgrade ? 426 : gy_http_status(err));
+    if (upgrade) {
         (void)gy_http_set(&res, "Upgrade", "websocket");
         (void)gy_http_set(&res, "Sec-WebSocket-Version", "13");
     }
@@ -449,7 +483,7 @@ int gy_ws_open(struct gy_ws *ws, struct gy_actor *self, const struct gy_http_req
     void *user = ws->user;
 
     if (err < 0) {
-        refuse(reply, err);
+        refuse(req, reply, err);
         return err;
     }
     memset(ws, 0, sizeof(*ws));

@@ -39,13 +39,14 @@ struct gy_http_req {
     struct gy_slice rest;  /* raw: of the path, behind the matched route: "" or from a slash on. A
                             * handler that has nothing below its route answers 404 if this is more
                             * than "/" */
-    struct gy_slice route; /* as it was registered, without methods: "/users/:id" */
+    struct gy_slice route; /* as it was registered, without methods: "/users/:id"; without the delegate's
+                            * path, if it was found by that */
     struct gy_slice query; /* raw, behind '?' */
     struct gy_slice body;
     struct gy_slice principal; /* whom it comes from, by the route's realm; "" for nobody */
     struct gy_slice claims;    /* what the authenticator told beside: of a token its JSON */
     struct gy_slice trailers; /* behind a chunked body, for gy_http_trailer() */
-    const struct gy_http_header *headers;
+    const struct gy_http_header *headers; /* Host is that of the target, where it names one */
     uint16_t header_count;
     uint8_t minor; /* HTTP/1.minor */
     uint8_t keep_alive;
@@ -231,7 +232,8 @@ struct gy_http_res {
     int status;
 };
 /* Begin, which takes a buffer; then any number of gy_http_set (refuses CR, LF, NUL, bad names, and
- * the framing headers Content-Length, Transfer-Encoding, Connection, Date, which are the server's),
+ * the framing headers Content-Length, Transfer-Encoding, Connection, Date, which are the server's;
+ * Upgrade, as of 426, comes with the Connection line that it must have),
  * then exactly one of the ends, which answers like gy_http_reply. The first error is remembered and
  * is the end's. */
 GY_API void gy_http_begin(struct gy_http_res *res, int status);

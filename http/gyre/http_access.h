@@ -62,7 +62,8 @@ GY_API int gy_http_basic(const struct gy_http_realm *realm, const struct gy_http
                          struct gy_http_identity *out);
 
 /* Tokens of RFC 7519, signed. arg of the realm: struct gy_http_tokens. The algorithm is the realm's,
- * whatever a token says of itself, so that none is taken for another; "none" is none. exp must be
+ * whatever a token says of itself, so that none is taken for another; one that says another, or "none",
+ * is refused. exp must be
  * there unless may_last, and is checked, as are nbf, and iss and aud if wanted; a token with critical
  * extensions (crit) is refused. The principal is its sub, the claims are its JSON.
  * -> as an authenticator; -ENOTSUP, 501: gyre was built without OpenSSL. */

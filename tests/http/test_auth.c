@@ -357,6 +357,13 @@ static void test_forged(void **state)
     assert_int_equal(check(wrong), -EACCES);
     assert_int_equal(check(token(HEADER, "{\"exp\":1001}", "another secret")), -EACCES);
     assert_int_equal(check(token("{\"alg\":\"HS256\",\"crit\":[\"x\"]}", "{\"exp\":1001}", KEY)), -EACCES);
+    /* The signature is right, but for another algorithm, or none that is named, or two. */
+    assert_int_equal(check(token("{\"alg\":\"none\"}", "{\"exp\":1001}", KEY)), -EACCES);
+    assert_int_equal(check(token("{\"alg\":\"RS256\"}", "{\"exp\":1001}", KEY)), -EACCES);
+    assert_int_equal(check(token("{\"alg\":\"hs256\"}", "{\"exp\":1001}", KEY)), -EACCES);
+    assert_int_equal(check(token("{\"alg\":[\"HS256\"]}", "{\"exp\":1001}", KEY)), -EACCES);
+    assert_int_equal(check(token("{\"typ\":\"JWT\"}", "{\"exp\":1001}", KEY)), -EACCES);
+    assert_int_equal(check(token("{\"alg\":\"none\",\"alg\":\"HS256\"}", "{\"exp\":1001}", KEY)), -EACCES);
     assert_int_equal(check(token("rubbish", "{\"exp\":1001}", KEY)), -EACCES);
     /* "none", with no signature. */
     strcpy(made, "Bearer ");
@@ -383,6 +390,8 @@ static void test_rs256(void **state)
     BIO_free(bio);
     assert_int_equal(gy_http_key_open(&key, pem, (size_t)len), 0);
     tokens = (struct gy_http_tokens){ .algorithm = GY_HTTP_RS256, .key = key };
+    assert_int_equal(check(token("{\"alg\":\"RS256\"}", "{\"exp\":1001}", NULL)), 0);
+    assert_int_equal(check(token(HEADER, "{\"exp\":1001}", NULL)), -EACCES); /* says HS256 */
     assert_int_equal(check(token("{\"alg\":\"RS256\"}", "{\"exp\":1001}", NULL)), 0);
     made[strlen(made) - 5] ^= 1;
     assert_int_equal(check(made), -EACCES);

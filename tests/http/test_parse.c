@@ -265,10 +265,15 @@ static void test_connection(void **state)
 static void test_targets(void **state)
 {
     (void)state;
-    EXPECT("GET http://Example.com:80/x?y HTTP/1.1\r\n" HOST "\r\n", "GET /x?y 1.1|Host=h\n");
-    EXPECT("GET https://e HTTP/1.1\r\n" HOST "\r\n", "GET / 1.1|Host=h\n");
-    EXPECT("GET http://e?q HTTP/1.1\r\n" HOST "\r\n", "GET /?q 1.1|Host=h\n");
-    EXPECT("OPTIONS http://e HTTP/1.1\r\n" HOST "\r\n", "OPTIONS * 1.1|Host=h\n");
+    /* Whom it is for the target says, if it does (RFC 9112 3.2.2), wherever Host stands. */
+    EXPECT("GET http://e/ HTTP/1.0\r\nA: b\r\n\r\n", "GET / 1.0 close|A=b\n");
+    EXPECT("GET http://[::1]:8/ HTTP/1.1\r\nA: b\r\nhOST:  other  \r\nC: d\r\n\r\n",
+           "GET / 1.1|A=b|hOST=[::1]:8|C=d\n");
+    EXPECT("GET http://e/ HTTP/1.1\r\nHost: o@h\r\n\r\n", "400\n");
+    EXPECT("GET http://Example.com:80/x?y HTTP/1.1\r\n" HOST "\r\n", "GET /x?y 1.1|Host=Example.com:80\n");
+    EXPECT("GET https://e HTTP/1.1\r\n" HOST "\r\n", "GET / 1.1|Host=e\n");
+    EXPECT("GET http://e?q HTTP/1.1\r\n" HOST "\r\n", "GET /?q 1.1|Host=e\n");
+    EXPECT("OPTIONS http://e HTTP/1.1\r\n" HOST "\r\n", "OPTIONS * 1.1|Host=e\n");
     EXPECT("OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "OPTIONS * 1.1|Host=h\n");
     EXPECT("GET * HTTP/1.1\r\n" HOST "\r\n", "400\n");
     EXPECT("GET http://u@e/ HTTP/1.1\r\n" HOST "\r\n", "400\n");

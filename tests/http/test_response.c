@@ -160,6 +160,11 @@ static void test_set(void **state)
     assert_string_equal(written(true, false), "HTTP/1.1 302 Found\r\n" DATE "Content-Length: 0\r\n"
                                               "Location: /else\twhere \xc3\xa4\r\n"
                                               "X-Empty: \r\n\r\n");
+    gy_http_begin(&res, 426);
+    assert_int_equal(gy_http_set(&res, "uPGRADE", "h2c"), 0);
+    gy_http_end(&res, reply, NULL, 0);
+    assert_string_equal(written(true, false), "HTTP/1.1 426 Upgrade Required\r\n" DATE "Content-Length: 0\r\n"
+                                              "uPGRADE: h2c\r\nConnection: Upgrade\r\n\r\n");
     /* More than was taken at first. */
     memset(value, 'v', sizeof(value) - 1);
     value[sizeof(value) - 1] = '\0';

@@ -384,20 +384,31 @@ static void test_no_handshake(void **state)
 {
     static const char *const origins[] = { "http://good", NULL };
     struct peer_conn *c;
+    const char *head;
 
     (void)state;
     options.protocol = "chat";
     options.origins = origins;
     world_open(&world, 2, boot);
     c = world_connect(&world, 1);
-    assert_non_null(strstr(shake(c, 1, "", 426), "\r\nSec-WebSocket-Version: 13\r\n"));
+    head = shake(c, 1, "", 426);
+    assert_non_null(strstr(head, "\r\nSec-WebSocket-Version: 13\r\n"));
+    assert_non_null(strstr(head, "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"));
     shake(c, 1, "Upgrade: websocket\r\nConnection: close, Upgrade\r\nSec-WebSocket-Version: 8\r\n"
                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", 426);
     c = world_connect(&world, 1);
     shake(c, 1, "Upgrade: h2c\r\nConnection: Upgrade\r\n", 426);
-    shake(c, 1, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", 426);
+    /* A broken handshake is no question of versions. */
+    shake(c, 1, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", 400);
     shake(c, 1, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                "Sec-WebSocket-Key: c2hvcnQ=\r\n", 426);
+                "Sec-WebSocket-Key: c2hvcnQ=\r\n", 400);
+    shake(c, 1, HANDSHAKE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", 400);
+    shake(c, 1, HANDSHAKE "Sec-WebSocket-Version: 13\r\n", 426);
+    world_text(&world, c, "GET /near/ws HTTP/1.1\r\nHost: h\r\n" HANDSHAKE "Content-Length: 3\r\n\r\nabc");
+    world_expect(&world, c, 400, NULL);
+    world_text(&world, c, "GET /near/ws HTTP/1.1\r\nHost: h\r\n" HANDSHAKE "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    world_expect(&world, c, 400, NULL);
+    shake(c, 1, HANDSHAKE "Origin: http://evil\r\nContent-Length: 00\r\n", 403);
     shake(c, 1, HANDSHAKE "Origin: http://evil\r\n", 403);
     /* Nothing is left of that: the connection goes on, also where nobody upgrades. */
     world_text(&world, c, "GET /near/plain HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
