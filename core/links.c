@@ -105,6 +105,14 @@ static uint32_t link_detach(struct gy_shard *shard, uint32_t *at)
     return index;
 }
 
+static void link_forget(struct gy_shard *shard, uint64_t self, uint64_t other,
+                        enum gy__link_kind kind)
+{
+    uint32_t *at = link_find(shard, self, other, kind);
+    if (*at != 0)
+        link_free(shard, link_detach(shard, at));
+}
+
 /* ---- saying something to the other side ---- */
 
 static const struct gy_verb *verb_of(enum gy__link_notice notice)
@@ -207,6 +215,12 @@ int gy__links_watch(struct gy_shard *shard, struct gy_actor *self, struct gy_act
     shard->links[index].run = run;
     shard->links[index].ctx = ctx;
     return 0;
+}
+
+void gy__links_unwatch(struct gy_shard *shard, gy_pid self, gy_pid actor)
+{
+    link_forget(shard, self.bits, actor.bits, GY__LINK_WATCH);
+    link_forget(shard, actor.bits, self.bits, GY__LINK_WATCHED);
 }
 
 /* ---- the public side ---- */
@@ -329,14 +343,6 @@ static void exited_arrived(struct gy_shard *shard, struct gy_cell *cell, uint64_
     }
 }
 
-static void forget_arrived(struct gy_shard *shard, uint64_t target, uint64_t from,
-                           enum gy__link_kind kind)
-{
-    uint32_t *at = link_find(shard, target, from, kind);
-    if (*at != 0)
-        link_free(shard, link_detach(shard, at));
-}
-
 void gy__link_arrived(struct gy_shard *shard, struct gy_cell *cell)
 {
     uint64_t target = shard->self_bits | (cell->target & GY__REST_MASK);
@@ -345,9 +351,9 @@ void gy__link_arrived(struct gy_shard *shard, struct gy_cell *cell)
     if (verb == &gy__verb_exited)
         exited_arrived(shard, cell, target);
     else if (verb == &gy__verb_demonitor)
-        forget_arrived(shard, target, from, GY__LINK_WATCHED);
+        link_forget(shard, target, from, GY__LINK_WATCHED);
     else if (verb == &gy__verb_unlink)
-        forget_arrived(shard, target, from, GY__LINK_LINK);
+        link_forget(shard, target, from, GY__LINK_LINK);
     else
         watch_arrived(shard, target, from, verb == &gy__verb_link);
 }

@@ -35,6 +35,8 @@ int gy__links_open(struct gy_shard *shard);
 /* self monitors actor, both of this shard, from now on. -> 0; -EAGAIN no record. */
 GY_MUST_CHECK int gy__links_watch(struct gy_shard *shard, struct gy_actor *self,
                                   struct gy_actor *actor, gy_exited_fn *run, uint64_t ctx);
+/* The opposite, whether actor lives or not: an exit of it that is on its way finds nobody. Without a cell. */
+void gy__links_unwatch(struct gy_shard *shard, gy_pid self, gy_pid actor);
 void gy__links_actor_died(struct gy_shard *shard, struct gy_actor *actor, int why);
 /* Control cells that arrived. */
 void gy__link_arrived(struct gy_shard *shard, struct gy_cell *cell);

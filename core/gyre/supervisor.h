@@ -22,7 +22,8 @@
  * the supervisor: one load before a send, on the same shard. Calls that were waiting at the old
  * one got -EOWNERDEAD. Names and HTTP routes end with the old one: the start function asks for them again.
  *
- * Its children are those it was started with. Actors that come and go are for gy_spawn_monitored_raw(). */
+ * Its children are those it was started with, in that order, and behind them those added while it
+ * runs. When it is itself started again it has the former only. */
 #ifndef GYRE_SUPERVISOR_H
 #define GYRE_SUPERVISOR_H
 
@@ -33,7 +34,7 @@ GY_BEGIN_DECLS
 enum gy_restart {
     GY_RESTART_ALWAYS,     /* however it ended */
     GY_RESTART_ON_FAILURE, /* only if it ended with why < 0 */
-    GY_RESTART_NEVER
+    GY_RESTART_NEVER       /* and it is forgotten when it has ended */
 };
 
 enum gy_strategy {
@@ -47,20 +48,24 @@ struct gy_child {
     gy_pid pid;
 };
 
+/* id and args: of those it is started with borrowed while the supervisor lives; of those added
+ * later copied (type->args_size bytes; what these point to is borrowed until it is removed). */
 struct gy_child_spec {
-    const char *id; /* for the log and the printed tree; borrowed while the supervisor lives */
+    const char *id; /* its name among the children: no two have the same; 1 to 31 bytes */
     const struct gy_actor_type *type;
-    const void *args; /* of its start function; borrowed while the supervisor lives */
+    const void *args; /* of its start function */
     enum gy_restart restart;
-    struct gy_child *child; /* kept up to date; borrowed while the supervisor lives; or NULL */
+    /* Kept up to date, or NULL. On the supervisor's shard; borrowed until the child is forgotten. */
+    struct gy_child *child;
 };
 
-#define GY_CHILDREN_MAX 64
+#define GY_CHILD_ID_SIZE 32 /* the NUL included */
+#define GY_CHILDREN_MAX 256 /* of one supervisor at a time, those added included */
 #define GY_RESTARTS_MAX 32
 
 struct gy_supervisor_args {
     const struct gy_child_spec *children; /* borrowed while the supervisor lives */
-    uint32_t count;                       /* 1 .. GY_CHILDREN_MAX */
+    uint32_t count;                       /* 0 .. GY_CHILDREN_MAX */
     enum gy_strategy strategy;
     uint32_t restarts_max; /* 0 .. GY_RESTARTS_MAX, within */
     uint64_t within_ns;    /* more than 0, unless restarts_max is 0 */
@@ -68,11 +73,59 @@ struct gy_supervisor_args {
 
 GY_API extern const struct gy_actor_type gy_supervisor_type;
 
-/* On this shard. -> 0; -EINVAL bad arguments; the error of a child's start; as gy_spawn_raw. */
+/* On this shard. -> 0; -EINVAL bad arguments; -EEXIST two ids are the same; -EAGAIN no buffer for a
+ * child's record; the error of a child's start; as gy_spawn_raw. */
 GY_INLINE GY_MUST_CHECK int gy_supervisor_spawn(gy_pid *out, const struct gy_supervisor_args *args)
 {
     return gy_spawn_raw(out, &gy_supervisor_type, args);
 }
+
+/* ---- children that come and go ----
+ *
+ * Calls: from any actor, to a supervisor of any shard. What comes while a group restarts waits for
+ * nothing but the ends that the group waits for, a turn or two. Each future can also end with what any call ends with:
+ * -EAGAIN a mailbox, queue or table is full, -EOWNERDEAD the supervisor has ended or gives up; the
+ * handle carries -EINVAL for bad arguments, and so does the future for a pid that is no supervisor's.
+ * Discarding the future does not take the request back. Nothing asked for here counts as a restart
+ * against the limit; a start that was asked for and fails is told to who asked, and not tried again. */
+
+/* Start one more child, last in order: a group that restarts starts it with its others. spec: borrowed
+ * for the call, what it holds as said there. Ready: the child's pid (gy_pid). -EEXIST there is one of
+ * that id, running or not; -EAGAIN also if there are GY_CHILDREN_MAX (counted with refused sends), or
+ * no buffer; the error of its start: it is forgotten; -ECANCELED it was removed before it had started.
+ * Cost: a call, a look at each id, a spawn; one buffer of this shard while the child is known. */
+GY_API GY_MUST_CHECK gy_fut gy_supervisor_add(gy_pid supervisor, const struct gy_child_spec *spec);
+/* Stop a child with -ECANCELED, whatever its policy, and forget it; an end of its own that was not
+ * dealt with yet decides nothing any more. Others go on. id: copied. Ready (0): it has ended, and its
+ * struct gy_child is not touched again. -ENOENT no such child. Cost: a call, a look at each id. */
+GY_API GY_MUST_CHECK gy_fut gy_supervisor_remove(gy_pid supervisor, const char *id);
+/* Stop a child with -ECANCELED if it runs, and start it again, alone, whatever the strategy; also one
+ * that had ended. One whose start fails does not run, and stays known unless its policy is never. id: copied. Ready: its new pid
+ * (gy_pid). -ENOENT; -EBUSY it waits to be started for another who asked; -ECANCELED removed before it
+ * had started; the error of its start. Cost: as add. */
+GY_API GY_MUST_CHECK gy_fut gy_supervisor_restart(gy_pid supervisor, const char *id);
+
+struct gy_supervisor_counts {
+    uint32_t children; /* known, running or not */
+    uint32_t running;
+    uint32_t restarts_counted; /* against the limit now */
+    uint32_t unused;
+    uint64_t restarts; /* of those known, ever */
+};
+/* Ready: struct gy_supervisor_counts. Cost: a call, a look at each child. */
+GY_API GY_MUST_CHECK gy_fut gy_supervisor_count(gy_pid supervisor);
+
+struct gy_child_info {
+    const char *id; /* borrowed for the call of each */
+    const struct gy_actor_type *type;
+    gy_pid pid; /* {0}: it does not run */
+    enum gy_restart restart;
+    uint32_t restarts; /* ever */
+};
+/* Call each for the children of a supervisor of this shard, in order; it returns false to end that.
+ * Nothing to do if pid is no supervisor's here. info: borrowed for the call. At once, without a message. */
+GY_API void gy_supervisor_each(gy_pid supervisor,
+                               bool (*each)(void *arg, const struct gy_child_info *info), void *arg);
 
 /* The tree below a supervisor of this shard, by gy_log, one line for each: supervisors with
  * their strategy and how many restarts count against the limit, children with id, type, state,

@@ -462,11 +462,9 @@ static void stop_by_others_meets_the_group(void **state)
 static void refuses_bad_arguments(void **state)
 {
     (void)state;
-    sup_args.count = 0;
-    assert_int_equal(spawn(), -EINVAL);
-    assert_true(fake_logged(&fake, "supervisor: children: allowed are 1 to 64"));
     sup_args.count = GY_CHILDREN_MAX + 1;
     assert_int_equal(spawn(), -EINVAL);
+    assert_true(fake_logged(&fake, "supervisor: children: allowed are 0 to 256"));
     sup_args.count = 3;
     sup_args.restarts_max = GY_RESTARTS_MAX + 1;
     assert_int_equal(spawn(), -EINVAL);
@@ -482,8 +480,17 @@ static void refuses_bad_arguments(void **state)
     sup_args.strategy = GY_ONE_FOR_ONE;
     specs[2].type = NULL;
     assert_int_equal(spawn(), -EINVAL);
-    assert_true(fake_logged(&fake, "supervisor: children: each needs an id, a type"));
+    assert_true(fake_logged(&fake, "supervisor: children: each needs an id of 1 to 31 bytes, a type"));
+    specs[2].type = &worker_type;
+    specs[2].id = "thirty-two bytes are one too many";
+    assert_int_equal(spawn(), -EINVAL);
+    specs[2].id = "";
+    assert_int_equal(spawn(), -EINVAL);
     expect("");
+    specs[2].id = "first";
+    assert_int_equal(spawn(), -EEXIST);
+    assert_true(fake_logged(&fake, "supervisor: children: two have the id first"));
+    expect("a+b+b-a-");
     end();
 }
 

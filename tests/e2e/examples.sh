@@ -37,6 +37,10 @@ for shards in --shards=1 "$two"; do
     run 0 'easy: the answer is 42|refused: error -33|slow: error -110|forgotten: error -130' gyre-ask $shards
 done
 
+for shards in --shards=1 "$two"; do
+    run 0 'a second bob: error -17|ada failed, and is started again|ada works|2 of 2 run, 1 restarts|- ada (hand) runs, restarted 1' \
+        gyre-crew $shards
+done
 run 0 "uname: $(uname -s -r)|/etc/passwd: root" gyre-facts --shards=1 /etc/passwd
 run 1 'open /no/such: No such file or directory' gyre-facts --shards=1 /no/such
 run 0 'shard 0 counted 100000' gyre-sharded --shards=1

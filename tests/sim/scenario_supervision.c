@@ -4,19 +4,25 @@
  * end after which it is to be, by the rules of its supervisor's strategy and no others; groups end
  * newest first and before one of them starts; no limit is exceeded, and none given up on early; who
  * watches a life hears of its end once, with its own reason; an answer is that of the life that was
- * called. When the killing stops all that is to run runs, in bounded time. */
+ * called. Children are added, removed and started again by request, also while they end or their group
+ * restarts: who is removed or did not start starts no more, who is started by request is not started
+ * again for the end before, and who is added comes after those that were there. When the killing stops
+ * all that is to run runs, in bounded time. */
 #include "tests/sim/scenario.h"
+#include "core/bufs.h"
 #include "core/kernel.h"
 #include "gyre/link.h"
 #include "gyre/supervisor.h"
 #include "gyre/typed.h"
+#include "gyre/wait.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define SHARDS_MAX 3
 #define DEPTH 3       /* supervisors below each other */
-#define PLACES 4      /* children of each */
+#define PLACES 4      /* children of each from its start */
+#define KIDS (PLACES + 2) /* and those that may be added */
 #define LIVES_MAX 8192
 #define CALLS_MAX 4096
 #define MONITORS_MAX 2048
@@ -25,12 +31,23 @@
 /* ---- what is known from outside ---- */
 
 enum state { ENDED, STARTING, RUNS, ENDING };
+enum owed { NO, MAYBE, YES };
+enum known { UNKNOWN, ADDED /* asked for, and not answered */, KNOWN };
+enum request { NOTHING, ADD, REMOVE, RESTART, REQUESTS };
 struct sup;
 struct kid { /* a place in a tree */
     struct sup *sup;
     uint32_t place;
+    uint32_t rank; /* its order among those of its supervisor */
+    enum known known;
     bool alive;
-    bool owed; /* its supervisor has to start it again */
+    enum owed owed; /* its supervisor has to start it again */
+    bool grouped;   /* it was stopped with a group */
+    /* One request at a time. */
+    enum request request;
+    uint32_t asked_of; /* which life of its supervisor */
+    uint32_t begins;   /* since it was asked for */
+    gy_pid begun;      /* the first of these that succeeded */
     gy_pid pid;
     uint32_t life;
     uint64_t tried_ns[GY_RESTARTS_MAX + 2]; /* the last restarts of it, a ring */
@@ -38,14 +55,18 @@ struct kid { /* a place in a tree */
 };
 static struct sup {
     struct gy_supervisor_args args;
-    struct gy_child_spec specs[PLACES];
-    struct gy_child children[PLACES];
-    struct kid kids[PLACES];
-    char ids[PLACES][8];
+    struct gy_child_spec specs[KIDS];
+    struct gy_child children[KIDS];
+    struct kid kids[KIDS];
+    char ids[KIDS][8];
     struct kid *kid; /* where it is itself, NULL: the top */
     enum state state;
     gy_pid pid;
+    uint32_t life;  /* its number */
+    uint32_t rank;  /* the last one's */
     uint32_t begun; /* children, while it starts */
+    uint64_t may_ns[ATTEMPTS]; /* starts that may have been restarts, or what was asked for */
+    uint32_t may;
     uint64_t tried_ns[ATTEMPTS];
     uint32_t tries;
 } sups[SHARDS_MAX][DEPTH];
@@ -63,7 +84,8 @@ static struct {
     gy_pid pid;
 } monitors[MONITORS_MAX];
 static uint32_t call_count, calls_open, monitor_count, monitors_open, agent_count;
-static uint32_t actions_left, tops_told, tops_begun, restarts, given_up;
+static uint32_t actions_left, tops_told, tops_begun, restarts, given_up, requests_done[REQUESTS];
+static uint32_t requests_open, sup_lives;
 static bool calm, finishing;
 
 static uint64_t pick(uint64_t n)
@@ -79,8 +101,8 @@ static void try(int err)
 
 static bool living_behind(const struct kid *kid)
 {
-    for (uint32_t i = kid->place + 1; i < kid->sup->args.count; i++)
-        if (kid->sup->kids[i].alive)
+    for (uint32_t i = 0; i < KIDS; i++)
+        if (kid->sup->kids[i].alive && kid->sup->kids[i].rank > kid->rank)
             return true;
     return false;
 }
@@ -89,12 +111,31 @@ static bool living_behind(const struct kid *kid)
 static bool owed_before(const struct kid *kid)
 {
     const struct sup *sup = kid->sup;
-    uint32_t end = sup->args.strategy == GY_ONE_FOR_ALL ? sup->args.count : kid->place;
 
-    for (uint32_t i = 0; i < end; i++)
-        if (sup->kids[i].owed)
+    for (uint32_t i = 0; i < KIDS; i++)
+        if (sup->kids[i].owed != NO &&
+            (sup->args.strategy == GY_ONE_FOR_ALL || sup->kids[i].rank < kid->rank))
             return true;
     return false;
+}
+
+/* Can it be that somebody asked for this? */
+static bool asked(const struct kid *kid, enum request request)
+{
+    return kid->request == request && kid->asked_of == kid->sup->life;
+}
+
+/* Added while a group restarts: those that were there before it have been started. */
+static void first_start_check(const struct kid *kid)
+{
+    const struct sup *sup = kid->sup;
+
+    for (uint32_t i = 0; i < KIDS; i++) {
+        const struct kid *other = &sup->kids[i];
+        scenario_check(!other->grouped || other->owed != YES || other->request != NOTHING,
+                       "%s starts before %s, which was there before", sup->ids[kid->place],
+                       sup->ids[i]);
+    }
 }
 
 /* As many restarts may be within the time; the next is later. A restart of a group counts when it is
@@ -123,17 +164,32 @@ static void intensity_check(struct kid *kid)
 static void kid_begins(struct kid *kid)
 {
     struct sup *sup = kid->sup;
+    enum gy_restart policy = sup->specs[kid->place].restart;
 
     scenario_check(!kid->alive, "a second life of %s begins", sup->ids[kid->place]);
     if (sup->state == STARTING) {
         scenario_check(kid->place == sup->begun, "child %u is started before child %u", kid->place,
                        sup->begun);
         sup->begun++;
-        kid->owed = false;
+        kid->rank = ++sup->rank;
+        kid->owed = NO;
         return;
     }
     scenario_check(sup->state == RUNS, "a supervisor that ends starts a child");
-    scenario_check(kid->owed, "%s starts again, and nothing asks for that", sup->ids[kid->place]);
+    scenario_check(kid->known != UNKNOWN, "%s starts, and is no child", sup->ids[kid->place]);
+    if (asked(kid, ADD) && (kid->known == ADDED || policy == GY_RESTART_NEVER) &&
+        kid->begins++ == 0) {
+        first_start_check(kid);
+        kid->rank = ++sup->rank;
+        return;
+    }
+    if (asked(kid, RESTART)) {
+        kid->begins++;
+        sup->may_ns[sup->may++ % ATTEMPTS] = gy_now();
+        return;
+    }
+    scenario_check(kid->owed != NO, "%s starts again, and nothing asks for that",
+                   sup->ids[kid->place]);
     scenario_check(sup->args.strategy == GY_ONE_FOR_ONE || !living_behind(kid),
                    "%s starts before the group has ended", sup->ids[kid->place]);
     intensity_check(kid);
@@ -142,8 +198,11 @@ static void kid_begins(struct kid *kid)
 static void kid_lives(struct kid *kid, gy_pid pid)
 {
     kid->alive = true;
-    kid->owed = false;
+    kid->owed = NO;
+    kid->grouped = false;
     kid->pid = pid;
+    if (kid->begun.bits == 0)
+        kid->begun = pid;
     kid->life = life_count;
     if (life_count < LIVES_MAX)
         lives[life_count] = 1;
@@ -161,7 +220,11 @@ static void kid_ends(struct kid *kid, int why)
         lives[kid->life] = why;
     if (why != -ECANCELED) {
         kid->owed = sup->state != ENDING && (policy == GY_RESTART_ALWAYS ||
-                                             (policy == GY_RESTART_ON_FAILURE && why < 0));
+                                             (policy == GY_RESTART_ON_FAILURE && why < 0)) ? YES : NO;
+        return;
+    }
+    if (sup->state == RUNS && (asked(kid, REMOVE) || asked(kid, RESTART))) {
+        kid->owed = policy != GY_RESTART_NEVER ? MAYBE : NO;
         return;
     }
     scenario_check(!living_behind(kid), "%s is stopped before those started after it",
@@ -170,14 +233,15 @@ static void kid_ends(struct kid *kid, int why)
         return;
     scenario_check(sup->args.strategy != GY_ONE_FOR_ONE && owed_before(kid),
                    "%s is stopped, and the strategy does not ask for that", sup->ids[kid->place]);
-    kid->owed = policy != GY_RESTART_NEVER;
+    kid->owed = policy != GY_RESTART_NEVER ? YES : NO;
+    kid->grouped = true;
 }
 
 /* ---- supervisors: the real ones, with an eye on them ---- */
 
-static struct sup *sup_of(const void *args)
+static struct sup *sup_of(const struct gy_supervisor_args *args)
 {
-    return GY__CONTAINER(args, struct sup, args);
+    return GY__CONTAINER(args->children, struct sup, specs); /* args may be a copy */
 }
 static struct sup *sup_by_pid(gy_pid pid)
 {
@@ -189,7 +253,7 @@ static struct sup *sup_by_pid(gy_pid pid)
 
 static void all_ended(const struct sup *sup)
 {
-    for (uint32_t i = 0; i < sup->args.count; i++)
+    for (uint32_t i = 0; i < KIDS; i++)
         scenario_check(!sup->kids[i].alive, "%s outlives its supervisor", sup->ids[i]);
 }
 
@@ -203,9 +267,14 @@ static int sup_start(struct gy_actor *actor, const void *args)
     scenario_check(sup->state == ENDED, "a supervisor starts twice");
     sup->state = STARTING;
     sup->pid = actor->pid;
-    sup->begun = sup->tries = 0;
-    for (uint32_t i = 0; i < PLACES; i++)
-        sup->kids[i].tries = 0;
+    sup->life = ++sup_lives;
+    sup->begun = sup->tries = sup->may = sup->rank = 0;
+    for (uint32_t i = 0; i < KIDS; i++) {
+        sup->kids[i].tries = sup->kids[i].rank = 0;
+        sup->kids[i].grouped = false;
+        sup->kids[i].owed = NO;
+        sup->kids[i].known = i < PLACES ? KNOWN : UNKNOWN;
+    }
     err = gy_supervisor_type.start(actor, args);
     if (err < 0) {
         all_ended(sup);
@@ -228,6 +297,11 @@ static void gave_up(const struct sup *sup)
     given_up++;
     for (uint32_t i = 0; i < sup->tries && i < ATTEMPTS; i++)
         counted += now_ns - sup->tried_ns[i] < sup->args.within_ns;
+    for (uint32_t i = 0; i < sup->may && i < ATTEMPTS; i++)
+        counted += now_ns - sup->may_ns[i] < sup->args.within_ns;
+    /* A restart that was counted when its child was removed. */
+    for (uint32_t i = 0; i < KIDS; i++)
+        counted += sup->kids[i].request != NOTHING;
     /* A group that has to end yet grows by one that is older: counted, and not tried. */
     if (sup->args.strategy == GY_REST_FOR_ONE)
         counted += PLACES - 1;
@@ -260,7 +334,7 @@ enum how { ANSWER, KEEP, FAIL, STOP, STOP_WELL, ABANDON, HOLD, HOWS };
 struct worker_args {
     struct kid *kid;
 };
-static struct worker_args worker_args[SHARDS_MAX][DEPTH][PLACES];
+static struct worker_args worker_args[SHARDS_MAX][DEPTH][KIDS];
 GY_ACTOR(worker);
 struct worker_ask_msg {
     uint32_t how;
@@ -393,10 +467,9 @@ static void agent_stop(struct agent *self, int why)
 static struct kid *some_kid(bool worker)
 {
     unsigned shard = (unsigned)pick(gy_shards()), depth = (unsigned)pick(DEPTH);
-    struct kid *kid = &sups[shard][depth].kids[pick(PLACES)];
+    struct kid *kid = &sups[shard][depth].kids[pick(KIDS)];
 
-    if (kid->pid.bits == 0 || kid->place >= kid->sup->args.count ||
-        (worker && kid->sup->specs[kid->place].type != &worker_type))
+    if (kid->pid.bits == 0 || (worker && kid->sup->specs[kid->place].type != &worker_type))
         return NULL;
     return kid;
 }
@@ -486,7 +559,7 @@ static void act_kill(void)
 static void act_cast(void)
 {
     struct sup *sup = &sups[gy_shard()][pick(DEPTH)];
-    struct kid *kid = &sup->kids[pick(sup->args.count)];
+    struct kid *kid = &sup->kids[pick(KIDS)];
     gy_pid pid = sup->children[kid->place].pid;
     uint32_t how = (uint32_t)pick(HOWS);
 
@@ -535,6 +608,177 @@ static void agent_rest(struct agent *self)
 
     if (gy_refused(timer) != 0 || gy_then(self, timer, agent_acts, 0) < 0)
         try(gy_actor_stop(self->actor.pid, -EIO)); /* another will begin */
+}
+
+/* ---- who adds, removes and starts again: one per shard, which nobody kills ---- */
+
+struct clerk_args {
+    uint32_t unused;
+};
+GY_ACTOR(clerk);
+struct clerk_now_msg {
+    struct kid *kid;
+};
+GY_CAST(clerk, now);
+struct clerk {
+    struct gy_actor actor;
+};
+GY_ACTOR_TYPE(clerk, clerk_start, clerk_stop);
+GY_VERB(clerk, now);
+
+static bool never(const struct kid *kid)
+{
+    return kid->sup->specs[kid->place].restart == GY_RESTART_NEVER;
+}
+
+static void add_done(struct kid *kid, int res, gy_pid pid)
+{
+    const char *id = kid->sup->ids[kid->place];
+
+    if (res == 0) {
+        scenario_check(kid->known == ADDED || never(kid), "%s is added twice", id);
+        scenario_check(gy_pid_equal(pid, kid->begun), "%s is said to be another", id);
+        kid->known = KNOWN;
+    } else if (res == -EEXIST) {
+        scenario_check(kid->known == KNOWN || never(kid), "%s is refused, and is not there", id);
+        kid->known = KNOWN;
+    } else if (kid->known == ADDED) {
+        scenario_check(!kid->alive, "%s is not added (%d), and lives", id, res);
+        kid->known = UNKNOWN;
+        kid->owed = NO;
+    }
+}
+
+/* It is no child any more, or was none. */
+static void gone(struct kid *kid, int res)
+{
+    const char *id = kid->sup->ids[kid->place];
+
+    scenario_check(res == 0 || kid->known == UNKNOWN || never(kid), "%s is not found", id);
+    scenario_check(res < 0 || kid->known == KNOWN || never(kid), "%s is removed twice", id);
+    scenario_check(!kid->alive, "%s was removed, and lives", id);
+    kid->known = UNKNOWN;
+    kid->owed = NO;
+}
+
+static void restart_done(struct kid *kid, int res)
+{
+    const char *id = kid->sup->ids[kid->place];
+
+    scenario_check(res != 0 || kid->begins > 0, "%s is not started again", id);
+    if (res == -ENOEXEC) {
+        scenario_check(!kid->alive, "%s does not start, and lives", id);
+        kid->owed = NO;
+    } else if (res < 0 && kid->owed == YES) {
+        kid->owed = MAYBE; /* no room, here or for its start */
+    }
+}
+
+GY_THEN_WORD(clerk, clerk_on_done)
+{
+    struct kid *kid = (struct kid *)(uintptr_t)ctx;
+    struct sup *sup = kid->sup;
+    enum request request = kid->request;
+
+    (void)self;
+    scenario_check(request != NOTHING, "a request is answered twice");
+    scenario_check(res == 0 || res == -EEXIST || res == -ENOENT || res == -EBUSY ||
+                       res == -ENOEXEC || res == -EAGAIN || res == -EOWNERDEAD || res == -ESRCH,
+                   "a request ended with %d", res);
+    requests_open--;
+    requests_done[request] += res == 0;
+    kid->request = NOTHING;
+    if (kid->asked_of != sup->life || sup->state != RUNS)
+        return; /* by one that is no more: it says nothing about the next */
+    scenario_check(res != -EOWNERDEAD, "a supervisor does not answer");
+    if (request == REMOVE && res == 0)
+        sup->may_ns[sup->may++ % ATTEMPTS] = gy_now();
+    if (res == -ENOENT || (request == REMOVE && res == 0))
+        gone(kid, res);
+    else if (request == ADD)
+        add_done(kid, res, (gy_pid){word});
+    else if (request == RESTART)
+        restart_done(kid, res);
+}
+
+static void ask_for(struct clerk *self, struct kid *kid)
+{
+    struct sup *sup = kid->sup;
+    bool worker = sup->specs[kid->place].type == &worker_type;
+    gy_fut fut;
+
+    if (kid->request != NOTHING || sup->state != RUNS)
+        return;
+    kid->request = pick(8) != 0 && kid->known == UNKNOWN ? ADD : (enum request)(1 + pick(3));
+    if (kid->request == REMOVE && !worker && pick(4) != 0)
+        kid->request = RESTART; /* trees are to stay deep */
+    kid->asked_of = sup->life;
+    kid->begins = 0;
+    kid->begun = (gy_pid){0};
+    requests_open++;
+    if (kid->request == ADD) {
+        if (kid->known == UNKNOWN || (never(kid) && !kid->alive))
+            kid->known = ADDED;
+        fut = gy_supervisor_add(sup->pid, &sup->specs[kid->place]);
+    } else if (kid->request == REMOVE) {
+        fut = gy_supervisor_remove(sup->pid, sup->ids[kid->place]);
+    } else {
+        fut = gy_supervisor_restart(sup->pid, sup->ids[kid->place]);
+    }
+    if (gy_then(self, fut, clerk_on_done, (uint64_t)(uintptr_t)kid) < 0)
+        clerk_on_done(self, (uint64_t)(uintptr_t)kid, -EAGAIN, 0);
+}
+
+/* Of one that ends: before its end is told. Of another: while the group restarts, if it is on this shard. */
+static void ask_while_one_fails(struct clerk *self, struct kid *kid)
+{
+    struct sup *sup = kid->sup;
+    struct kid *fails = pick(2) ? kid : &sup->kids[pick(KIDS)];
+
+    if (fails->alive && sup->specs[fails->place].type == &worker_type)
+        try(worker_act((worker_pid){fails->pid}, (struct worker_act_msg){FAIL}));
+    if (fails == kid)
+        ask_for(self, kid);
+    else
+        try(clerk_now((clerk_pid){self->actor.pid}, (struct clerk_now_msg){kid}));
+}
+void clerk_on_now(struct clerk *self, const struct clerk_now_msg *msg)
+{
+    ask_for(self, msg->kid);
+}
+
+static void clerk_rest(struct clerk *self);
+GY_THEN_RES(clerk, clerk_acts)
+{
+    (void)ctx, (void)res;
+    for (uint64_t n = pick(4); n > 0 && !calm; n--) {
+        struct kid *kid = &sups[pick(2) ? gy_shard() : pick(gy_shards())][pick(DEPTH)].kids[pick(KIDS)];
+        if (kid->sup == NULL)
+            continue;
+        if (pick(2))
+            ask_for(self, kid);
+        else
+            ask_while_one_fails(self, kid);
+    }
+    if (!calm)
+        clerk_rest(self);
+}
+static void clerk_rest(struct clerk *self)
+{
+    gy_fut timer = gy_after(UINT64_C(1) << pick(22));
+
+    scenario_check(gy_refused(timer) == 0 && gy_then(self, timer, clerk_acts, 0) == 0,
+                   "no slot is left for a clerk");
+}
+static int clerk_start(struct clerk *self, const struct clerk_args *args)
+{
+    (void)args;
+    clerk_rest(self);
+    return 0;
+}
+static void clerk_stop(struct clerk *self, int why)
+{
+    (void)self, (void)why;
 }
 
 /* ---- one warden per shard: it starts trees, and agents, and ends them ---- */
@@ -612,7 +856,7 @@ static void tree_make(unsigned shard)
         sup->args.strategy = (enum gy_strategy)draw(3);
         sup->args.restarts_max = (uint32_t)draw(6);
         sup->args.within_ns = UINT64_C(1) << (14 + draw(15));
-        for (uint32_t i = 0; i < PLACES; i++) {
+        for (uint32_t i = 0; i < KIDS; i++) {
             struct kid *kid = &sup->kids[i];
             bool is_sup = depth + 1 < DEPTH && i == inner;
             kid->sup = sup;
@@ -635,9 +879,11 @@ static void tree_make(unsigned shard)
 static int boot(unsigned shard, void *arg)
 {
     warden_pid pid;
+    clerk_pid clerk;
+    int err = clerk_spawn(&clerk, &(struct clerk_args){0});
 
     (void)shard, (void)arg;
-    return warden_spawn(&pid, &(struct warden_args){0});
+    return err < 0 ? err : warden_spawn(&pid, &(struct warden_args){0});
 }
 static bool is_spent(void *arg)
 {
@@ -654,8 +900,8 @@ static bool is_whole(void *arg)
             struct sup *sup = &sups[shard][depth];
             if (depth == 0 && sup->state != RUNS)
                 return false;
-            for (uint32_t i = 0; sup->state == RUNS && i < sup->args.count; i++)
-                if (sup->kids[i].owed)
+            for (uint32_t i = 0; sup->state == RUNS && i < KIDS; i++)
+                if (sup->kids[i].owed == YES)
                     return false;
         }
     return true;
@@ -668,7 +914,7 @@ static bool is_over(void *arg)
         for (unsigned depth = 0; depth < DEPTH; depth++)
             if (sups[shard][depth].state != ENDED)
                 return false;
-    return calls_open == 0 && monitors_open == 0 && tops_told == tops_begun;
+    return calls_open == 0 && monitors_open == 0 && requests_open == 0 && tops_told == tops_begun;
 }
 
 static void addresses_check(unsigned shards)
@@ -676,7 +922,7 @@ static void addresses_check(unsigned shards)
     for (unsigned shard = 0; shard < shards; shard++)
         for (unsigned depth = 0; depth < DEPTH; depth++) {
             struct sup *sup = &sups[shard][depth];
-            for (uint32_t i = 0; i < sup->args.count; i++)
+            for (uint32_t i = 0; i < KIDS; i++)
                 scenario_check(sup->kids[i].alive ?
                                    gy_pid_equal(sup->children[i].pid, sup->kids[i].pid) :
                                    sup->children[i].pid.bits == 0,
@@ -693,6 +939,9 @@ static void nothing_left(unsigned shards)
         scenario_check(shard->links_live == 0, "%u monitors of nobody's", shard->links_live);
         scenario_check(shard->futures_live == 1, "%u futures of nobody's", shard->futures_live - 1);
         scenario_check(shard->kept_live == 0, "%u promises of nobody's", shard->kept_live);
+        for (unsigned k = 0; k < GY__BUF_CLASSES; k++)
+            scenario_check(atomic_load(&shard->bufs->pools[k].in_use) == 0,
+                           "a record of a child that is none");
     }
 }
 
@@ -707,7 +956,8 @@ static uint64_t run(struct gy_sim_config *config)
     memset(calls, 0, sizeof(calls));
     memset(monitors, 0, sizeof(monitors));
     life_count = call_count = calls_open = monitor_count = monitors_open = agent_count = 0;
-    tops_told = tops_begun = restarts = given_up = 0;
+    tops_told = tops_begun = restarts = given_up = requests_open = sup_lives = 0;
+    memset(requests_done, 0, sizeof(requests_done));
     actions_left = 1200;
     calm = finishing = false;
     config->shards = shards;
@@ -734,6 +984,9 @@ static uint64_t run(struct gy_sim_config *config)
     nothing_left(shards);
     scenario_add("restarts", restarts);
     scenario_add("given up", given_up);
+    scenario_add("added", requests_done[ADD]);
+    scenario_add("removed", requests_done[REMOVE]);
+    scenario_add("started again by request", requests_done[RESTART]);
     return scenario_close();
 }
 
