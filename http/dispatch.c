@@ -331,6 +331,20 @@ static bool body_fits(const struct gy__http_slot *slot, const struct gy_http_rou
     return streams && slot->decoded_max == (gy__http_coding(&slot->req) != 0 ? options->decoded_max : 0);
 }
 
+/* It is not longer than its route allows, nor will be: another route than when its head was judged, maybe. */
+static bool body_is_short(const struct gy__http_server *server, struct gy__http_slot *slot,
+                          const struct gy_http_route_options *options)
+{
+    struct gy__http_parser *parser = &slot->conn->parser;
+    uint64_t max = server->env.config.body_max;
+
+    if (options != NULL && options->body_max != 0)
+        max = options->body_max;
+    if (slot->flow == NULL)
+        return slot->req.body.len <= max;
+    return slot->flow->in_total <= max && (parser->slot != slot || gy__http_parser_admit(parser, max));
+}
+
 /* To the actor of its route, if it has one and may go there. */
 static void send_on(struct gy__http_server *server, struct gy__http_slot *slot)
 {
@@ -346,6 +360,11 @@ static void send_on(struct gy__http_server *server, struct gy__http_slot *slot)
     if (match.target != NULL && status == 0 && !body_fits(slot, match.target->options)) {
         status = 503;
         text = "The route has changed";
+    }
+    if (match.target != NULL && status == 0 && !body_is_short(server, slot, match.target->options)) {
+        gy__http_count(&server->env.stats, GY__HTTP_REFUSED_BODY, 1);
+        status = 413;
+        text = "The body is too long";
     }
     if (match.target != NULL && status == 0 && match.target->options != NULL &&
         match.target->options->decoded_max > 0 && slot->req.body.len > 0)

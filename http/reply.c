@@ -44,6 +44,24 @@ int gy_http_status(int err)
     }
 }
 
+int gy_http_status_internal(int err)
+{
+    switch (err) {
+    case -EAGAIN:
+    case -EBUSY:
+    case -ENOBUFS:
+    case -ENOMEM:
+    case -ENOSPC:
+    case -EMFILE:
+    case -ENFILE:
+    case -ECANCELED:
+    case -ETIMEDOUT:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
 int gy_http_status_upstream(int err)
 {
     switch (err) {
@@ -85,6 +103,11 @@ int gy_http_fail(gy_http_promise reply, int err)
 int gy_http_fail_upstream(gy_http_promise reply, int err)
 {
     return say(reply, gy_http_status_upstream(err));
+}
+
+int gy_http_fail_internal(gy_http_promise reply, int err)
+{
+    return say(reply, gy_http_status_internal(err));
 }
 
 int gy_http_redirect(gy_http_promise reply, int status, const char *location)

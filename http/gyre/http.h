@@ -155,6 +155,8 @@ struct gy_http_route_options {
     uint64_t decoded_max;
 };
 /* The same with options, which are borrowed while the runtime lives, and read by all shards: constants.
+ * A request is held to those of the route that it is sent to, also if its head, or some of its body, came while the path
+ * had another; what waits in the actor's mailbox has been sent.
  * -> as gy_http_route_raw; -EINVAL options that make no sense. */
 GY_API GY_MUST_CHECK int gy_http_route_with_raw(struct gy_actor *self, const char *route,
                                                 const struct gy_verb *verb,
@@ -207,7 +209,11 @@ GY_API int gy_http_replyf(gy_http_promise reply, int status, const char *format,
  * promise; one that closes it in order may only have ended its side and still wait for the answer, so
  * that work for it goes on: give what you await a deadline. -> 0; -EAGAIN no record left: answer now. */
 GY_API GY_MUST_CHECK int gy_http_keep(gy_http_promise reply);
-/* The status for a negative errno that the request itself has caused. -EINVAL 400, -EACCES and -EPERM 403,
+/* There are three functions of this kind, by whose fault it is, since an errno does not tell. -ENOENT is 404 if the
+ * request named what is not there; a file of the program's own that is missing makes nothing of the client's go away:
+ * caches would remember that, and no alarm would ring.
+ *
+ * The status for a negative errno that the request itself has caused: of its parameters, its body, what it names. -EINVAL 400, -EACCES and -EPERM 403,
  * -ENOENT 404, -EEXIST 409, -EMSGSIZE 413, -ERANGE 416, -ENOTSUP 501, -EAGAIN, -EBUSY, -ENOBUFS, -ENOMEM,
  * -ENOSPC and -ECANCELED 503, -ETIMEDOUT 504, and 500 for all others, -EOWNERDEAD among them. */
 GY_API int gy_http_status(int err);
@@ -221,6 +227,11 @@ GY_API int gy_http_fail(gy_http_promise reply, int err);
  * answered with is no error of this kind: judge it, and answer gy_http_reply(reply, 502, ...), say. */
 GY_API int gy_http_status_upstream(int err);
 GY_API int gy_http_fail_upstream(gy_http_promise reply, int err);
+/* The same for a negative errno of the program's own doings, in which neither this client nor another server has part:
+ * its files (gy_file_open of a name that is not the request's), processes, state. -EAGAIN, -EBUSY, -ENOBUFS, -ENOMEM,
+ * -ENOSPC, -EMFILE, -ENFILE, -ECANCELED and -ETIMEDOUT 503: later it may work; all others 500. */
+GY_API int gy_http_status_internal(int err);
+GY_API int gy_http_fail_internal(gy_http_promise reply, int err);
 /* Answer with a redirect: 301, 302, 303, 307 or 308, and where to, which is checked as gy_http_set
  * does. -> as gy_http_reply; another status is -EINVAL, and 500 to the client. */
 GY_API int gy_http_redirect(gy_http_promise reply, int status, const char *location);

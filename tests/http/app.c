@@ -111,11 +111,13 @@ static void app_user(struct app *self, const struct gy_http_req *req, gy_http_pr
 static void app_fail(struct app *self, const struct gy_http_req *req, gy_http_promise reply)
 {
     uint64_t n = 0;
-    int err = gy_http_query_u64(req, "n", &n), upstream = 0;
+    int err = gy_http_query_u64(req, "n", &n), upstream = 0, internal = 0;
 
     (void)self;
     if (gy_http_query_bool(req, "upstream", &upstream) == 0 && upstream)
         gy_http_fail_upstream(reply, -(int)n);
+    else if (gy_http_query_bool(req, "internal", &internal) == 0 && internal)
+        gy_http_fail_internal(reply, -(int)n);
     else
         gy_http_fail(reply, err < 0 ? err : -(int)n);
 }

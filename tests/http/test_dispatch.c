@@ -221,6 +221,15 @@ static void test_short_answers(void **state)
     world_expect(&world, c, 503, "Service Unavailable\n");
     world_expect(&world, c, 500, NULL);
     world_expect(&world, c, 502, NULL);
+    /* Nor of what this program has done to itself, that what was asked for is not there. */
+    world_text(&world, c, GET("/app/fail?internal&n=2") GET("/app/fail?internal&n=13") GET("/app/fail?internal&n=110")
+                              GET("/app/fail?internal&n=11") GET("/app/fail?internal&n=22"));
+    world_expect(&world, c, 500, "Internal Server Error\n");
+    world_expect(&world, c, 500, NULL);
+    world_expect(&world, c, 503, NULL);
+    world_expect(&world, c, 503, "Service Unavailable\n");
+    world_expect(&world, c, 500, NULL);
+    assert_int_equal(gy_http_status_internal(0), 500);
     assert_int_equal(gy_http_status_upstream(-EPROTO), 502);
     assert_int_equal(gy_http_status_upstream(-ECONNRESET), 502);
     assert_int_equal(gy_http_status_upstream(-EMSGSIZE), 502);

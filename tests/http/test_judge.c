@@ -134,9 +134,11 @@ static const struct gy_http_cors cors = { (const char *const[]){ "http://a", "ht
                                           "Content-Type", "ETag", 600, 1 };
 static const struct gy_http_cors any = { (const char *const[]){ "*", NULL }, "GET", NULL, NULL, 0, 1 };
 
+#define NARROW 10
+
 struct guarded_args {
     const char *prefix;
-    unsigned turn; /* which of the names has which options */
+    unsigned turn; /* which of the names has which options; NARROW: as 0, for short bodies */
 };
 GY_ACTOR(guarded);
 struct guarded {
@@ -165,6 +167,10 @@ static int guarded_start(struct guarded *self, const struct guarded_args *args)
         { .size = sizeof(options[0]), .realm = &asking, .stream = 1 },
         { .size = sizeof(options[0]), .realm = &nobody },
     };
+    static const struct gy_http_route_options narrow[] = {
+        { .size = sizeof(options[0]), .realm = &asking, .stream = 1, .body_max = 4 },
+        { .size = sizeof(options[0]), .realm = &nobody, .body_max = 4 },
+    };
     static const char *const names[] = { "realm", "ann", "open", "odd", "nobody" };
     char route[64];
     int err = 0;
@@ -175,7 +181,8 @@ static int guarded_start(struct guarded *self, const struct guarded_args *args)
     }
     for (unsigned i = 0; i < 2 && err == 0; i++) {
         snprintf(route, sizeof(route), "%s/body%u", args->prefix, i);
-        err = gy_http_route_with(self, route, guarded_who, &bodies[(i + args->turn) % 2]);
+        err = gy_http_route_with(self, route, guarded_who,
+                                 args->turn == NARROW ? &narrow[i] : &bodies[(i + args->turn) % 2]);
     }
     for (unsigned i = 0; i < 5 && err == 0; i++) {
         snprintf(route, sizeof(route), "%s/%s", args->prefix, names[(i + args->turn) % 5]);
@@ -507,6 +514,52 @@ static void test_the_route_reads_otherwise(void **state)
     world_expect(&world, none, 200, "1 ");
 }
 
+/* Nor one that is longer than its route takes, whatever the one before took. */
+static void test_the_route_takes_less(void **state)
+{
+#define BODY(path, length, body) "POST " path " HTTP/1.1\r\nHost: h\r\nX-Who: ann\r\n" length "\r\n\r\n" body
+    static const struct {
+        const char *before, *behind;
+        int status;
+        bool asks;
+    } rows[] = {
+        { BODY("/far/body0", "Content-Length: 5", "a"), "", 413, true },
+        { BODY("/far/body0", "Transfer-Encoding: chunked", "5\r\nabcde\r\n"), "", 413, true },
+        { BODY("/far/body0", "Transfer-Encoding: chunked", "5\r\nabcde\r\n0\r\n\r\n"), "", 413, true },
+        { BODY("/far/body0", "Content-Length: 4", "a"), "", 200, true },
+        { BODY("/far/body0", "Transfer-Encoding: chunked", "4\r\nabcd\r\n"), "", 200, true },
+        { BODY("/far/body1", "Content-Length: 5", "a"), "bcde", 413, false },
+        { BODY("/far/body1", "Transfer-Encoding: chunked", "4\r\nabcd\r\n"), "1\r\ne\r\n0\r\n\r\n", 413, false },
+        { BODY("/far/body1", "Content-Length: 4", "a"), "bcd", 200, false },
+    };
+    guarded_pid pid;
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct peer_conn *c;
+
+        world_open(&world, 2, boot);
+        c = world_connect(&world, 1);
+        world_text(&world, c, rows[i].before);
+        assert_int_equal(held.count, rows[i].asks ? 1 : 0);
+        fake_enter(&world.fake, 1);
+        assert_int_equal(guarded_spawn(&pid, &(struct guarded_args){ "/far", NARROW }), 0);
+        fake_leave();
+        world_settle(&world);
+        world_expect_nothing(c);
+        if (rows[i].asks) {
+            say(0, 0, 0);
+            say(1, 0, 0); /* by the new route once more */
+        }
+        if (rows[i].behind[0] != '\0')
+            world_text(&world, c, rows[i].behind);
+        assert_int_equal(entered, rows[i].status == 200);
+        world_expect(&world, c, rows[i].status, NULL);
+        world_close(&world);
+        setup(state);
+    }
+    world_open(&world, 1, boot);
+}
+
 static void test_realms_that_make_no_sense(void **state)
 {
     static const struct gy_http_realm both = { .name = "x", .challenge = "X", .authenticate = gy_http_basic, .ask = asks };
@@ -649,7 +702,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_realms), T(test_order_and_bodies), T(test_the_route_changes), T(test_asked_elsewhere),
-        T(test_asked_in_vain), T(test_asked_too_long), T(test_asked_behind_a_body), T(test_the_route_reads_otherwise), T(test_realms_that_make_no_sense), T(test_firewall),
+        T(test_asked_in_vain), T(test_asked_too_long), T(test_asked_behind_a_body), T(test_the_route_reads_otherwise), T(test_the_route_takes_less), T(test_realms_that_make_no_sense), T(test_firewall),
         T(test_rate), T(test_rate_of_refused), T(test_networks),         T(test_cors),
 #undef T
     };
