@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -132,11 +133,31 @@ static struct gy_op *unlisten_of(struct gy__uring *u, const struct gy_op *accept
     return op;
 }
 
+/* Accepting must not wait from here on. O_NONBLOCK is of the open file, which the shards share that
+ * listen at a path: kernels that go by it would fail the accepts of the others with -EAGAIN. So such
+ * a socket is asked first, and has a time, the shortest there is, for what another shard has taken
+ * meanwhile; what it accepts does not inherit that. -> is it of a path? */
+static bool wait_no_more(int fd)
+{
+    struct timeval tick = {0, 1};
+    int domain = 0;
+    socklen_t len = sizeof(domain);
+    bool is_path = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+    if (is_path)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick));
+    else
+        (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    return is_path;
+}
+
 /* -> why it ended; -EAGAIN: nobody is left. */
 static int accept_queued(struct gy__uring *u, struct gy_op *op)
 {
-    (void)fcntl(op->handle, F_SETFL, O_NONBLOCK);
+    bool asks = wait_no_more(op->handle);
     for (;;) {
+        struct pollfd queue = {.fd = op->handle, .events = POLLIN};
+        if (asks && poll(&queue, 1, 0) == 0)
+            return -EAGAIN;
         int fd = accept4(op->handle, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
             continue;

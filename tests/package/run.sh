@@ -38,7 +38,7 @@ run() # PROGRAM
 
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 shared=$(pkg-config --cflags --libs gyre)
-static=$(pkg-config --static --cflags --libs gyre | sed "s|-lgyre\>|$libdir/libgyre.a|")
+static=$(pkg-config --cflags --libs gyre-static)
 # Unquoted on purpose: these are lists of words.
 ${CC:-cc} -std=c11 -o "$tmp/pc_c_shared" "$here/consumer.c" $shared
 ${CXX:-c++} -std=c++11 -o "$tmp/pc_cxx_shared" "$here/consumer.cc" $shared
@@ -46,6 +46,9 @@ ${CC:-cc} -std=c11 -o "$tmp/pc_c_static" "$here/consumer.c" $static
 ${CXX:-c++} -std=c++11 -o "$tmp/pc_cxx_static" "$here/consumer.cc" $static
 for program in "$tmp"/pc_*; do
     run "$program"
+    case $program in
+    *_static) ! readelf -d "$program" | grep -q 'NEEDED.*libgyre' || fail "$program needs the shared library" ;;
+    esac
 done
 
 cmake -S "$here" -B "$tmp/build" -DCMAKE_PREFIX_PATH="$tmp/prefix" >"$tmp/log" &&

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -435,6 +436,46 @@ static void a_busy_port_is_tried_for_some_time(void **state)
     fixture_close(f);
 }
 
+/* Of a path, whose open file other shards share: its flags stay, and who waits is accepted all the same. */
+static void unlisten_leaves_a_shared_socket_alone(void **state)
+{
+    enum { WAITING = 3 };
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    char addr[64];
+    struct listener l = {.f = fixture_open(&want)};
+    int fds[WAITING];
+    (void)state;
+    snprintf(addr, sizeof(addr), "unix:/tmp/gyre-listen-%d", getpid());
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", addr + 5);
+    l.listen.kind = GY_OP_LISTEN;
+    l.listen.u.listen.addr = addr;
+    l.listen.u.listen.backlog = 128;
+    fixture_submit(l.f, &l.listen);
+    l.accept.handle = l.unlisten.handle = fixture_finish(l.f, &l.listen);
+    assert_true(l.accept.handle >= 0);
+    l.accept.kind = GY_OP_ACCEPT;
+    l.unlisten.kind = GY_OP_UNLISTEN;
+    l.unlisten.u.unlisten.accept = &l.accept;
+    int other = dup(l.accept.handle);
+    fixture_submit(l.f, &l.accept);
+    fixture_settle(l.f);
+    for (unsigned i = 0; i < WAITING; i++) {
+        fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&un, sizeof(un)), 0);
+    }
+    fixture_submit(l.f, &l.unlisten);
+    assert_int_equal(fixture_finish(l.f, &l.unlisten), 0);
+    assert_int_equal(fixture_count(l.f, &l.accept), WAITING + 1);
+    assert_int_equal(fcntl(other, F_GETFL) & O_NONBLOCK, 0);
+    for (unsigned i = 0; i < l.f->told_n; i++)
+        if (l.f->told[i].op == &l.accept && l.f->told[i].res >= 0)
+            close(l.f->told[i].res);
+    for (unsigned i = 0; i < WAITING; i++)
+        close(fds[i]);
+    close(other);
+    fixture_close(l.f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +484,7 @@ int main(void)
         cmocka_unit_test(no_descriptor_left_is_a_pause),
         cmocka_unit_test(errors_of_accept),
         cmocka_unit_test(endless_small_errors_become_pauses),
+        cmocka_unit_test(unlisten_leaves_a_shared_socket_alone),
         cmocka_unit_test(unlisten_with_an_armed_accept),
         cmocka_unit_test(unlisten_with_a_fresh_accept),
         cmocka_unit_test(unlisten_while_accept_pauses),
