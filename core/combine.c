@@ -232,20 +232,32 @@ struct gy_buf *gy_value_buf(gy_fut fut)
 
 /* ---- pairs ---- */
 
-gy_fut gy_pair(struct gy_actor *self, gy_promise *out)
+static inline gy_fut pair_of(struct gy__future *future, gy_promise *out)
 {
-    struct gy_shard *shard = gy__here(__func__);
-    struct gy__future *future = __builtin_expect(shard->futures_free != 0, 1) ?
-                                    gy__future_take_free(shard, self, GY__FUTURE_PAIR) :
-                                    gy__future_take(shard, self, GY__FUTURE_PAIR);
-    if (__builtin_expect(future == NULL, 0)) {
+    future->all = gy__future_all(GY__FUTURE_PENDING, GY__PIN_ANSWER_DUE | GY__PIN_OPEN);
+    *out = (gy_promise){ future->bits };
+    return (gy_fut){ future->bits };
+}
+
+/* No slot that was used before is free. */
+static __attribute__((noinline)) gy_fut pair_slow(struct gy_shard *shard, struct gy_actor *self,
+                                                  gy_promise *out)
+{
+    struct gy__future *future = gy__future_take(shard, self, GY__FUTURE_PAIR);
+    if (future == NULL) {
         *out = (gy_promise){ 0 };
         gy__count(&shard->core_counters[GY__COUNT_REFUSED], 1);
         return gy__fut_refused(-EAGAIN);
     }
-    future->all = gy__future_all(GY__FUTURE_PENDING, GY__PIN_ANSWER_DUE | GY__PIN_OPEN);
-    *out = (gy_promise){ future->bits };
-    return (gy_fut){ future->bits };
+    return pair_of(future, out);
+}
+
+gy_fut gy_pair(struct gy_actor *self, gy_promise *out)
+{
+    struct gy_shard *shard = gy__here(__func__);
+    if (__builtin_expect(shard->futures_free == 0, 0))
+        return pair_slow(shard, self, out);
+    return pair_of(gy__future_take_free(shard, self, GY__FUTURE_PAIR), out);
 }
 
 /* ---- chains ---- */

@@ -54,3 +54,38 @@ void gy__chain_clear(struct gy__chain *chain, struct gy__block_pool *pool)
     }
     *chain = (struct gy__chain){ 0 };
 }
+
+/* The tail, up to which room is right, may be in another block by now: where does it stop next? */
+static void look(struct gy__fifo *fifo)
+{
+    struct gy__chain *chain = &fifo->chain;
+    fifo->counted = chain->tail;
+    fifo->stop = chain->tail_end;
+    if (fifo->room < chain->tail_end - chain->tail)
+        fifo->stop = chain->tail + (fifo->room > 0 ? fifo->room : 0);
+}
+
+struct gy_cell *gy__fifo_push_looking(struct gy__fifo *fifo)
+{
+    struct gy__chain *chain = &fifo->chain;
+    fifo->room = gy__fifo_room(fifo);
+    fifo->counted = chain->tail;
+    if (chain->tail == chain->tail_end && !gy__chain_grow(chain, &fifo->pool))
+        return NULL;
+    look(fifo);
+    struct gy_cell *cell = chain->tail++;
+    /* Beyond the room, as answers may be: the next one looks again. */
+    if (fifo->stop == cell)
+        fifo->stop = chain->tail;
+    return cell;
+}
+
+void gy__fifo_shrink(struct gy__fifo *fifo)
+{
+    bool again = fifo->chain.first == fifo->chain.last;
+    if (again)
+        fifo->room = gy__fifo_room(fifo);
+    gy__chain_shrink(&fifo->chain, &fifo->pool);
+    if (again)
+        look(fifo);
+}

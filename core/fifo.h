@@ -49,7 +49,11 @@ struct gy__quota {
 
 struct gy__fifo {
     struct gy__chain chain;
-    int64_t room;        /* casts and calls that still fit; answers and control may make it negative */
+    /* Where the tail must be looked at: at the end of its block, or earlier, where the room ends that there
+     * was at the last look. So that whoever sends looks at one thing and counts nothing. */
+    struct gy_cell *stop;
+    const struct gy_cell *counted; /* in the tail's block: up to here room is up to date */
+    int64_t room;        /* casts and calls that fit from there; answers and control may make it negative */
     uint64_t popped;     /* cells run, ever; like room it is brought up to date every few cells */
     int64_t room_max;    /* room of an empty queue */
     int64_t control_max; /* so many stops and refusals more; answers and continuations never fail */
@@ -132,9 +136,14 @@ static inline bool gy__fifo_empty(const struct gy__fifo *fifo)
 {
     return fifo->chain.head == fifo->chain.tail;
 }
+/* Casts and calls that still fit. */
+static inline int64_t gy__fifo_room(const struct gy__fifo *fifo)
+{
+    return fifo->room - (fifo->chain.tail - fifo->counted);
+}
 static inline uint64_t gy__fifo_count(const struct gy__fifo *fifo)
 {
-    return (uint64_t)(fifo->room_max - fifo->room);
+    return (uint64_t)(fifo->room_max - gy__fifo_room(fifo));
 }
 static inline uint64_t gy__fifo_pushed(const struct gy__fifo *fifo)
 {
@@ -143,15 +152,20 @@ static inline uint64_t gy__fifo_pushed(const struct gy__fifo *fifo)
 /* May one more stop or refusal be queued? */
 static inline bool gy__fifo_control_room(const struct gy__fifo *fifo)
 {
-    return fifo->room > -fifo->control_max;
+    return gy__fifo_room(fifo) > -fifo->control_max;
 }
 
+/* As gy__fifo_push(), when the tail is at its stop. */
+struct gy_cell *gy__fifo_push_looking(struct gy__fifo *fifo);
 /* Push without asking: for whoever took room, and for answers and control, which the sizes of boot
  * always leave a place. */
 static inline struct gy_cell *gy__fifo_push(struct gy__fifo *fifo)
 {
-    fifo->room--;
-    return gy__chain_push(&fifo->chain, &fifo->pool);
+    if (__builtin_expect(fifo->chain.tail == fifo->stop, 0))
+        return gy__fifo_push_looking(fifo);
+    return fifo->chain.tail++;
 }
+/* The first block has been run to its end. */
+void gy__fifo_shrink(struct gy__fifo *fifo);
 
 #endif

@@ -392,6 +392,15 @@ int gy_then_raw(struct gy_actor *self, gy_fut fut,
     return 0;
 }
 
+void gy_done_bare(struct gy_actor *self, const struct gy_done *done,
+                  void (*run)(struct gy_actor *self, const struct gy_done *done))
+{
+    struct gy_done bare = *done;
+    bare.buf = NULL;
+    gy_buf_release(done->buf);
+    run(self, &bare);
+}
+
 /* Discard a future and, while it is a chain, what it waits for: a loop, because a chain of chains may be
  * long. */
 void gy__future_discard_up(struct gy_shard *shard, uint64_t bits, bool of_chain)

@@ -143,36 +143,36 @@ void gy__group_release(struct gy_shard *shard, struct gy__future *group);
 
 /* An answer to a future that has nothing about it but a function that waits for it, which most have: a
  * call's or a pair's, pending, without a timer: run that function, and let the slot go. -> false, with
- * nothing done: it is another one. The context is the answer's own, and not restored. */
-static inline bool gy__future_answer_plain(struct gy_shard *shard, struct gy_cell *cell)
+ * nothing done: it is another one. The context is left as by cell_run(). */
+static inline bool gy__future_answer_plain(struct gy_shard *shard, struct gy_cell *cell,
+                                           bool from_ring)
 {
     struct gy__future *future = &shard->futures[gy__fut_slot(cell->target)];
     if (__builtin_expect(
             future->all != gy__future_all(GY__FUTURE_PENDING, GY__PIN_ANSWER_DUE) ||
                 future->callee < GY__FUTURE_PAIR || future->run == NULL ||
-                !gy__future_meant(future, cell),
+                (from_ring ? !gy__future_meant(future, cell) : future->bits != cell->target),
             0))
         return false;
     struct gy_actor *owner = gy__future_owner(shard, future);
-    uint64_t bits = future->bits;
     int res = (int)cell->from.res;
     uint32_t size = (uint32_t)cell->fut;
     struct gy_done done = { future->ctx, res, size,
                             res < 0 || size == 0 ? NULL : cell->payload.word, NULL };
     future->all = gy__future_all(GY__FUTURE_DONE, 0);
-    shard->context = (struct gy__context){ owner, 0 };
+    shard->context.actor = owner;
     gy__count(&shard->core_counters[GY__COUNT_ANSWERS], 1);
     future->run(owner, &done);
+    owner = shard->context.actor;
     if (__builtin_expect(owner->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED), 0) &&
         owner->gy__state == GY__ACTOR_LIVE)
         gy__actor_finish(shard, owner, owner->gy__why);
     /* Its end, or the function, may have let the slot go already. */
-    if (__builtin_expect(future->bits == bits &&
-                             future->all == gy__future_all(GY__FUTURE_DONE, 0),
-                         1)) {
+    bool is = from_ring ? gy__future_meant(future, cell) : future->bits == cell->target;
+    if (__builtin_expect(is && future->all == gy__future_all(GY__FUTURE_DONE, 0), 1)) {
         gy__future_unlink(shard, future);
         gy__future_free(shard, future);
-    } else if (future->bits == bits && future->state == GY__FUTURE_DONE) {
+    } else if (is && future->state == GY__FUTURE_DONE) {
         gy__future_gone(shard, future);
     }
     return true;

@@ -199,10 +199,9 @@ static inline struct gy_cell *answer_local(struct gy_shard *shard, uint64_t prom
     struct gy__fifo *fifo = &shard->fifo;
     struct gy_cell *cell = fifo->chain.tail;
     if (__builtin_expect((promise ^ shard->self_bits) >> GY__SHARD_SHIFT != 0 ||
-                             cell == fifo->chain.tail_end,
+                             cell == fifo->stop,
                          0))
         return NULL;
-    fifo->room--;
     fifo->chain.tail = cell + 1;
     cell->target = promise;
     return cell;
@@ -257,6 +256,25 @@ int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, 
     return 0;
 }
 
+int gy_resolve_short(gy_promise promise, size_t size, uint64_t w0, uint64_t w1)
+{
+    struct gy_shard *shard = gy__here_hot(__func__);
+    struct gy_cell *cell = NULL;
+    if (__builtin_expect(promise.bits == shard->context.promise && promise.bits != 0 &&
+                             size <= GY_MSG_SHORT,
+                         1))
+        cell = answer_local(shard, promise.bits);
+    if (__builtin_expect(cell == NULL, 0))
+        return resolve_slow(promise, size, w0, w1, 0, 0);
+    shard->context.promise = 0;
+    cell->verb = &gy__verb_answer;
+    cell->from.res = 0;
+    cell->fut = size;
+    cell->payload.word[0] = w0;
+    cell->payload.word[1] = w1;
+    return 0;
+}
+
 static __attribute__((noinline)) int resolve_raw_slow(gy_promise promise, int res,
                                                       const void *value, size_t size,
                                                       struct gy_buf *buf)
@@ -275,22 +293,26 @@ static __attribute__((noinline)) int resolve_raw_slow(gy_promise promise, int re
 int gy_resolve_raw(gy_promise promise, int res, const void *value, size_t size, struct gy_buf *buf)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    struct gy__future *pair = NULL;
     if (size != 0 || buf != NULL)
         return resolve_raw_slow(promise, res, value, size, buf);
+    struct gy_cell *cell = NULL;
     if (promise.bits != shard->context.promise) {
-        pair = pair_find(shard, promise.bits);
-        if (__builtin_expect(pair == NULL || pair->state == GY__FUTURE_GONE, 0))
+        struct gy__future *pair = pair_find(shard, promise.bits);
+        cell = shard->fifo.chain.tail;
+        if (__builtin_expect(pair == NULL || pair->state == GY__FUTURE_GONE ||
+                                 cell == shard->fifo.stop, 0))
             return resolve_raw_slow(promise, res, value, size, buf);
-    }
-    struct gy_cell *cell = promise.bits == 0 ? NULL : answer_local(shard, promise.bits);
-    if (__builtin_expect(cell == NULL, 0))
-        return resolve_raw_slow(promise, res, value, size, buf);
-    /* As one word, which is what its answer looks at. */
-    if (pair != NULL)
+        /* As one word, which is what its answer looks at. */
         pair->all &= ~gy__future_all(GY__FUTURE_FREE, GY__PIN_OPEN);
-    else
+        shard->fifo.chain.tail = cell + 1;
+        cell->target = promise.bits;
+    } else {
+        if (promise.bits != 0)
+            cell = answer_local(shard, promise.bits);
+        if (__builtin_expect(cell == NULL, 0))
+            return resolve_raw_slow(promise, res, value, size, buf);
         shard->context.promise = 0;
+    }
     cell->verb = &gy__verb_answer;
     cell->from.res = res;
     cell->fut = 0;

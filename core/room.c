@@ -44,7 +44,7 @@ static bool has_room(struct gy_shard *shard, const struct gy__waiter *waiter)
     /* A target or waiter that died needs no room: the next send says -ESRCH. */
     if (shard->slots[slot].generation != (uint32_t)waiter->to || actor == NULL)
         return true;
-    return gy__mailbox_room(shard, slot) > 0 && fifo->room > 0 &&
+    return gy__mailbox_room(shard, slot) > 0 && gy__fifo_room(fifo) > 0 &&
            (actor->gy__credit > 0 || fifo->popped >= actor->gy__mark);
 }
 

@@ -70,21 +70,24 @@ __attribute__((noinline)) void gy__abandon(struct gy_shard *shard)
     gy__answer(shard, promise, -EOWNERDEAD, NULL, 0, NULL);
 }
 
+/* The context has no promise when this is called, nor when it returns; whose it is then is not said. */
 static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool from_ring)
 {
     const struct gy_verb *verb = cell->verb;
+    GY_ASSERT_SLOW(shard->context.promise == 0);
     if (verb->flags & GY_VERB_CONTROL) {
-        if (verb == &gy__verb_answer && gy__future_answer_plain(shard, cell))
+        if (verb == &gy__verb_answer && gy__future_answer_plain(shard, cell, from_ring))
             return;
-        shard->context = (struct gy__context){ &shard->nobody, 0 };
+        shard->context.actor = &shard->nobody;
         gy__control_run(shard, cell);
         return;
     }
-    uint64_t target = cell->target;
-    uint32_t slot = gy__pid_slot(target);
+    uint32_t slot = gy__pid_slot(cell->target);
     struct gy__gate *gate = &shard->gates[slot];
-    bool gated = gy__gate_leads(*gate, target);
-    if (__builtin_expect(!gated, 0) && shard->slots[slot].generation != (uint32_t)target) {
+    /* By 32 bits if it was sent from here, when its target lived: a generation of 32 ones does not. */
+    bool gated = from_ring ? gy__gate_leads(*gate, cell->target) :
+                             2 * (uint32_t)gate->life - 1 == (uint32_t)cell->target;
+    if (__builtin_expect(!gated, 0) && shard->slots[slot].generation != (uint32_t)cell->target) {
         run_dead(shard, cell);
         return;
     }
@@ -101,12 +104,16 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
             return;
         }
     }
-    if (!from_ring && __builtin_expect(gated && gate->left != shard->gate_max, 1))
+    if (!from_ring && __builtin_expect(gated && gate->left != UINT8_MAX, 1)) {
+        GY__UNKNOWN(gate->left);
         gate->left++;
-    else if (!from_ring)
+    } else if (!from_ring) {
         shard->slots[slot].room++;
+    }
     uint64_t promise = cell->fut;
-    shard->context = (struct gy__context){ actor, promise };
+    shard->context.actor = actor;
+    if (promise != 0)
+        shard->context.promise = promise;
     gy__count(&gy__stats_of(actor)->cells, 1);
     verb->run(actor, &cell->payload, cell->payload.with.buf, (gy_promise){ promise });
     if (__builtin_expect(shard->context.promise != 0, 0))
@@ -118,6 +125,7 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
 void gy__cell_run(struct gy_shard *shard, struct gy_cell *cell, bool from_ring)
 {
     struct gy__context saved = shard->context;
+    shard->context.promise = 0;
     cell_run(shard, cell, from_ring);
     shard->context = saved;
 }
@@ -130,6 +138,7 @@ bool gy__ring_run(struct gy_shard *shard, uint32_t from, struct gy_cell *cell, u
     struct gy__in *in = &mesh->in[from];
     uint64_t begun = in->head;
     bool time_left = true;
+    shard->context.promise = 0;
     do {
         const struct gy_verb *verb = cell->verb;
         if (verb == &gy__verb_answer || verb == &gy__verb_answer_buf)
@@ -174,44 +183,29 @@ static inline __attribute__((always_inline)) void prefetch(const struct gy_shard
     }
 }
 
-/* The cells some places ahead of the one that runs: in its block, then at the start of the next. */
-struct ahead {
-    const struct gy_cell *at, *end;
-    const struct gy__block *next; /* NULL: none, or there already */
+/* Cells that follow each other in a block, and where, in bytes from each of them, the one lies whose target
+ * is fetched when it runs: that is in the same block for the whole piece, or in the next. */
+struct piece {
+    const struct gy_cell *end;
+    ptrdiff_t ahead;
 };
 
-static inline struct ahead ahead_of(const struct gy__chain *chain)
+static inline struct piece piece_of(const struct gy__chain *chain)
 {
-    bool one = chain->first == chain->last;
-    struct ahead ahead = { chain->head, one ? chain->tail : chain->head_end,
-                           one ? NULL : chain->first->next };
-    /* A chain that never had a cell has no block either: nothing may be added to its NULL. */
-    if (chain->head_end - chain->head >= AHEAD) {
-        ahead.at += AHEAD;
-    } else {
-        ptrdiff_t beyond = AHEAD - (chain->head_end - chain->head);
-        ahead.at = ahead.end;
-        if (!one) {
-            ahead.at = ahead.next->cells + beyond;
-            ahead.end = ahead.next == chain->last ? chain->tail : ahead.next->cells + GY__BLOCK_CELLS;
-            ahead.next = NULL;
-        }
-    }
-    return ahead;
-}
-
-static inline __attribute__((always_inline)) void ahead_step(const struct gy_shard *shard,
-                                                             struct ahead *ahead)
-{
-    if (__builtin_expect(ahead->at < ahead->end, 1)) {
-        prefetch(shard, ahead->at++);
-    } else if (ahead->next != NULL) {
-        const struct gy__block *block = ahead->next;
-        bool last = block == shard->fifo.chain.last;
-        ahead->at = block->cells;
-        ahead->end = last ? shard->fifo.chain.tail : block->cells + GY__BLOCK_CELLS;
-        ahead->next = NULL;
-    }
+    const struct gy_cell *cell = chain->head;
+    ptrdiff_t in_block = chain->head_end - cell, ahead = AHEAD, count = AHEAD + 1;
+    const struct gy__block *next = chain->first->next;
+    /* Not beyond the last cell, when few are queued: nothing of what lies there is still to come. */
+    if (chain->first == chain->last)
+        count = chain->tail - cell;
+    else if (next == chain->last)
+        count = in_block + (chain->tail - next->cells);
+    if (ahead >= count)
+        ahead = count - 1;
+    if (in_block > ahead)
+        return (struct piece){ chain->head_end - ahead, ahead * (ptrdiff_t)sizeof(*cell) };
+    return (struct piece){ chain->head_end, (const char *)(next->cells + (ahead - in_block)) -
+                                                (const char *)cell };
 }
 
 /* Run up to n cells; -> how many there were. */
@@ -219,20 +213,24 @@ static inline uint32_t fifo_run_some(struct gy_shard *shard, uint32_t n)
 {
     struct gy__fifo *fifo = &shard->fifo;
     struct gy__chain *chain = &fifo->chain;
-    struct gy_cell *cell = chain->head;
-    struct ahead ahead = ahead_of(chain);
     uint32_t left = n;
     /* Handlers push at the tail; nobody but us looks at head meanwhile, or needs room and popped
      * to be newer than a stride. */
-    for (; left > 0 && cell != chain->tail; left--) {
-        ahead_step(shard, &ahead);
-        cell_run(shard, cell, false);
-        if (__builtin_expect(++cell == chain->head_end, 0)) {
-            gy__chain_shrink(chain, &fifo->pool);
-            cell = chain->head;
-        }
+    while (left > 0 && chain->head != chain->tail) {
+        struct gy_cell *cell = chain->head, *begin = cell;
+        struct piece piece = piece_of(chain);
+        if (piece.end - cell > left)
+            piece.end = cell + left;
+        do {
+            if (piece.ahead != 0)
+                prefetch(shard, (const void *)((const char *)cell + piece.ahead));
+            cell_run(shard, cell, false);
+        } while (++cell != piece.end && cell != chain->tail);
+        left -= (uint32_t)(cell - begin);
+        chain->head = cell;
+        if (cell == chain->head_end)
+            gy__fifo_shrink(fifo);
     }
-    chain->head = cell;
     n -= left;
     fifo->room += n;
     fifo->popped += n;
@@ -243,6 +241,7 @@ void gy__fifo_run(struct gy_shard *shard, uint64_t stop_ns)
 {
     struct gy__fifo *fifo = &shard->fifo;
     struct gy__context saved = shard->context;
+    shard->context.promise = 0;
     uint64_t begun = fifo->popped, end = begun + CELLS_PER_TURN;
     uint32_t stride = STRIDE_MIN;
     uint64_t last_ns = shard->now_ns;

@@ -40,40 +40,71 @@ static __attribute__((noinline)) int local_refusal(struct gy_shard *shard)
     return refuse(shard, GY__SHORT_ROOM);
 }
 
-/* The common case of a send to an actor of this shard: everything is there, and the place of its cell is
- * the queue's tail, which is written first and taken then, by local_push(): so the message's words leave
- * their registers early, and a send need not save any. */
-static inline bool local_fits(const struct gy_shard *shard)
+/* The common case of a send to an actor of this shard, in steps; each takes what it asks for, and few
+ * registers, so that a send need not save any. */
+
+/* The target is of this shard, and the queue's tail a place for its cell. */
+static inline bool local_place(const struct gy_shard *shard, uint64_t to)
 {
-    const struct gy__fifo *fifo = &shard->fifo;
-    return __builtin_expect(fifo->room > 0 && shard->context.actor->gy__credit > 0 &&
-                                fifo->chain.tail != fifo->chain.tail_end,
+    return __builtin_expect((to ^ shard->self_bits) >> GY__SHARD_SHIFT == 0 &&
+                                shard->fifo.chain.tail != shard->fifo.stop,
                             1);
 }
-static inline bool local_is(const struct gy_shard *shard, uint64_t to)
+/* If not, credit_back() must follow. */
+static inline bool credit_take(struct gy_shard *shard)
 {
-    return __builtin_expect((to ^ shard->self_bits) >> GY__SHARD_SHIFT == 0, 1);
+    return __builtin_expect(--shard->context.actor->gy__credit >= 0, 1);
 }
-static inline bool local_by_gate(const struct gy_shard *shard, uint64_t to)
+static inline void credit_back(struct gy_shard *shard)
 {
-    const struct gy__gate *gate = &shard->gates[gy__pid_slot(to)];
+    shard->context.actor->gy__credit++;
+}
+static inline bool gate_take(struct gy_shard *shard, uint64_t to)
+{
+    struct gy__gate *gate = &shard->gates[gy__pid_slot(to)];
     /* As gy__gate_leads(), but with one register fewer: a gate without a life has nothing left. */
-    return __builtin_expect(2 * (uint32_t)gate->life - (uint32_t)to == 1 && gate->left > 0, 1);
+    if (__builtin_expect(2 * (uint32_t)gate->life - (uint32_t)to != 1 || gate->left == 0, 0))
+        return false;
+    GY__UNKNOWN(gate->left);
+    gate->left--;
+    return true;
 }
-static inline bool local_by_slot(const struct gy_shard *shard, uint64_t to)
+static inline bool slot_take(struct gy_shard *shard, uint64_t to)
 {
-    const struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
-    return dense->generation == (uint32_t)to && dense->room > ROOM_NONE;
+    struct gy__slot *dense = &shard->slots[gy__pid_slot(to)];
+    if (dense->generation != (uint32_t)to || dense->room <= ROOM_NONE)
+        return false;
+    dense->room--;
+    return true;
 }
-
-static inline void local_push(struct gy_shard *shard)
+static inline struct gy_cell *local_cell(struct gy_shard *shard, uint64_t to,
+                                         const struct gy_verb *verb, uint64_t fut)
 {
-    /* What was looked at is counted in memory rather than carried in registers, of which there would
-     * be too few. */
-    __asm__ volatile("" ::: "memory");
-    shard->context.actor->gy__credit--;
-    shard->fifo.room--;
-    shard->fifo.chain.tail++;
+    struct gy_cell *cell = shard->fifo.chain.tail;
+    cell->target = to;
+    cell->verb = verb;
+    cell->from.sender = shard->context.actor->pid.bits;
+    cell->fut = fut;
+    return cell;
+}
+static inline void local_push(struct gy_shard *shard, uint64_t to, const struct gy_verb *verb,
+                              uint64_t fut, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3)
+{
+    struct gy_cell *cell = local_cell(shard, to, verb, fut);
+    cell->payload.word[0] = w0;
+    cell->payload.word[1] = w1;
+    cell->payload.word[2] = w2;
+    cell->payload.word[3] = w3;
+    shard->fifo.chain.tail = cell + 1;
+}
+/* A message of two words leaves what was in the others. */
+static inline void local_push_short(struct gy_shard *shard, uint64_t to, const struct gy_verb *verb,
+                                    uint64_t fut, uint64_t w0, uint64_t w1)
+{
+    struct gy_cell *cell = local_cell(shard, to, verb, fut);
+    cell->payload.word[0] = w0;
+    cell->payload.word[1] = w1;
+    shard->fifo.chain.tail = cell + 1;
 }
 
 /* A sender's window is used up: may it begin anew? */
@@ -96,7 +127,7 @@ static struct gy_cell *local_take(struct gy_shard *shard, uint64_t to, int *err)
         *err = -ESRCH;
         return NULL;
     }
-    if (gy__mailbox_room(shard, slot) <= ROOM_NONE || fifo->room <= 0 ||
+    if (gy__mailbox_room(shard, slot) <= ROOM_NONE || gy__fifo_room(fifo) <= 0 ||
         (self->gy__credit <= 0 && !credit_renew(self, fifo))) {
         *err = local_refusal(shard);
         return NULL;
@@ -160,18 +191,17 @@ static __attribute__((noinline)) int cast_slow(gy_pid to, const struct gy_verb *
     return 0;
 }
 
+/* A credit was asked for; then the gate did not lead to the target or had nothing left. */
 static __attribute__((noinline)) int cast_by_slot(gy_pid to, const struct gy_verb *verb,
                                                   uint64_t w0, uint64_t w1, uint64_t w2,
                                                   uint64_t w3)
 {
     struct gy_shard *shard = gy__self();
-    if (!local_is(shard, to.bits) || !local_by_slot(shard, to.bits) || !local_fits(shard))
+    if (shard->context.actor->gy__credit < 0 || !slot_take(shard, to.bits)) {
+        credit_back(shard);
         return cast_slow(to, verb, w0, w1, w2, w3);
-    struct gy_cell *cell = shard->fifo.chain.tail;
-    cell->target = to.bits;
-    fill(cell, verb, shard->context.actor->pid.bits, 0, w0, w1, w2, w3);
-    local_push(shard);
-    shard->slots[gy__pid_slot(to.bits)].room--;
+    }
+    local_push(shard, to.bits, verb, 0, w0, w1, w2, w3);
     return 0;
 }
 
@@ -179,13 +209,22 @@ int gy_cast_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w
                   uint64_t w3)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    if (!local_is(shard, to.bits) || !local_by_gate(shard, to.bits) || !local_fits(shard))
+    if (!local_place(shard, to.bits))
+        return cast_slow(to, verb, w0, w1, w2, w3);
+    if (!credit_take(shard) || !gate_take(shard, to.bits))
         return cast_by_slot(to, verb, w0, w1, w2, w3);
-    struct gy_cell *cell = shard->fifo.chain.tail;
-    cell->target = to.bits;
-    fill(cell, verb, shard->context.actor->pid.bits, 0, w0, w1, w2, w3);
-    local_push(shard);
-    shard->gates[gy__pid_slot(to.bits)].left--;
+    local_push(shard, to.bits, verb, 0, w0, w1, w2, w3);
+    return 0;
+}
+
+int gy_cast_short(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1)
+{
+    struct gy_shard *shard = gy__here_hot(__func__);
+    if (!local_place(shard, to.bits))
+        return cast_slow(to, verb, w0, w1, 0, 0);
+    if (!credit_take(shard) || !gate_take(shard, to.bits))
+        return cast_by_slot(to, verb, w0, w1, 0, 0);
+    local_push_short(shard, to.bits, verb, 0, w0, w1);
     return 0;
 }
 
@@ -247,21 +286,38 @@ static __attribute__((noinline)) gy_fut call_slow(gy_pid to, const struct gy_ver
     return (gy_fut){ bits };
 }
 
+/* A credit was asked for. */
+static __attribute__((noinline)) gy_fut call_by_slot(gy_pid to, const struct gy_verb *verb,
+                                                     uint64_t w0, uint64_t w1, uint64_t w2,
+                                                     uint64_t w3)
+{
+    credit_back(gy__self());
+    return call_slow(to, verb, w0, w1, w2, w3);
+}
+
 gy_fut gy_call_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1, uint64_t w2,
                      uint64_t w3)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    if (__builtin_expect(shard->futures_free == 0, 0) || !local_is(shard, to.bits) ||
-        !local_by_gate(shard, to.bits) || !local_fits(shard))
+    if (__builtin_expect(shard->futures_free == 0, 0) || !local_place(shard, to.bits))
         return call_slow(to, verb, w0, w1, w2, w3);
-    struct gy_cell *cell = shard->fifo.chain.tail;
-    uint64_t bits = shard->futures[shard->futures_free].bits;
-    cell->target = to.bits;
-    fill(cell, verb, shard->context.actor->pid.bits, bits, w0, w1, w2, w3);
-    local_push(shard);
-    shard->gates[gy__pid_slot(to.bits)].left--;
-    gy__future_take_free(shard, shard->context.actor, to.bits);
-    return (gy_fut){ bits };
+    if (!credit_take(shard) || !gate_take(shard, to.bits))
+        return call_by_slot(to, verb, w0, w1, w2, w3);
+    local_push(shard, to.bits, verb, shard->futures[shard->futures_free].bits, w0, w1, w2, w3);
+    /* Nothing of that is kept in registers, of which there would be too few. */
+    __asm__ volatile("" ::: "memory");
+    return (gy_fut){ gy__future_take_free(shard, shard->context.actor, to.bits)->bits };
+}
+
+gy_fut gy_call_short(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1)
+{
+    struct gy_shard *shard = gy__here_hot(__func__);
+    if (__builtin_expect(shard->futures_free == 0, 0) || !local_place(shard, to.bits))
+        return call_slow(to, verb, w0, w1, 0, 0);
+    if (!credit_take(shard) || !gate_take(shard, to.bits))
+        return call_by_slot(to, verb, w0, w1, 0, 0);
+    local_push_short(shard, to.bits, verb, shard->futures[shard->futures_free].bits, w0, w1);
+    return (gy_fut){ gy__future_take_free(shard, shard->context.actor, to.bits)->bits };
 }
 
 /* The message in memory as four words. */
@@ -299,11 +355,12 @@ gy_fut gy__call_control(gy_pid runtime_of, const struct gy_verb *verb, const uin
     struct gy__future *future = NULL;
     if (self->gy__flags & GY__ACTOR_FAILED)
         return call_refused(verb, 0, -EOWNERDEAD);
-    if (shard->fifo.room > 0)
+    if (gy__fifo_room(&shard->fifo) > 0)
         future = gy__future_take(shard, self, runtime_of.bits);
     if (future == NULL)
         return call_refused(verb, 0,
-                            refuse(shard, shard->fifo.room > 0 ? GY__SHORT_FUTURE : GY__SHORT_ROOM));
+                            refuse(shard, gy__fifo_room(&shard->fifo) > 0 ? GY__SHORT_FUTURE :
+                                                                            GY__SHORT_ROOM));
     uint64_t bits = future->bits;
     struct gy_cell *cell = gy__fifo_push(&shard->fifo);
     cell->target = runtime_of.bits;

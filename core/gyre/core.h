@@ -30,6 +30,8 @@ struct gy_runtime; /* one gy_start() or one simulated host */
 /* What travels inline in one message or answer, in bytes; with a buffer, 8 fewer. */
 #define GY_MSG_INLINE 32
 #define GY_MSG_INLINE_WITH_BUF 24
+/* What is no larger is sent with two words. */
+#define GY_MSG_SHORT 16
 
 /* An actor's address: shard (10 bits), slot (22), generation (32). A plain value: copy it freely,
  * also between shards. {0} is no actor. A pid of an actor that died is detected, never followed. */
@@ -82,7 +84,8 @@ enum gy_verb_flags {
 struct gy_verb {
     const char *name; /* "counter.get" */
     const struct gy_actor_type *type;
-    /* payload: borrowed until return. buf: given to the handler, NULL unless GY_VERB_BUF. */
+    /* payload: borrowed until return, of it `size` bytes. buf: given to the handler if GY_VERB_BUF,
+     * else nothing to look at. */
     void (*run)(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise);
     uint16_t size; /* of the message struct, bytes */
     uint16_t flags;
@@ -150,6 +153,11 @@ GY_API GY_MUST_CHECK int gy_cast_words(gy_pid to, const struct gy_verb *verb, ui
  * released. */
 GY_API GY_MUST_CHECK gy_fut gy_call_words(gy_pid to, const struct gy_verb *verb, uint64_t w0,
                                           uint64_t w1, uint64_t w2, uint64_t w3);
+/* The same for a message of at most GY_MSG_SHORT bytes, and a verb without GY_VERB_BUF. */
+GY_API GY_MUST_CHECK int gy_cast_short(gy_pid to, const struct gy_verb *verb, uint64_t w0,
+                                       uint64_t w1);
+GY_API GY_MUST_CHECK gy_fut gy_call_short(gy_pid to, const struct gy_verb *verb, uint64_t w0,
+                                          uint64_t w1);
 /* The same with the message in memory: (verb->size + 7) / 8 words, and the buffer apart (NULL
  * unless the verb has GY_VERB_BUF). */
 GY_API GY_MUST_CHECK int gy_cast_raw(gy_pid to, const struct gy_verb *verb, const uint64_t *words,
@@ -161,6 +169,8 @@ GY_API GY_MUST_CHECK gy_fut gy_call_raw(gy_pid to, const struct gy_verb *verb,
  * through memory. */
 GY_API int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, uint64_t w2,
                             uint64_t w3);
+/* The same with at most GY_MSG_SHORT bytes. */
+GY_API int gy_resolve_short(gy_promise promise, size_t size, uint64_t w0, uint64_t w1);
 /* Answer a call. res >= 0: ready, with size bytes of value (copied, at most GY_MSG_INLINE, or
  * GY_MSG_INLINE_WITH_BUF with a buffer) and an optional buffer (taken in every case);
  * res < 0: failed, value and buf must be empty. The caller's continuation never runs inside.
@@ -200,6 +210,9 @@ struct gy_done {
     struct gy_buf *buf; /* given to the continuation; NULL when there is none */
 };
 
+/* For a continuation that takes no buffer and was given one: release it, and run it again without. */
+GY_API void gy_done_bare(struct gy_actor *self, const struct gy_done *done,
+                         void (*run)(struct gy_actor *self, const struct gy_done *done));
 /* Run a continuation on this actor when the future completes, once, never inside this call.
  * self must be the actor that called (-EINVAL is delivered otherwise). The slot is freed after the
  * continuation has returned.

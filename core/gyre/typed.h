@@ -76,6 +76,8 @@
     GY_MUST_CHECK GY_INLINE int A##_##V(A##_pid to, struct A##_##V##_msg msg)                      \
     {                                                                                              \
         GY_WORDS(w, msg);                                                                          \
+        if (sizeof(msg) <= GY_MSG_SHORT)                                                           \
+            return gy_cast_short(to.pid, &A##_##V##_verb, w[0], w[1]);                             \
         return gy_cast_words(to.pid, &A##_##V##_verb, w[0], w[1], w[2], w[3]);                     \
     }                                                                                              \
     GY_MUST_CHECK GY_INLINE int A##_##V##_later(gy_delay *out, A##_pid to, uint64_t after_ns,      \
@@ -104,6 +106,8 @@
     GY_INLINE int A##_##V##_resolve(A##_##V##_promise p, struct A##_##V##_reply value)             \
     {                                                                                              \
         GY_WORDS(w, value);                                                                        \
+        if (sizeof(value) <= GY_MSG_SHORT)                                                         \
+            return gy_resolve_short(p.promise, sizeof(value), w[0], w[1]);                         \
         return gy_resolve_words(p.promise, sizeof(value), w[0], w[1], w[2], w[3]);                 \
     }                                                                                              \
     GY_INLINE int A##_##V##_reject(A##_##V##_promise p, int err)                                   \
@@ -137,7 +141,9 @@
     {                                                                                              \
         A##_##V##_fut f;                                                                           \
         GY_WORDS(w, msg);                                                                          \
-        f.fut = gy_call_words(to.pid, &A##_##V##_verb, w[0], w[1], w[2], w[3]);                    \
+        f.fut = sizeof(msg) <= GY_MSG_SHORT ?                                                      \
+                    gy_call_short(to.pid, &A##_##V##_verb, w[0], w[1]) :                           \
+                    gy_call_words(to.pid, &A##_##V##_verb, w[0], w[1], w[2], w[3]);                \
         return f;                                                                                  \
     }                                                                                              \
     GY_MUST_CHECK GY_INLINE int A##_##V##_ask(struct gy_runtime *rt, A##_pid to,                   \
@@ -212,8 +218,10 @@
     static void F##_run(struct gy_actor *self, const struct gy_done *d)                            \
     {                                                                                              \
         int fits = d->size == sizeof(struct A##_##V##_reply);                                      \
-        if (d->buf)                                                                                \
-            gy_buf_release(d->buf);                                                                \
+        if (d->buf) {                                                                              \
+            gy_done_bare(self, d, F##_run);                                                        \
+            return;                                                                                \
+        }                                                                                          \
         F((struct C *)(void *)self, d->ctx, d->res,                                                \
           fits ? (const struct A##_##V##_reply *)d->value : NULL);                                 \
     }                                                                                              \
@@ -245,8 +253,10 @@
     static void F(struct C *self, uint64_t ctx, int res);                                          \
     static void F##_run(struct gy_actor *self, const struct gy_done *d)                            \
     {                                                                                              \
-        if (d->buf)                                                                                \
-            gy_buf_release(d->buf);                                                                \
+        if (d->buf) {                                                                              \
+            gy_done_bare(self, d, F##_run);                                                        \
+            return;                                                                                \
+        }                                                                                          \
         F((struct C *)(void *)self, d->ctx, d->res);                                               \
     }                                                                                              \
     GY_INLINE int F##_then(struct C *self, gy_fut f, uint64_t ctx)                                 \

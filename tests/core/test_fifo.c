@@ -114,6 +114,53 @@ static void a_short_queue_stays_where_it_is(void **state)
     assert_int_equal(pool.left, BLOCKS);
 }
 
+/* Who sends without asking for the room, because the tail is not at its stop, has room; what is sent
+ * beyond it by who need not ask is counted, and all come out in order. */
+static void the_tail_stops_where_the_room_ends(void **state)
+{
+    (void)state;
+    enum { ROOM = 2 * GY__BLOCK_CELLS, BEYOND = GY__BLOCK_CELLS - 2 };
+    struct gy__fifo fifo = { .room = ROOM, .room_max = ROOM, .control_max = BEYOND };
+    gy__block_pool_init(&fifo.pool, blocks, BLOCKS, 0);
+    uint64_t random = 1, sent = 0, run = 0, refused = 0, unasked = 0;
+    for (unsigned i = 0; i < 200000; i++) {
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        unsigned pick = (random >> 33) % 16;
+        if (pick < (i / 1500 % 2 ? 6u : 12u)) {
+            struct gy_cell *cell = NULL;
+            if (fifo.chain.tail != fifo.stop) {
+                assert_true(sent - run < ROOM);
+                cell = fifo.chain.tail++;
+                unasked++;
+            } else if (gy__fifo_room(&fifo) > 0 || (pick == 0 && gy__fifo_control_room(&fifo))) {
+                cell = gy__fifo_push(&fifo);
+                assert_non_null(cell);
+            } else {
+                assert_true(sent - run >= ROOM);
+                refused++;
+            }
+            if (cell != NULL)
+                cell->target = sent++;
+        } else {
+            /* Some at once, as a stride. */
+            unsigned n = 0;
+            for (; n <= pick % 2 && fifo.chain.head != fifo.chain.tail; n++) {
+                assert_int_equal(fifo.chain.head->target, run + n);
+                if (++fifo.chain.head == fifo.chain.head_end)
+                    gy__fifo_shrink(&fifo);
+            }
+            run += n;
+            fifo.room += n;
+            fifo.popped += n;
+        }
+        assert_int_equal(gy__fifo_room(&fifo), (int64_t)ROOM - (int64_t)(sent - run));
+        assert_int_equal(gy__fifo_pushed(&fifo), sent);
+        assert_true(fifo.stop >= fifo.chain.tail);
+    }
+    /* Most looked at nothing else; and both ends were reached. */
+    assert_true(unasked > sent / 2 && refused > 0 && sent > 20 * ROOM);
+}
+
 /* A sender has at most twice the quota in a queue, and each gets its own again when the reader has
  * passed the mark. */
 static void a_quota_bounds_what_is_on_its_way(void **state)
@@ -141,6 +188,7 @@ int main(void)
         cmocka_unit_test_setup(cells_keep_their_order, set_up),
         cmocka_unit_test_setup(an_empty_pool_refuses_and_loses_nothing, set_up),
         cmocka_unit_test_setup(a_short_queue_stays_where_it_is, set_up),
+        cmocka_unit_test_setup(the_tail_stops_where_the_room_ends, set_up),
         cmocka_unit_test(a_quota_bounds_what_is_on_its_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,6 +188,24 @@ static int call_resolve(void *arg)
     return gy_resolve_words((gy_promise){1}, 0, 0, 0, 0, 0);
 }
 
+static int call_cast_short(void *arg)
+{
+    (void)arg;
+    return gy_cast_short(some_pid, &some_verb, 0, 0);
+}
+
+static int call_call_short(void *arg)
+{
+    (void)arg;
+    return gy_call_short(some_pid, &some_verb, 0, 0).bits == 0;
+}
+
+static int call_resolve_short(void *arg)
+{
+    (void)arg;
+    return gy_resolve_short((gy_promise){1}, 0, 0, 0);
+}
+
 static int call_then(void *arg)
 {
     (void)arg;
@@ -208,6 +226,8 @@ static void functions_of_shards_say_that_they_are_elsewhere(void **state)
 #ifdef GY_DEBUG
         {"gy_cast_words", call_cast},   {"gy_call_words", call_call},
         {"gy_resolve_words", call_resolve}, {"gy_then_raw", call_then},
+        {"gy_cast_short", call_cast_short}, {"gy_call_short", call_call_short},
+        {"gy_resolve_short", call_resolve_short},
 #endif
     };
     (void)state;
