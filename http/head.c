@@ -46,9 +46,9 @@ static int check_line(struct gy__http_slot *slot, const char *end, const char **
     if (end - version < VERSION_LINE_LEN || memcmp(version, " HTTP/", 6) != 0 ||
         memcmp(version + 9, "\r\n", 2) != 0)
         return refuse(why, 400, "The request line must end with HTTP/1.1");
-    if (version[6] != '1' || version[7] != '.' || (version[8] != '1' && version[8] != '0'))
-        return refuse(why, 505, "Only HTTP/1.1 and HTTP/1.0 are served");
-    slot->req.minor = (uint8_t)(version[8] - '0');
+    if (version[6] != '1' || version[7] != '.')
+        return refuse(why, 505, "Only HTTP/1.x is served");
+    slot->req.minor = version[8] != '0'; /* a later one is read as 1.1, RFC 9110 2.5 */
     return 0;
 }
 

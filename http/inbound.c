@@ -3,7 +3,7 @@
  * Bytes are appended to the answer's buffer before llhttp sees them, so that a head is contiguous
  * whatever way it came; what turns out to belong to the body is taken out again and read from where
  * it came. llhttp is asked to stop at the head's end; the body's length is decided here. It goes on
- * only with chunks. Its lenient modes are never set.
+ * only with chunks. Of its lenient modes only that of the version is set, which is judged here.
  *
  * What is refused although recipients may repair it: Transfer-Encoding beside Content-Length,
  * anything but one "chunked", and in HTTP/1.0; two lengths, also equal ones. An answer that two
@@ -212,13 +212,12 @@ static int judge_head(struct gy__http_inbound *inbound, const char *end)
     llhttp_t *ll = &inbound->ll;
     size_t at = 0, len;
 
-    if (end - start < 7 || memcmp(start, "HTTP/1.", 7) != 0 || ll->http_major != 1 ||
-        ll->http_minor > 1)
-        return stop(inbound, -EPROTO, "The answer is neither HTTP/1.1 nor HTTP/1.0");
+    if (end - start < 7 || memcmp(start, "HTTP/1.", 7) != 0 || ll->http_major != 1)
+        return stop(inbound, -EPROTO, "The answer is not one of HTTP/1.x");
     if (line[1] != '\n' || memchr(start, '\n', (size_t)(line - start)) != NULL)
         return stop(inbound, -EPROTO, "The status line does not end by CR and LF");
     inbound->status = ll->status_code;
-    inbound->minor = ll->http_minor;
+    inbound->minor = ll->http_minor > 0; /* a later one is read as 1.1, RFC 9110 2.5 */
     inbound->head_at = (uint32_t)(line + 2 - start);
     inbound->head_len = (uint32_t)(end - start);
     len = inbound->head_len - 2 - inbound->head_at;
@@ -385,11 +384,17 @@ static const llhttp_settings_t settings = {
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
+static void begin_head(struct gy__http_inbound *inbound)
+{
+    llhttp_init(&inbound->ll, HTTP_RESPONSE, &settings);
+    llhttp_set_lenient_version(&inbound->ll, 1);
+}
+
 void gy__http_inbound_begin(struct gy__http_inbound *inbound, const struct gy__http_limits *limits,
                             bool to_head)
 {
     memset(inbound, 0, sizeof(*inbound));
-    llhttp_init(&inbound->ll, HTTP_RESPONSE, &settings);
+    begin_head(inbound);
     inbound->limits = *limits;
     inbound->to_head = to_head;
 }
@@ -426,7 +431,7 @@ static enum gy__http_read informed(struct gy__http_inbound *inbound)
 {
     if (++inbound->informed > INFORMED_MAX)
         return broken(inbound, -EPROTO, "Too many answers come before the answer");
-    llhttp_init(&inbound->ll, HTTP_RESPONSE, &settings);
+    begin_head(inbound);
     inbound->continued |= inbound->status == 100;
     inbound->buf->len = 0;
     inbound->server_idle_s = 0;

@@ -9,7 +9,8 @@
  * complete and refuses the framing one step later, so that nothing may be dispatched at the head's end.
  *
  * llhttp has no limits; they are checked where a slice ends and once more where bytes end, so that a
- * head that never ends is refused as soon as one that does. llhttp's lenient modes are never set. */
+ * head that never ends is refused as soon as one that does. Of llhttp's lenient modes one is set: any
+ * HTTP/D.D is a version to it, and which are served is decided here with the rest of the head. */
 #include "http/parse.h"
 
 #include "http/flow.h"
@@ -330,6 +331,7 @@ void gy__http_parser_init(struct gy__http_parser *parser, const struct gy_http_c
 {
     memset((char *)parser + sizeof(parser->ll), 0, sizeof(*parser) - sizeof(parser->ll));
     llhttp_init(&parser->ll, HTTP_REQUEST, &settings);
+    llhttp_set_lenient_version(&parser->ll, 1);
     parser->config = config;
 }
 
@@ -370,18 +372,6 @@ static bool is_token_char(char c)
     return c > ' ' && c < 0x7f && strchr("()<>@,;:\\\"/[]?={}", c) == NULL;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* "/D.D" ends at at, and D.D is no version that is served. */
-static bool is_other_version(const char *start, const char *at)
-{
-    return at - start >= 4 && at[-4] == '/' && is_digit(at[-3]) && at[-2] == '.' &&
-           is_digit(at[-1]) && !(at[-3] == '1' && at[-1] <= '1');
-}
-
 /* llhttp said no: with which status? at: the byte it stopped at, maybe end. The head so far lies
  * contiguous before it. */
 static void judge(struct gy__http_parser *parser, llhttp_errno_t err, const char *at)
@@ -394,10 +384,9 @@ static void judge(struct gy__http_parser *parser, llhttp_errno_t err, const char
         (is_token_char(*at) || (*at == ' ' && at > parser->slot->start))) {
         parser->status = 501;
         parser->why = "This method is not served";
-    } else if (err == HPE_PAUSED_H2_UPGRADE ||
-               (err == HPE_INVALID_VERSION && is_other_version(parser->slot->start, at))) {
+    } else if (err == HPE_PAUSED_H2_UPGRADE) {
         parser->status = 505;
-        parser->why = "Only HTTP/1.1 and HTTP/1.0 are served";
+        parser->why = "Only HTTP/1.x is served";
     }
 }
 

@@ -48,7 +48,7 @@ struct gy_http_req {
     struct gy_slice trailers; /* behind a chunked body, for gy_http_trailer() */
     const struct gy_http_header *headers; /* Host is that of the target, where it names one */
     uint16_t header_count;
-    uint8_t minor; /* HTTP/1.minor */
+    uint8_t minor; /* HTTP/1.minor: 0 or 1, which also stands for all later ones (RFC 9110 2.5) */
     uint8_t keep_alive;
     /* The runtime's. */
     uint16_t gy__shard;
@@ -76,7 +76,7 @@ struct gy_http_config {
     uint64_t head_timeout_ns; /* from the first byte to the end of the head: 408 */
     uint64_t body_timeout_ns; /* for the whole body: 408 */
     uint64_t idle_timeout_ns; /* between requests: closed without a word */
-    uint64_t answer_timeout_ns; /* for a handler: 503 */
+    uint64_t answer_timeout_ns; /* for a realm that asks elsewhere, if there is one, and the handler together: 503 */
     uint64_t write_timeout_ns;  /* and a second per 64 KiB that wait, of up to 1 MiB, without a
                                  * send that ended: aborted */
     uint64_t linger_ns;         /* after an answer that closes while the peer still sends; and on drain,

@@ -39,7 +39,9 @@ struct gy_http_realm {
      * (gyre/work.h). -> as authenticate for what is decided at once, without a question; or
      * GY_HTTP_LATER: *later is the future of the answer, which is self's, the server's actor, and *out
      * who it is if that is yes. Ready: yes; failed with -EACCES or -EPERM: as above; with anything else:
-     * gy_http_status_upstream() of it. No answer within answer_timeout_ns is 503. A client that leaves
+     * gy_http_status_upstream() of it. No answer within answer_timeout_ns, which
+     * is the handler's too, is 503: who gives it less to do this in sets a gy_deadline() for *later, and
+     * when that has passed it is 504. A client that leaves
      * meanwhile discards the future. Other requests of the connection are judged and handled meanwhile;
      * answers stay in order. Asked when the request is whole, or, of a route that streams, when its head
      * is: so whole bodies are read before. */

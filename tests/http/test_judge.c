@@ -112,6 +112,8 @@ static int asks(const struct gy_http_realm *r, struct gy_actor *self, const stru
         return 0;
     out->claims = gy_buf_take(10);
     *later = oracle_knows(oracle_at, (struct oracle_knows_msg){ 0 }).fut;
+    if (gy_slice_equal(*who, "hasty"))
+        assert_int_equal(gy_deadline(*later, GY_S), 0);
     return GY_HTTP_LATER;
 }
 
@@ -454,6 +456,13 @@ static void test_asked_too_long(void **state)
     world_expect_nothing(c);
     world_text(&world, c, WHO("/near/open", "ann"));
     world_expect(&world, c, 200, "1 ");
+    assert_int_equal(entered, 1);
+    /* Its own limit is shorter. */
+    world_text(&world, c, WHO("/near/asks", "hasty"));
+    world_advance(&world, GY_S - GY_MS);
+    world_expect_nothing(c);
+    world_advance(&world, 2 * GY_MS);
+    world_expect(&world, c, 504, NULL);
     assert_int_equal(entered, 1);
 }
 

@@ -309,7 +309,9 @@ static void test_request_lines(void **state)
     EXPECT("GET / HTTP/x.1\r\n" HOST "\r\n", "400\n");
     EXPECT("GET / HTTP/1.10\r\n" HOST "\r\n", "400\n");
     EXPECT("GET / HTTP/2.0\r\n" HOST "\r\n", "505\n");
-    EXPECT("GET / HTTP/1.2\r\n" HOST "\r\n", "505\n");
+    EXPECT("GET / HTTP/1.2\r\n" HOST "\r\n", "GET / 1.1|Host=h\n");
+    EXPECT("GET / HTTP/1.9\r\n" HOST "Connection: close\r\n\r\n", "GET / 1.1 close|Host=h|Connection=close\n");
+    EXPECT("GET / HTTP/3.1\r\n" HOST "\r\n", "505\n");
     EXPECT("GET / HTTP/0.9\r\n" HOST "\r\n", "505\n");
     EXPECT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505\n");
     EXPECT("\nGET / HTTP/1.1\r\n" HOST "\r\n", "400\n");

@@ -188,6 +188,7 @@ static void answers(void **state)
         {"HTTP/1.1 200 OK\r\n\r\nuntil the end", SCRIPTED_CLOSES, 200, "until the end", 0},
         {"HTTP/1.0 200 OK\r\n\r\n", SCRIPTED_CLOSES, 200, "", 0},
         {OK "more than was asked for", SCRIPTED_STAYS, 200, "hello", 0},
+        {"HTTP/1.9 200 OK\r\nContent-Length: 5\r\n\r\nhello", SCRIPTED_STAYS, 200, "hello", 1},
         /* cut short */
         {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", SCRIPTED_CLOSES, -ECONNRESET, "", 0},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", SCRIPTED_CLOSES,
