@@ -283,7 +283,9 @@ static void group_restart(struct supervisor *self, struct child *first)
 static void child_ended(struct supervisor *self, struct child *child, int why)
 {
     enum gy_restart restart = child->spec.restart;
-    child->again = restart == GY_RESTART_ALWAYS || (restart == GY_RESTART_ON_FAILURE && why < 0);
+    /* Who asked for its start is owed that, however it ended. */
+    child->again = child->promise.bits != 0 || restart == GY_RESTART_ALWAYS ||
+                   (restart == GY_RESTART_ON_FAILURE && why < 0);
     if (child->grouped)
         settle(self);
     else if (!child->again && restart == GY_RESTART_NEVER)

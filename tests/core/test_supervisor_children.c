@@ -601,6 +601,32 @@ static void restart_waits_for_the_group(void **state)
     }
 }
 
+/* What was asked for is done, whatever the end says that is told only then. */
+static void ask_restart_b(void)
+{
+    ask(gy_supervisor_restart(sup, "b"));
+}
+static void restart_of_one_whose_end_is_on_its_way(void **state)
+{
+    (void)state;
+    for (unsigned restart = GY_RESTART_ALWAYS; restart <= GY_RESTART_NEVER; restart++) {
+        defaults(GY_ONE_FOR_ALL);
+        specs[B].restart = (enum gy_restart)restart;
+        spawn();
+        relayed = ask_restart_b;
+        act_later(children[A].pid, DO_FAIL, -EIO);
+        act_later(relay, DO_RELAY, 0);
+        act_later(children[B].pid, DO_FAIL, 0);
+        fake_settle(&fake);
+        expect("a+b+a-b-a+b+");
+        assert_true(answers[0].come);
+        assert_int_equal(answers[0].res, 0);
+        assert_true(gy_pid_equal(answers[0].pid, children[B].pid));
+        assert_int_equal(counts().running, 2);
+        end();
+    }
+}
+
 /* One restart too many while others wait. */
 static void gives_up_while_one_waits(void **state)
 {
@@ -742,6 +768,7 @@ int main(void)
         TEST(removed_is_the_last_a_group_waits_for),
         TEST(restart_asked_for_while_a_group_restarts),
         TEST(restart_waits_for_the_group),
+        TEST(restart_of_one_whose_end_is_on_its_way),
         TEST(gives_up_while_one_waits),
         TEST_TWO(from_another_shard),
         TEST_TWO(ended_before_it_hears),
