@@ -15,7 +15,8 @@
  * The last bytes of a send-and-close leave together with the FIN, by MSG_MORE: one segment less to
  * send, to wake the peer for and to be acknowledged, an eighth of what such a connection costs. But a
  * socket that is closed with bytes unread resets its peer, and drops what it still has to send. So
- * what has come unread is dropped before; an answer reaches a client that sent more than was read.
+ * what has come unread is dropped between the two, by a link of the same chain, since the send may
+ * have waited; an answer reaches a client that sent more than was read.
  *
  * Descriptors go with the first entry of their bytes, which is one SENDMSG of all of them.
  *
@@ -123,12 +124,13 @@ static void prepare_write(struct io_uring_sqe *entry, const struct gy_op *op,
                             (unsigned)chunk->bytes, 0);
 }
 
-/* Ends while it is submitted: it neither waits nor copies (tcp(7), MSG_TRUNC), and takes all there is. Of
- * a UNIX socket it does nothing. */
-static void drop_unread(struct gy__uring *u, int fd)
+/* It neither waits nor copies (tcp(7), MSG_TRUNC), and takes all there is. Of a UNIX socket it does
+ * nothing. Mostly there is nothing, which fails; the chain goes on. There is room. */
+static void put_drop(struct gy__uring *u, int fd)
 {
-    io_uring_prep_recv(gy__uring_entry(u, gy__own(GY__OWN_DROP, 0)), fd, NULL, INT_MAX,
-                       MSG_DONTWAIT | MSG_TRUNC);
+    struct io_uring_sqe *entry = gy__uring_entry(u, gy__own(GY__OWN_DROP, 0));
+    io_uring_prep_recv(entry, fd, NULL, INT_MAX, MSG_DONTWAIT | MSG_TRUNC);
+    entry->flags |= IOSQE_IO_HARDLINK;
 }
 
 /* There is room. */
@@ -186,10 +188,8 @@ bool gy__send_start(struct gy__uring *u, struct gy_op *op)
     int flags = MSG_WAITALL | MSG_NOSIGNAL;
     if (!gy__uring_room(u, closes ? 3 : 1))
         return false;
-    if (closes) {
+    if (closes)
         flags |= MSG_MORE;
-        drop_unread(u, op->handle);
-    }
     struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
     op->gy__driver[0] = (uint64_t)chunk.bytes << ASKED_SHIFT | (chunk.last ? LAST : 0);
     if (pipe)
@@ -203,6 +203,7 @@ bool gy__send_start(struct gy__uring *u, struct gy_op *op)
     gy__op_set_state(op, GY__OP_KERNEL);
     if (closes) {
         entry->flags |= IOSQE_IO_HARDLINK;
+        put_drop(u, op->handle);
         put_close(u, op);
     }
     return true;

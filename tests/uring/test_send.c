@@ -425,6 +425,37 @@ static void what_came_unread_costs_no_last_bytes(void **state)
     fixture_close(f);
 }
 
+/* Nor what comes while the send waits for room. */
+static void what_comes_meanwhile_costs_no_last_bytes(void **state)
+{
+    (void)state;
+    enum { LEN = 16 << 20 };
+    struct fixture *f = fixture_open(&want);
+    uint8_t *data = pattern(LEN);
+    struct gy_iov one = {data, LEN};
+    struct reader r;
+    int fds[2], there = 0;
+    tcp_pair(fds);
+    struct gy_op op = send_op(fds[0], GY_OP_SEND_CLOSE, &one, 1);
+    fixture_submit(f, &op);
+    fixture_settle(f);
+    assert_true(op.in_flight);
+    assert_int_equal(write(fds[1], "more", 4), 4);
+    for (int i = 0; i < 10000 && there < 4; i++) {
+        assert_int_equal(ioctl(fds[0], FIONREAD, &there), 0);
+        usleep(there < 4 ? 1000 : 0);
+    }
+    assert_int_equal(there, 4);
+    reader_start(&r, fds[1], SIZE_MAX, true);
+    assert_int_equal(fixture_finish(f, &op), LEN);
+    reader_end(&r);
+    assert_int_equal(r.got, LEN);
+    assert_int_equal(r.sum, sum_of(&one, 1));
+    close(fds[1]);
+    free(data);
+    fixture_close(f);
+}
+
 /* Should the kernel cancel the close after all, it is asked again. */
 static void a_cancelled_close_is_asked_for_again(void **state)
 {
@@ -464,6 +495,8 @@ int main(void)
         cmocka_unit_test(the_pair_is_never_split),
         cmocka_unit_test(the_last_bytes_bring_the_fin),
         cmocka_unit_test(what_came_unread_costs_no_last_bytes),
+        cmocka_unit_test(what_comes_meanwhile_costs_no_last_bytes),
+        cmocka_unit_test(what_comes_meanwhile_costs_no_last_bytes),
         cmocka_unit_test(a_cancelled_close_is_asked_for_again),
     };
     fixture_need_io_uring();
