@@ -210,8 +210,12 @@ static int on_headers_complete(llhttp_t *ll)
 
 bool gy__http_parser_admit(struct gy__http_parser *parser, uint64_t body_max)
 {
+    uint64_t known = parser->body_total;
+
+    if (known == UINT64_MAX) /* what came in chunks, and the rest of the one that has begun */
+        known = parser->flow != NULL ? parser->flow->in_total + parser->ll.content_length : 0;
     parser->body_max = body_max;
-    if (parser->body_total == UINT64_MAX || parser->body_total <= body_max)
+    if (known <= body_max)
         return true;
     refuse(parser, 413, "The body is too long");
     return false;

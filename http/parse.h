@@ -62,7 +62,8 @@ void gy__http_parser_begin(struct gy__http_parser *parser, struct gy__http_slot 
 /* Read on; *at moves behind what was read. */
 enum gy__http_parsed gy__http_parser_feed(struct gy__http_parser *parser, const char **at,
                                           const char *end);
-/* After JUDGE: the body may have so many bytes. -> false: it announces more, refused. */
+/* After JUDGE, or while the body goes to a flow: it may have so many bytes. -> false: it announces more, or
+ * has more already; refused. */
 bool gy__http_parser_admit(struct gy__http_parser *parser, uint64_t body_max);
 /* After JUDGE: slot is a request whose body goes to flow; both are borrowed until the body has ended,
  * or _drop. */
