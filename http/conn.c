@@ -23,6 +23,7 @@ void gy__http_conn_init(struct gy__http_conn *conn, struct gy__http_env *env)
     conn->parser.judged = &env->judged;
     conn->env = env;
     conn->memo.entry = env->memo.first.entry;
+    conn->memo.taken = env->memo.first.taken;
     conn->idle_deadline_ns = env->now_ns + env->config.idle_timeout_ns;
     gy__conn_count(conn, GY__HTTP_CONNECTIONS, 1);
     gy__conn_count(conn, GY__HTTP_OPEN, 1);

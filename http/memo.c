@@ -1,6 +1,7 @@
 /* http/memo.c - see memo.h. A small table, direct-mapped by the hash of a head; whoever comes later
  * takes the place. A connection knows its entry by number and compares all bytes, so that a place
- * that was taken is a miss and never a mistake. */
+ * that was taken is a miss and never a mistake. It knows, too, which of those the place has had: with
+ * another, which may hold somebody's credentials, nothing is compared. */
 #include "http/memo.h"
 
 #include "http/head.h"
@@ -17,7 +18,8 @@ const struct gy__http_memo_entry *gy__http_memo_find(const struct gy__http_memo 
     if (mark->entry == 0)
         return NULL;
     entry = &memo->entries[mark->entry - 1];
-    if (entry->len == 0 || end - at < entry->len || memcmp(at, entry->bytes, entry->len) != 0)
+    if (entry->taken != mark->taken || end - at < entry->len ||
+        memcmp(at, entry->bytes, entry->len) != 0)
         return NULL;
     return entry;
 }
@@ -77,6 +79,7 @@ static void store(struct gy__http_memo_entry *entry, uint32_t hash,
     const struct gy_http_req *req = &slot->req;
 
     entry->hash = hash;
+    entry->taken++;
     entry->len = (uint16_t)(slot->stop - slot->start);
     entry->flags = slot->flags & GY__SLOT_DOTS;
     entry->method = slot->method;
@@ -122,6 +125,7 @@ void gy__http_memo_note(struct gy__http_memo *memo, struct gy__http_memo_mark *m
         memcmp(entry->bytes, slot->start, entry->len) != 0)
         store(entry, hash, slot);
     mark->entry = (uint8_t)(hash % GY__HTTP_MEMO_ENTRIES + 1);
+    mark->taken = entry->taken;
 }
 
 /* How long a comparison takes tells strangers something of what they are compared with: not of secrets. */
@@ -143,6 +147,8 @@ void gy__http_memo_note_first(struct gy__http_memo *memo, struct gy__http_memo_m
         return;
     }
     gy__http_memo_note(memo, &memo->first, slot);
-    if (memo->first.misses == 0)
+    if (memo->first.misses == 0) {
         mark->entry = memo->first.entry;
+        mark->taken = memo->first.taken;
+    }
 }

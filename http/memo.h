@@ -21,6 +21,7 @@ struct gy__http_memo_entry {
     uint32_t hash;
     uint16_t len, flags; /* flags of the slot; len 0: no entry */
     uint8_t method, minor, header_count, keep_alive;
+    uint16_t taken; /* how often its place was */
     struct gy__http_memo_slice {
         uint16_t at, len;
     } path, query, headers[2 * GY__HTTP_INLINE_HEADERS]; /* query.at 0: none */
@@ -31,6 +32,7 @@ struct gy__http_memo_entry {
 struct gy__http_memo_mark {
     uint8_t entry; /* its number + 1, 0: none */
     uint8_t misses;
+    uint16_t taken; /* as the entry's: what has taken its place since is not even looked at */
 };
 
 /* Shared by the connections of a shard. entries NULL: nothing is remembered. */

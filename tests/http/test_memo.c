@@ -189,7 +189,7 @@ static void test_first(void **state)
         read_and_note_first(head);
     }
     assert_non_null(find(head, sizeof(head) - 1)); /* the connection itself, when it asks again */
-    mark = (struct gy__http_memo_mark){memo.first.entry, 0};
+    mark = memo.first;
     assert_non_null(find(head, sizeof(head) - 1));
 }
 
@@ -208,6 +208,28 @@ static void test_first_without_credentials(void **state)
     sprintf(text, "GET / HTTP/1.1\r\nHost: h\r\nCookies: none\r\n\r\n");
     read_and_note_first(text);
     assert_int_not_equal(memo.first.entry, 0);
+}
+
+/* Nor when those have taken the place of what it may be compared with. */
+static void test_place_taken_by_credentials(void **state)
+{
+    static const char plain[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    char text[200];
+
+    (void)state;
+    read_and_note_first(plain);
+    assert_int_not_equal(memo.first.entry, 0);
+    mark.entry = 0;
+    for (unsigned i = 0; i < 10000 && mark.entry != memo.first.entry; i++) {
+        sprintf(text, "GET / HTTP/1.1\r\nHost: h\r\nCookie: id=%u\r\n\r\n", i);
+        read_and_note_first(text);
+        gy__http_slot_give(&slots, read_and_note(text)); /* what it sends again, by itself */
+    }
+    assert_int_equal(mark.entry, memo.first.entry);
+    assert_non_null(find(text, strlen(text))); /* by who sent it */
+    mark = memo.first;
+    assert_null(find(text, strlen(text)));
+    assert_null(find(plain, sizeof(plain) - 1));
 }
 
 /* Places are few: a head that took another's is not taken for it. */
@@ -252,6 +274,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_known), T(test_not_remembered), T(test_interval), T(test_first), T(test_first_without_credentials),
+        T(test_place_taken_by_credentials),
         T(test_places), T(test_forgotten),
 #undef T
     };
