@@ -23,6 +23,9 @@
 /* Of the largest actor: 4 MiB. */
 #define CLASS_MAX 15
 #define LINE 64
+#define PAGE_GRANULES (4096u / GY__GRANULE)
+/* So many granules are asked for at once, 64 KiB: the longest that a spawn waits for memory, some 25 us. */
+#define READY_MAX (16 * PAGE_GRANULES)
 
 static int nobody_start(struct gy_actor *self, const void *args)
 {
@@ -80,7 +83,7 @@ int gy__actors_open(struct gy_shard *shard)
     shard->granules = UINT32_C(1) << GY__SLOT_BITS;
     if (shard->runtime->config.actors_max < shard->granules - GY__FIRST_FREE_SLOT)
         shard->granules = shard->runtime->config.actors_max + GY__FIRST_FREE_SLOT;
-    shard->granules_used = GY__FIRST_FREE_SLOT;
+    shard->granules_used = shard->granules_ready = GY__FIRST_FREE_SLOT;
     shard->actors = gy__shard_memory(shard, (size_t)shard->granules * GY__GRANULE);
     /* As many entries as a pid can name, so that no pid, however made, leads beyond. */
     shard->slots = gy__shard_memory(shard, sizeof(struct gy__slot) << GY__SLOT_BITS);
@@ -166,6 +169,27 @@ static inline struct gy_actor *enter_again(struct gy_shard *shard, struct gy__ty
     return actor;
 }
 
+/* The granules from slot on are the first on a page beyond. -> false: there are not so many.
+ *
+ * Pages are had some at once while the shard grows, an eighth of what it uses, so that who has few actors pays for
+ * few pages. An actor of more than a page may leave most of them alone, and so do we. */
+static __attribute__((noinline)) bool get_ready(struct gy_shard *shard, uint32_t slot, uint32_t count)
+{
+    uint32_t from = shard->granules_ready;
+    uint32_t ahead = (slot - GY__FIRST_FREE_SLOT) / 8 / PAGE_GRANULES * PAGE_GRANULES;
+    uint32_t to = (slot + count + PAGE_GRANULES - 1) / PAGE_GRANULES * PAGE_GRANULES;
+    if (shard->granules - slot < count)
+        return false;
+    if (ahead > READY_MAX)
+        ahead = READY_MAX;
+    if (count <= PAGE_GRANULES && ahead > PAGE_GRANULES && ahead <= shard->granules - from) {
+        shard->driver->memory_soon(shard->ctx, gy__actor_at(shard, from), (size_t)ahead * GY__GRANULE);
+        to = from + ahead;
+    }
+    shard->granules_ready = to < shard->granules ? to : shard->granules;
+    return true;
+}
+
 /* Wherever there is room, or NULL. */
 static inline struct gy_actor *enter_somewhere(struct gy_shard *shard, struct gy__type_stats *stats)
 {
@@ -173,7 +197,8 @@ static inline struct gy_actor *enter_somewhere(struct gy_shard *shard, struct gy
     if (slot != 0)
         return enter_again(shard, stats, slot);
     slot = shard->granules_used;
-    if (__builtin_expect(shard->granules - slot < stats->granules, 0))
+    if (__builtin_expect(shard->granules_ready - slot < stats->granules, 0) &&
+        !get_ready(shard, slot, stats->granules))
         return NULL;
     shard->granules_used = slot + stats->granules;
     return enter_first(shard, stats, slot);

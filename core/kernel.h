@@ -329,6 +329,7 @@ struct gy_shard {
     gy__counter driver_counters[GY__DRIVER_COUNTERS];
     /* What spawning looks at. */
     uint32_t granules, granules_used;
+    uint32_t granules_ready; /* of them those on pages that are there, or soon; at least those used */
     struct gy__slot slot_fresh; /* of an actor that is the first in its slot */
     struct gy__gate gate_fresh;
     uint16_t born_flags;        /* of each new actor: whether filters look at what arrives */

@@ -59,6 +59,13 @@ static void driver_memory_idle(void *ctx, void *memory, size_t bytes)
     (void)madvise(memory, bytes, MADV_DONTNEED);
 }
 
+static void driver_memory_soon(void *ctx, void *memory, size_t bytes)
+{
+    (void)ctx;
+    /* Where there is none left, or no such advice, each page is found when it is written to, or is not. */
+    (void)madvise(memory, bytes, MADV_POPULATE_WRITE);
+}
+
 static uint32_t driver_pin(void *ctx, void *memory, size_t bytes)
 {
     return gy__file_pin(ctx, memory, bytes);
@@ -150,6 +157,7 @@ void gy__driver_init(struct gy_driver *driver)
         .memory = driver_memory,
         .memory_free = driver_memory_free,
         .memory_idle = driver_memory_idle,
+        .memory_soon = driver_memory_soon,
         .pin = driver_pin,
         .submit = gy__uring_submit,
         .cancel = gy__uring_cancel,

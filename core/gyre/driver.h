@@ -300,6 +300,9 @@ struct gy_driver {
     /* Whole pages of memory()'s, not pinned, are not needed for now. What lies in them may be lost: each
      * reads as before, or as zeros, until it is written to again. */
     void (*memory_idle)(void *ctx, void *memory, size_t bytes);
+    /* Whole pages of memory()'s will be written to soon, all of them: they may be found now and at once, which
+     * costs less than one by one. What lies in them stays. Takes as long as that does: 64 KiB some 25 us. */
+    void (*memory_soon)(void *ctx, void *memory, size_t bytes);
     /* Files will be read into that memory of memory()'s, and written from it, past the page cache: make it
      * ready for that, until it is given back. -> its number for u.io.fixed; 0: it stays as it is. */
     uint32_t (*pin)(void *ctx, void *memory, size_t bytes);

@@ -90,6 +90,13 @@ static void on_memory_idle(void *ctx, void *memory, size_t bytes)
             memset((uint8_t *)memory + at, 0, 4096);
 }
 
+/* Nothing is to be seen of it. */
+static void on_memory_soon(void *ctx, void *memory, size_t bytes)
+{
+    GY_ASSERT((uintptr_t)memory % 4096 == 0 && bytes % 4096 == 0 && bytes > 0);
+    GY_ASSERT(gy__sim_gave(place_of(ctx)->sim, memory, bytes));
+}
+
 static uint32_t on_pin(void *ctx, void *memory, size_t bytes)
 {
     struct gy__place *place = place_of(ctx);
@@ -240,6 +247,7 @@ void gy__sim_driver_init(struct gy_driver *driver)
         .memory = on_memory,
         .memory_free = on_memory_free,
         .memory_idle = on_memory_idle,
+        .memory_soon = on_memory_soon,
         .pin = on_pin,
         .submit = on_submit,
         .cancel = on_cancel,

@@ -68,6 +68,17 @@ void *gy__sim_pages(struct gy_sim *sim, size_t bytes)
     return (void *)start;
 }
 
+bool gy__sim_gave(const struct gy_sim *sim, const void *memory, size_t bytes)
+{
+    for (const struct gy__sim_block *block = sim->blocks; block != NULL; block = block->next) {
+        const uint8_t *start = (const uint8_t *)(block + 1), *end = start + block->bytes - sizeof(*block);
+
+        if ((const uint8_t *)memory >= start && (const uint8_t *)memory < end)
+            return bytes <= (size_t)(end - (const uint8_t *)memory);
+    }
+    return false;
+}
+
 void *gy__sim_grown(struct gy_sim *sim, void *array, uint32_t *room, uint32_t need, size_t size)
 {
     uint32_t count = *room > 0 ? *room : 16;

@@ -430,6 +430,8 @@ void *gy__sim_take(struct gy_sim *sim, size_t bytes);
 void gy__sim_give(struct gy_sim *sim, void *memory);
 /* The same, zeroed and page-aligned, for the driver's memory(): NULL when there is none. */
 void *gy__sim_pages(struct gy_sim *sim, size_t bytes);
+/* Does all of that lie in one piece of what is taken now? */
+bool gy__sim_gave(const struct gy_sim *sim, const void *memory, size_t bytes);
 /* An array with room for at least `need` elements; its old contents stay, what is new is zeroed. */
 void *gy__sim_grown(struct gy_sim *sim, void *array, uint32_t *room, uint32_t need, size_t size);
 void gy__sim_free_all(struct gy_sim *sim);

@@ -65,17 +65,34 @@ static void on_memory_free(void *ctx, void *memory, size_t bytes)
     munmap(memory, bytes);
 }
 
-static void on_memory_idle(void *ctx, void *memory, size_t bytes)
+/* Whole pages of one block that memory() gave. */
+static void check_pages(const struct fake_driver *fake, const void *memory, size_t bytes)
 {
-    struct fake_driver *fake = self_of(ctx)->fake;
+    const uint8_t *start = memory;
     unsigned i = 0;
 
     assert_true((uintptr_t)memory % 4096 == 0 && bytes % 4096 == 0 && bytes > 0);
     while (i < fake->block_count &&
-           ((uint8_t *)memory < (uint8_t *)fake->blocks[i].memory ||
-            (uint8_t *)memory + bytes > (uint8_t *)fake->blocks[i].memory + fake->blocks[i].bytes))
+           (start < (uint8_t *)fake->blocks[i].memory ||
+            start + bytes > (uint8_t *)fake->blocks[i].memory + fake->blocks[i].bytes))
         i++;
     assert_true(i < fake->block_count);
+}
+
+static void on_memory_soon(void *ctx, void *memory, size_t bytes)
+{
+    struct fake_driver *fake = self_of(ctx)->fake;
+
+    check_pages(fake, memory, bytes);
+    fake->soon_calls++;
+    fake->soon_bytes += bytes;
+}
+
+static void on_memory_idle(void *ctx, void *memory, size_t bytes)
+{
+    struct fake_driver *fake = self_of(ctx)->fake;
+
+    check_pages(fake, memory, bytes);
     fake->idle_bytes += bytes;
     if (!fake->idle_stays)
         assert_int_equal(madvise(memory, bytes, MADV_DONTNEED), 0);
@@ -246,6 +263,7 @@ void fake_init(struct fake_driver *fake)
         .memory = on_memory,
         .memory_free = on_memory_free,
         .memory_idle = on_memory_idle,
+        .memory_soon = on_memory_soon,
         .pin = on_pin,
         .submit = on_submit,
         .cancel = on_cancel,

@@ -75,6 +75,7 @@ struct fake_driver {
     unsigned block_count;
     uint64_t memory_left, memory_calls;
     uint64_t idle_bytes; /* ever */
+    uint64_t soon_calls, soon_bytes; /* ever */
     bool idle_stays;     /* and what lies there is not lost */
 
     char log[FAKE_LOG_MAX]; /* "LEVEL text\n", cut at the end */

@@ -115,6 +115,12 @@ static int set_up_small(void **state)
     open_with(16, 1024);
     return 0;
 }
+static int set_up_large(void **state)
+{
+    (void)state;
+    open_with(7777, 1024);
+    return 0;
+}
 static int set_up_short(void **state)
 {
     (void)state;
@@ -320,6 +326,34 @@ static void memory_is_zero_in_each_life(void **state)
     }
 }
 
+/* Who has few actors pays for their pages; who has many, for an eighth more, and never for much at once. */
+static void pages_are_had_ahead(void **state)
+{
+    static const struct gy_actor_type wide = TYPE(SIZE_MAX_HERE);
+    gy_pid pid;
+    uint64_t most = 0, before = 0;
+    (void)state;
+    for (unsigned i = 0; i < 500; i++)
+        assert_int_equal(gy_spawn_raw(&pid, &thing_type, NULL), 0);
+    assert_int_equal(fake.soon_calls, 0);
+    for (unsigned i = 500; i < 7000; i++) {
+        assert_int_equal(gy_spawn_raw(&pid, &thing_type, NULL), 0);
+        assert_true(shard()->granules_ready >= shard()->granules_used);
+        assert_true((shard()->granules_ready - shard()->granules_used) * 8 <= i + 256);
+        most = fake.soon_bytes - before > most ? fake.soon_bytes - before : most;
+        before = fake.soon_bytes;
+    }
+    assert_int_equal(most, 65536);
+    assert_in_range(fake.soon_calls, 10, 40);
+    /* Large ones, which may leave most of their pages alone, are not. */
+    while (gy_spawn_raw(&pid, &wide, NULL) == 0)
+        assert_true(shard()->granules_ready >= shard()->granules_used);
+    assert_int_equal(fake.soon_bytes, before);
+    while (gy_spawn_raw(&pid, &thing_type, NULL) == 0)
+        ;
+    assert_int_equal(shard()->granules_used, shard()->granules);
+}
+
 /* ---- lives ---- */
 
 static unsigned fill(gy_pid pid)
@@ -476,6 +510,7 @@ int main(void)
         TEST(none_is_spawned_while_the_shard_stops, set_up),
         TEST(types_are_told_apart, set_up),
         TEST(memory_is_zero_in_each_life, set_up),
+        TEST(pages_are_had_ahead, set_up_large),
         TEST(each_life_has_its_room, set_up),
         TEST(each_life_has_its_room, set_up_short),
         TEST(last_life_of_a_slot, set_up),

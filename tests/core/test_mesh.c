@@ -65,6 +65,10 @@ static void on_memory_free(void *ctx, void *memory, size_t bytes)
     (void)ctx;
     munmap(memory, bytes);
 }
+static void on_memory_soon(void *ctx, void *memory, size_t bytes)
+{
+    (void)ctx, (void)memory, (void)bytes;
+}
 static void place_wake(void *arg, unsigned shard)
 {
     struct place *place = &((struct world *)arg)->places[shard];
@@ -91,6 +95,7 @@ static void on_panic(void *ctx, const char *text)
 static const struct gy_driver driver = {
     .size = sizeof(driver), .now = on_now,       .wall = on_now,
     .random = on_random,    .memory = on_memory, .memory_free = on_memory_free,
+    .memory_soon = on_memory_soon,
     .wake = on_wake,        .log = on_log,       .panic = on_panic,
 };
 

@@ -112,6 +112,24 @@ static void idle_memory_is_lost_page_by_page(void **state)
     sim->driver.memory_free(ctx, memory, (PAGES + 2) * 4096);
 }
 
+/* Only what it gave may be asked for. */
+static void memory_soon_is_memory_given(void **state)
+{
+    void *ctx = sim->places[0];
+    uint8_t *memory;
+
+    (void)state;
+    memory = sim->driver.memory(ctx, 4 * 4096);
+    assert_non_null(memory);
+    memory[4096] = 7;
+    sim->driver.memory_soon(ctx, memory, 4 * 4096);
+    assert_int_equal(memory[4096], 7);
+    assert_true(gy__sim_gave(sim, memory + 4096, 3 * 4096));
+    assert_false(gy__sim_gave(sim, memory + 4096, 4 * 4096 + 1));
+    assert_false(gy__sim_gave(sim, &memory, 1));
+    sim->driver.memory_free(ctx, memory, 4 * 4096);
+}
+
 /* The core is told, and may go on; what the simulator itself needs ends the run. */
 static void without_memory(void **state)
 {
@@ -128,6 +146,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(blocks_come_and_go_in_any_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(arrays_grow_and_keep_what_they_have, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idle_memory_is_lost_page_by_page, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(memory_soon_is_memory_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

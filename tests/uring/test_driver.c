@@ -93,6 +93,22 @@ static void idle_memory_is_given_back(void **state)
     driver.memory_free(NULL, memory, 16 * 4096);
 }
 
+/* Those pages and no others, unless the system is older than the advice. */
+static void memory_is_had_ahead(void **state)
+{
+    (void)state;
+    uint8_t *memory = driver.memory(NULL, 16 * 4096);
+    assert_non_null(memory);
+    memory[4096] = 7;
+    driver.memory_soon(NULL, memory + 4096, 8 * 4096);
+    assert_int_equal(memory[4096], 7);
+    if (madvise(memory + 4096, 4096, MADV_POPULATE_WRITE) == 0)
+        assert_int_equal(resident(memory, 16), 8);
+    for (unsigned i = 4097; i < 16 * 4096; i++)
+        assert_int_equal(memory[i], 0);
+    driver.memory_free(NULL, memory, 16 * 4096);
+}
+
 static void a_peer_has_a_name(void **state)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -135,6 +151,7 @@ int main(void)
         cmocka_unit_test(random_words_differ),
         cmocka_unit_test(memory_is_zeroed_and_whole_pages),
         cmocka_unit_test(idle_memory_is_given_back),
+        cmocka_unit_test(memory_is_had_ahead),
         cmocka_unit_test(a_peer_has_a_name),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
