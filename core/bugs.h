@@ -22,7 +22,7 @@ enum gy__bug {
     GY__BUG_WS_CLOSE, /* WebSocket: the peer's close is answered also if ours was sent before */
     GY__BUG_WS_PING,  /* WebSocket: a control frame between two fragments becomes a part of their message */
     GY__BUG_CLIENT_ORDER, /* HTTP: a client's pipelined requests change places where answers are expected */
-    GY__BUG_CLIENT_RETRY, /* HTTP: a client sends again what is not idempotent */
+    GY__BUG_CLIENT_RETRY, /* HTTP: a client sends again what is not safe */
     GY__BUG_REMOVED_RESTARTS, /* a supervisor forgets to forget a child whose end is still on the way */
     GY__BUG_RESTART_ASKED, /* the end before a restart that was asked for makes another */
     GY__BUG_ADDED_EARLY, /* a child added while its group restarts does not wait for it */

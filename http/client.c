@@ -73,7 +73,7 @@ static void exchange_fill(struct gy__client_exchange *exchange, const struct gy_
     exchange->follows = ask->redirects_max > 0 && !exchange->out.is_unix;
     exchange->no_retry = ask->no_retry;
     exchange->may_retry =
-        (exchange->out.idempotent && !ask->no_retry) || gy__bug(GY__BUG_CLIENT_RETRY);
+        (exchange->out.is_safe && !ask->no_retry) || gy__bug(GY__BUG_CLIENT_RETRY);
     exchange->one_shot = ask->one_shot;
     exchange->fresh = ask->one_shot;
     exchange->decodes = ask->gzip;

@@ -390,7 +390,7 @@ static int redirect(struct gy__client_exchange *exchange, const struct gy__http_
         return err;
     gy__http_outbound_drop(&exchange->out);
     exchange->out = next;
-    exchange->may_retry = next.idempotent && !exchange->no_retry;
+    exchange->may_retry = next.is_safe && !exchange->no_retry;
     exchange->fresh = exchange->one_shot;
     gy__client_exchange_set_pipelines(exchange);
     exchange->phase_ns = UINT64_MAX;

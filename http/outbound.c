@@ -49,8 +49,7 @@ static const char *const ours[] = {
 static const char *const secret[] = {"authorization", "cookie", "proxy-authorization"};
 static const char *const of_body[] = {"content-type",     "content-encoding", "content-language",
                                       "content-location", "digest",           "last-modified"};
-static const char *const safe[] = {"get", "head", "options"};
-static const char *const idempotent[] = {"get", "head", "options", "put", "delete"};
+static const char *const safe[] = {"get", "head", "options"}; /* RFC 9110 9.2.1 */
 
 static bool method_is(struct gy_slice method, const char *text)
 {
@@ -58,12 +57,12 @@ static bool method_is(struct gy_slice method, const char *text)
 }
 
 /* Methods are told apart by case. */
-static bool is_idempotent(struct gy_slice method)
+static bool is_safe(struct gy_slice method)
 {
     for (size_t i = 0; i < method.len; i++)
         if (method.ptr[i] >= 'a' && method.ptr[i] <= 'z')
             return false;
-    return IS_ONE_OF(method, idempotent);
+    return IS_ONE_OF(method, safe);
 }
 
 /* ---- the buffer -------------------------------------------------------------------------- */
@@ -152,7 +151,7 @@ static void begin(struct gy__http_outbound *out, struct gy_slice method,
 
     out->is_unix = url->is_unix;
     out->is_head = method_is(method, "HEAD");
-    out->idempotent = is_idempotent(method);
+    out->is_safe = is_safe(method);
     out->method = put(buf, method);
     put_text(buf, proxied ? " http://" : " ");
     if (proxied)
@@ -189,7 +188,7 @@ static void end(struct gy__http_outbound *out, struct gy_slice method, struct gy
         out->expect = put_text(buf, "Expect: 100-continue\r\n");
     put_text(buf, "\r\n");
     out->body = put(buf, body);
-    out->pipelines = out->body.len == 0 && later == 0 && IS_ONE_OF(method, safe) && out->idempotent;
+    out->pipelines = out->body.len == 0 && later == 0 && out->is_safe;
 }
 
 static const char *wrong_field(const struct gy_http_field *field, bool gzip)

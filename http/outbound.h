@@ -21,7 +21,7 @@ struct gy__http_outbound {
     struct gy_buf *buf; /* a share of it */
     struct gy__http_part method, path, authority, fields, body;
     struct gy__http_part expect; /* the line "Expect: 100-continue", if there is one */
-    bool is_unix, is_head, idempotent;
+    bool is_unix, is_head, is_safe;
     bool pipelines; /* a safe method (RFC 9110 9.2.1), and no body */
 };
 

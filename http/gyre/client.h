@@ -88,8 +88,8 @@ struct gy_http_ask {
  * (queue_max).
  *
  * Sent again, once, on a connection of its own, when a kept one turns out to be dead before the
- * first byte of an answer, and only if the method is idempotent (RFC 9110 9.2.2: GET, HEAD,
- * OPTIONS, PUT, DELETE). Redirects (RFC 9110 15.4): 303, and 301 and 302 after POST, are followed
+ * first byte of an answer, and only if the method is safe (RFC 9110 9.2.1: GET, HEAD,
+ * OPTIONS): of PUT and DELETE nobody knows whether they were done. Redirects (RFC 9110 15.4): 303, and 301 and 302 after POST, are followed
  * by GET without the body (HEAD stays), 307, 308 and the others by the same request; to another
  * scheme, host or port without Authorization, Cookie and Proxy-Authorization; never to a UNIX
  * socket, and from one not at all: its 3xx is an answer as any other. Cost: one future slot, one

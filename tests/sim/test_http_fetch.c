@@ -545,13 +545,13 @@ static void one_shot_is_closed(void **state)
 }
 
 /* The server closes a kept connection as the second request arrives. */
-static void only_what_is_idempotent_is_sent_again(void **state)
+static void only_what_is_safe_is_sent_again(void **state)
 {
     static const struct {
         const char *method;
         bool no_retry, again;
-    } cases[] = {{"GET", false, true},    {"HEAD", false, true},    {"PUT", false, true},
-                 {"DELETE", false, true}, {"OPTIONS", false, true}, {"POST", false, false},
+    } cases[] = {{"GET", false, true},    {"HEAD", false, true},    {"OPTIONS", false, true},
+                 {"PUT", false, false},    {"DELETE", false, false}, {"POST", false, false},
                  {"PATCH", false, false}, {"GET", true, false},     {"get", false, false}};
 
     (void)state;
@@ -1175,7 +1175,7 @@ int main(void)
         cmocka_unit_test_setup(a_connection_that_ends_leaves_the_pool, setup),
         cmocka_unit_test_setup(unasked_bytes_are_no_answer, setup),
         cmocka_unit_test_setup(one_shot_is_closed, setup),
-        cmocka_unit_test_setup(only_what_is_idempotent_is_sent_again, setup),
+        cmocka_unit_test_setup(only_what_is_safe_is_sent_again, setup),
         cmocka_unit_test_setup(redirects, setup),
         cmocka_unit_test_setup(redirects_end, setup),
         cmocka_unit_test_setup(a_body_waits_to_be_asked_for, setup),
