@@ -23,7 +23,12 @@
  * one got -EOWNERDEAD. Names and HTTP routes end with the old one: the start function asks for them again.
  *
  * Its children are those it was started with, in that order, and behind them those added while it
- * runs. When it is itself started again it has the former only. */
+ * runs. When it is itself started again it has the former only.
+ *
+ * The limit is the supervisor's, not each child's: one child that fails too often ends all of them. Where
+ * children have nothing to do with each other, as jobs of a gateway, give each a supervisor of its own: add a
+ * child of gy_supervisor_type without children, GY_RESTART_NEVER, to the one for all, and the worker to that.
+ * When it gives up it is forgotten, and the others go on; removing it stops its worker. */
 #ifndef GYRE_SUPERVISOR_H
 #define GYRE_SUPERVISOR_H
 
@@ -84,13 +89,15 @@ GY_INLINE GY_MUST_CHECK int gy_supervisor_spawn(gy_pid *out, const struct gy_sup
  *
  * Calls: from any actor, to a supervisor of any shard. What comes while a group restarts waits for
  * nothing but the ends that the group waits for, a turn or two. Each future can also end with what any call ends with:
- * -EAGAIN a mailbox, queue or table is full, -EOWNERDEAD the supervisor has ended or gives up; the
+ * -EAGAIN a mailbox, queue or table is full, -EOWNERDEAD the supervisor has ended or gives up, -ESRCH it had
+ * ended before, on this shard, or is {0}, as a struct gy_child between two lives; the
  * handle carries -EINVAL for bad arguments, and so does the future for a pid that is no supervisor's.
  * Discarding the future does not take the request back. Nothing asked for here counts as a restart
  * against the limit; a start that was asked for and fails is told to who asked, and not tried again. */
 
 /* Start one more child, last in order: a group that restarts starts it with its others. spec: borrowed
- * for the call, what it holds as said there. Ready: the child's pid (gy_pid). -EEXIST there is one of
+ * for the call, what it holds as said there. Ready: the child's pid (gy_pid), by gy_value_raw in a flow, or in
+ * gy_done.value of a continuation given to gy_then_raw (GY_THEN_RES tells only res). -EEXIST there is one of
  * that id, running or not; -EAGAIN also if there are GY_CHILDREN_MAX (counted with refused sends), or
  * no buffer; the error of its start: it is forgotten; -ECANCELED it was removed before it had started.
  * Cost: a call, a look at each id, a spawn; one buffer of this shard while the child is known. */

@@ -148,8 +148,8 @@ struct gy_http_route_options {
                         * (gyre/http_stream.h): req->body is empty */
     /* Bodies with Content-Encoding gzip (or x-gzip, of any number of members) or deflate (zlib's form) come
      * to the handler without it, of so many bytes at most: 413 above, however few were sent (body_max bounds
-     * those); 400 what is not so coded, cut, or has anything behind it; 415, with Accept-Encoding, another
-     * coding, or several. The header stays, as the request was sent. A whole body is decompressed on the
+     * those: what cannot be compressed is sent somewhat longer than it is, so let that be larger); 400 what
+     * is not so coded, cut, or has anything behind it; 415, with Accept-Encoding, another coding, or several. The header stays, as the request was sent. A whole body is decompressed on the
      * accepting shard, at some 3 ns a byte. 0: bodies come as they were sent. Needs zlib (gy_http_has_gzip):
      * 415 without. RFC 9110 8.4. */
     uint64_t decoded_max;
@@ -177,7 +177,7 @@ GY_API const struct gy_slice *gy_http_header(const struct gy_http_req *req, cons
  * known when the request was judged: it never stands for a header (RFC 9110 6.5.1). */
 GY_API struct gy_slice gy_http_trailer(struct gy_slice trailers, const char *name);
 /* The last query parameter of that name, percent-decoded into out[size], ended by 0.
- * -> its length; -ENOENT; -ENOBUFS longer than size - 1; -EINVAL broken escape. */
+ * -> its length; -ENOENT; -ENOBUFS longer than size - 1 (see gy_http_param); -EINVAL broken escape. */
 GY_API int gy_http_query(const struct gy_http_req *req, const char *name, char *out, size_t size);
 /* The same as a number, decimal digits only. *out is untouched on error. -> 0; -ENOENT; -EINVAL no
  * number; -ERANGE it does not fit. */
@@ -187,8 +187,8 @@ GY_API int gy_http_query_i64(const struct gy_http_req *req, const char *name, in
 GY_API int gy_http_query_bool(const struct gy_http_req *req, const char *name, int *out);
 /* A parameter of the route, ":name" or "*name", percent-decoded into out[size], ended by 0. "*name"
  * is what stands behind the slash, in which %2F stays as it is: no slash comes of decoding.
- * -> its length; -ENOENT the route has none such; -ENOBUFS longer than size - 1; -EINVAL broken
- * escape, or %00. */
+ * -> its length; -ENOENT the route has none such; -ENOBUFS longer than size - 1, of which gy_http_fail makes
+ * 503, "try again", which the client would in vain: answer 400 or 404; -EINVAL broken escape, or %00. */
 GY_API int gy_http_param(const struct gy_http_req *req, const char *name, char *out, size_t size);
 /* The same as a number. -> as gy_http_query_u64. */
 GY_API int gy_http_param_u64(const struct gy_http_req *req, const char *name, uint64_t *out);

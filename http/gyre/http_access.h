@@ -133,7 +133,8 @@ struct gy_http_access {
  * `proxies`, whom the header names. Its elements, over all its lines, are read from the right, and the
  * first address that is no trusted proxy's is the client's; if all are, the leftmost. An element that is
  * no address ("unknown", a name, what is malformed) ends it: then it is the proxy's own that told it. The
- * port is 0 if it is not told. The firewall and the limits for each peer go by gy_http_peer alone.
+ * port is 0 if it is not told, and gy_addr_print writes that as ":0". The firewall and the
+ * limits for each peer go by gy_http_peer alone.
  * Cost: some 100 ns for each network and element. -> as gy_http_peer. */
 GY_API GY_MUST_CHECK int gy_http_forwarded_for(const struct gy_http_req *req, struct gy_addr *out);
 /* Is it in one of these networks ("10.0.0.0/8", "::1"; "unix:" is all UNIX sockets), ended by NULL? The

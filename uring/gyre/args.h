@@ -35,7 +35,8 @@ struct gy_program {
 
 /* Read environment and command line into cfg and the program's own struct, and do what does not
  * need a run: --help, --version, --print-config, --print-topology, --doctor. Every argument that
- * begins with a dash must be known; argv keeps the others, and all behind "--". Shards and CPUs are
+ * begins with a dash must be known; argv keeps the others, and all behind "--", also for a program that
+ * takes none (arguments NULL): it refuses them itself, if argc > 1. Shards and CPUs are
  * checked against this machine, so that a start cannot fail on them.
  * -> 0 go on; > 0 leave, with success: something was printed, or (GY_COMMAND_OWN and up) the
  * program's own command was asked for; < 0 leave: one line on standard error told why. */
