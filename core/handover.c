@@ -295,7 +295,7 @@ void gy__handover_accepted(struct gy_shard *shard, struct gy__listener *listener
         atomic_fetch_add_explicit(load_of(shard, listener->group, to), 1, memory_order_relaxed);
     }
     if (to == shard->index)
-        gy__stream_accepted(shard, listener, handle);
+        gy__listener_accepted(shard, listener, handle);
     else
         gy__stream_count(shard, GY__COUNT_HANDED, 1);
 }
@@ -436,7 +436,7 @@ static void handle_arrived(struct gy_shard *shard, struct gy__listener *listener
     unsigned to;
 
     if (listener != NULL && listener->owner != NULL && shard->phase < GY__PHASE_STOP) {
-        gy__stream_accepted(shard, listener, handle);
+        gy__listener_accepted(shard, listener, handle);
         return;
     }
     atomic_fetch_sub_explicit(load_of(shard, group, shard->index), 1, memory_order_relaxed);

@@ -50,6 +50,14 @@ static void drain_end(struct gy_shard *shard, struct gy__listener *listener)
     gy__drain_release(shard);
 }
 
+void gy__listener_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle)
+{
+    gy__stream_accepted(shard, listener, handle);
+    /* It comes behind the others, which have been told; or the drain would wait for it to end by itself. */
+    if (shard->phase >= GY__PHASE_DRAIN && !listener->holds)
+        drain_tell(shard, listener);
+}
+
 /* ---- the step ---- */
 
 static void count_open(struct gy_shard *shard, const struct gy__listener *listener, uint64_t add)

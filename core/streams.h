@@ -338,6 +338,8 @@ void gy__listener_succeeded(struct gy_shard *shard, struct gy__listener *listene
 /* Who accepted for it has closed; what it asked for is done, and it will be handed no more. */
 void gy__listener_ended(struct gy_shard *shard, struct gy__listener *listener);
 void gy__listener_left(struct gy_shard *shard, struct gy__listener *listener);
+/* A connection of it, also of one that has closed: another shard may have handed it over not knowing that. */
+void gy__listener_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle);
 void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener);
 /* Accept what the kernel has queued, then close; close at once. */
 void gy__listener_unlisten(struct gy_shard *shard, struct gy__listener *listener);

@@ -456,6 +456,49 @@ static void they_come_and_go(void **state)
     }
 }
 
+/* Stops listening, ends, and the next one begins, all before anybody has heard of it. */
+static int leave_end_begin(unsigned shard, void *arg)
+{
+    int err = unlisten_if(shard, arg);
+
+    if (err == 0)
+        err = die(shard, arg);
+    return err == 0 ? begin_again(shard, arg) : err;
+}
+
+/* In the middle of that all drain: who waits for an answer gets it, from whoever it was asked and however far that one
+ * is by then; and what is handed to a shard whose listener has closed already ends with the drain, too. Rings are as
+ * short as may be. */
+static void they_drain_while_they_come_and_go(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        int (*const what[4])(unsigned, void *) = {die, unlisten_if, begin_again, leave_end_begin};
+        world_config(&config, 20000 + seed);
+        config.link.jitter_ns = 300000;
+        config.shards = SHARDS;
+        config.runtime.ring_cells = 16;
+        echo_reset();
+        assert_int_equal(gy_sim_open(&sim, &config, echo_boot, (void *)(uintptr_t)&one), 0);
+        if (seed % 2)
+            gy_sim_faults_swarm(gy_sim_faults(sim), seed, false);
+        gy_sim_faults(sim)->connect_lost_ppm = 0;
+        for (unsigned i = 0; i < 10 + seed % 30; i++) {
+            uint64_t random = gy_sim_random(sim);
+            assert_int_equal(gy_sim_run_on(sim, (unsigned)(random >> 8) % SHARDS, what[random % 4], NULL), 0);
+            for (unsigned k = 0; k < random / 4 % 4; k++)
+                gy_sim_send(gy_sim_connect(sim, 0, ECHO_PORT), "hello", 5);
+            gy_sim_advance(sim, gy_sim_random(sim) % (i % 4 == 0 ? 100000 : 2000));
+        }
+        gy_drain(gy_sim_runtime(sim, 0));
+        gy_sim_advance(sim, 3 * GY_S);
+        assert_int_equal(gy_sim_host_state(sim, 0), GY_SIM_STOPPED);
+        assert_int_equal(gy_sim_host_result(sim, 0), 0);
+        assert_int_equal(gy_sim_leaks(sim), 0);
+        assert_int_equal(gy_sim_close(sim), 0);
+    }
+}
+
 /* ---- who is started again, or begins anew, while it is still ending ---- */
 
 /* Its actor stops listening and ends at once; the next one listens before anybody has heard of it. What was asked for
@@ -589,6 +632,7 @@ int main(void)
         cmocka_unit_test(they_go_one_after_the_other),
         cmocka_unit_test(the_last_ones_wait_for_nobody),
         cmocka_unit_test(they_come_and_go),
+        cmocka_unit_test(they_drain_while_they_come_and_go),
         cmocka_unit_test(the_full_are_passed_over),
         cmocka_unit_test(load_says_nothing_of_the_table),
         cmocka_unit_test(a_word_for_the_one_before),
