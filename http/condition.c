@@ -117,7 +117,7 @@ int gy_http_condition(const struct gy_http_req *req, const char *etag, uint64_t 
 
 /* ---- ranges ------------------------------------------------------------------------------ */
 
-/* Digits at *at. -> false: none, or too many. */
+/* Digits at *at; what is above 2^64-1 counts as that, for nothing is that long. -> false: none. */
 static bool digits(const char **at, const char *end, uint64_t *value)
 {
     const char *from = *at;
@@ -126,9 +126,7 @@ static bool digits(const char **at, const char *end, uint64_t *value)
     for (; *at < end && **at >= '0' && **at <= '9'; (*at)++) {
         uint64_t digit = (uint64_t)(**at - '0');
 
-        if (*value > (UINT64_MAX - digit) / 10)
-            return false;
-        *value = *value * 10 + digit;
+        *value = *value > (UINT64_MAX - digit) / 10 ? UINT64_MAX : *value * 10 + digit;
     }
     return *at > from;
 }
@@ -169,12 +167,15 @@ static struct gy_slice only_range(const struct gy_http_req *req)
             lines++;
         }
     if (lines != 1 || line->len < 6 || !gy__http_name_is((struct gy_slice){ line->ptr, 5 }, "bytes", 5) ||
-        line->ptr[5] != '=' || memchr(line->ptr, ',', line->len) != NULL)
+        line->ptr[5] != '=')
         return none;
     spec = (struct gy_slice){ line->ptr + 6, line->len - 6 };
-    while (spec.len > 0 && (*spec.ptr == ' ' || *spec.ptr == '\t'))
+    /* Empty elements of the list are none (RFC 9110 5.6.1.2). */
+    while (spec.len > 0 && strchr(" \t,", *spec.ptr) != NULL && *spec.ptr != '\0')
         spec.ptr++, spec.len--;
-    return spec;
+    while (spec.len > 0 && strchr(" \t,", spec.ptr[spec.len - 1]) != NULL && spec.ptr[spec.len - 1] != '\0')
+        spec.len--;
+    return spec.len > 0 && memchr(spec.ptr, ',', spec.len) == NULL ? spec : none;
 }
 
 /* If-Range: is what the client has a part of still the same? */

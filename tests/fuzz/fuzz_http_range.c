@@ -54,10 +54,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         const struct gy_slice *value = gy_http_header(&req, "range");
         char *text;
 
-        require(value != NULL && value->len > 6 && memchr(value->ptr, ',', value->len) == NULL);
+        require(value != NULL && value->len > 6);
         text = text_of((const uint8_t *)value->ptr + 6, value->len - 6);
-        if (status == 206 && text[strspn(text, " \t")] != '-')
-            require(range.first == strtoull(text, NULL, 10));
+        if (status == 206 && text[strspn(text, " \t,")] != '-')
+            require(range.first == strtoull(text + strspn(text, " \t,"), NULL, 10));
         free(text);
     }
     status = gy_http_condition(&req, "\"a-b\"", 784111777);

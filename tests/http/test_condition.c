@@ -136,9 +136,19 @@ static void test_ranges(void **state)
     range("bytes=18446744073709551615-", 10, 416, 0, 0);
     range("bytes=0-18446744073709551615", 10, 206, 0, 10);
     range("bytes=1-", UINT64_MAX, 206, 1, UINT64_MAX - 1);
+    /* Positions above what 64 bits hold are positions all the same. */
+    range("bytes=0-18446744073709551616", 10, 206, 0, 10);
+    range("bytes=3-99999999999999999999999999999999", 10, 206, 3, 7);
+    range("bytes=18446744073709551616-", 10, 416, 0, 0);
+    range("bytes=99999999999999999999-99999999999999999999", 10, 416, 0, 0);
+    range("bytes=-18446744073709551616", 10, 206, 0, 10);
+    /* Empty elements of the list do not count. */
+    range("bytes=0-3,", 10, 206, 0, 4);
+    range("bytes=,0-3", 10, 206, 0, 4);
+    range("bytes= , 0-3 ,\t,", 10, 206, 0, 4);
+    range("bytes=,", 10, 200, 0, 10);
+    range("bytes=0-3,,5-6", 10, 200, 0, 10);
     /* What is no range, or more than one, is not there. */
-    range("bytes=0-18446744073709551616", 10, 200, 0, 10);
-    range("bytes=18446744073709551616-", 10, 200, 0, 10);
     range("bytes=2-1", 10, 200, 0, 10);
     range("bytes=0-1,3-4", 10, 200, 0, 10);
     range("bytes=", 10, 200, 0, 10);
