@@ -1,4 +1,5 @@
 /* http/accept.c - media types by name, and what a request accepts. Pure text. */
+#include "http/gzip.h"
 #include "http/head.h"
 
 #include "gyre/http_content.h"
@@ -209,6 +210,15 @@ static unsigned accepts(const struct gy_http_req *req, const char *name, const c
     return accepted;
 }
 
+bool gy__http_accepts_named(const struct gy_http_req *req, const char *coding)
+{
+    unsigned best;
+    bool there;
+
+    (void)accepts(req, "accept-encoding", coding, false, &there, &best);
+    return best == 3;
+}
+
 unsigned gy_http_accepts(const struct gy_http_req *req, const char *type)
 {
     unsigned best, accepted;
@@ -224,6 +234,13 @@ unsigned gy_http_accepts_coding(const struct gy_http_req *req, const char *codin
     unsigned best, accepted;
 
     accepted = accepts(req, "accept-encoding", coding, false, &there, &best);
+    /* Another name of the same (RFC 9110 8.4.1.3), which "*" is not. */
+    if (strcmp(coding, "gzip") == 0 && best < 3) {
+        unsigned other_best, other = accepts(req, "accept-encoding", "x-gzip", false, &there, &other_best);
+
+        if (other_best == 3)
+            return other;
+    }
     if (!there || best == 0)
         return identity ? 1000 : 0; /* it is always welcome unless it is named */
     return accepted;

@@ -187,6 +187,15 @@ static bool has_coding(const struct gy_http_res *res)
     return false;
 }
 
+/* Is gzip wanted, and not less than what is not compressed, if that is named? "*" names it no more than others. */
+static bool wants_gzip(const struct gy_http_req *req)
+{
+    unsigned gzip = gy_http_accepts_coding(req, "gzip");
+    bool named = gy__http_accepts_named(req, "identity");
+
+    return gzip > 0 && (!named || gzip >= gy_http_accepts_coding(req, "identity"));
+}
+
 int gy_http_end_gzip(struct gy_http_res *res, gy_http_promise reply, const struct gy_http_req *req,
                      const void *body, size_t len)
 {
@@ -195,7 +204,7 @@ int gy_http_end_gzip(struct gy_http_res *res, gy_http_promise reply, const struc
     if (!GY__ZLIB || res->gy__err != 0 || len < GZIP_MIN || len > GZIP_MAX || has_coding(res))
         return gy_http_end(res, reply, body, len);
     (void)gy_http_set(res, "Vary", "Accept-Encoding");
-    if (gy_http_accepts_coding(req, "gzip") > 0)
+    if (wants_gzip(req))
         small = compress_body(body, len);
     if (small == NULL)
         return gy_http_end(res, reply, body, len);
@@ -209,7 +218,7 @@ int gy_http_end_stream_gzip(struct gy_http_res *res, gy_http_promise reply, cons
     if (!GY__ZLIB || res->gy__err != 0 || has_coding(res))
         return gy_http_end_stream(res, reply, GY_HTTP_UNKNOWN);
     (void)gy_http_set(res, "Vary", "Accept-Encoding");
-    if (gy_http_accepts_coding(req, "gzip") == 0)
+    if (!wants_gzip(req))
         return gy_http_end_stream(res, reply, GY_HTTP_UNKNOWN);
     (void)gy_http_set(res, "Content-Encoding", "gzip");
     return gy__http_end_stream(res, reply, GY_HTTP_UNKNOWN, flush ? GY__ANSWER_GZIP_FLUSH : GY__ANSWER_GZIP);

@@ -56,7 +56,8 @@ GY_API const char *gy_http_type(const char *path);
 /* ---- what is accepted (RFC 9110 12.5) ------------------------------------------------------ */
 
 /* How much a request wants this media type ("text/html") or content coding ("gzip"), in thousandths:
- * 0 not at all. Without the header: 1000 for any type, and 0 for any coding but "identity". */
+ * 0 not at all. Without the header: 1000 for any type, and 0 for any coding but "identity".
+ * "x-gzip" counts as "gzip". */
 GY_API unsigned gy_http_accepts(const struct gy_http_req *req, const char *type);
 GY_API unsigned gy_http_accepts_coding(const struct gy_http_req *req, const char *coding);
 
@@ -66,7 +67,8 @@ GY_API unsigned gy_http_accepts_coding(const struct gy_http_req *req, const char
  * is. */
 GY_API int gy_http_has_gzip(void);
 
-/* End an answer with a body that is compressed if the request asks for it, it is worth it (1 KiB to
+/* End an answer with a body that is compressed if the request asks for it (gzip or x-gzip, and identity,
+ * where it is named, no more than that), it is worth it (1 KiB to
  * 1 MiB, and it gets smaller), and the answer has no Content-Encoding yet; sets Vary. Copies body.
  * Only on shards; costs some 20 ns a byte, during which the shard does nothing else.
  * -> as gy_http_end. */

@@ -72,6 +72,8 @@ static void test_codings(void **state)
         { "gzip;q=", 0 },          { "gzip;q=0.1234", 0 },           { "gzip;q=x", 0 },
         { "GZIP ; Q=0.25", 250 },  { ",,gzip,,", 1000 },             { "gzipped", 0 },
         { "gzip;q=0.5;x=y", 500 }, { "gzip;x=y", 1000 },             { ";q=1", 0 },
+        { "x-gzip", 1000 },        { "X-GZip;q=0.3, *;q=0", 300 },   { "x-gzip;q=0, *", 0 },
+        { "x-gzip, gzip;q=0.1", 100 },
     };
     struct gy_http_req none = { .header_count = 0 };
 

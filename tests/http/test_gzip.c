@@ -230,6 +230,11 @@ static void test_end(void **state)
     (void)state;
     end("gzip", NULL, 1023, false, false);
     end("gzip", NULL, 1024, true, true);
+    end("x-gzip", NULL, 1024, true, true);
+    end("identity;q=1, gzip;q=0.5", NULL, 2000, false, true);
+    end("identity;q=0.5, gzip;q=0.5", NULL, 2000, true, true);
+    end("identity;q=0, gzip;q=0.5", NULL, 2000, true, true);
+    end("identity, *", NULL, 2000, true, true);
     end("gzip;q=0.1", NULL, 100000, true, true);
     end("gzip", NULL, 1u << 20, true, true);
     end("gzip", NULL, (1u << 20) + 1, false, false);
