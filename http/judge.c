@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 int gy__http_judge_peer(struct gy__http_link *link, struct gy__http_slot *slot, const char **why)
 {
@@ -41,12 +42,29 @@ int gy__http_judge_peer(struct gy__http_link *link, struct gy__http_slot *slot, 
     return 403;
 }
 
+static bool same(struct gy_slice text, const char *other, size_t len)
+{
+    return text.len >= len && strlen(other) == len && strncasecmp(text.ptr, other, len) == 0;
+}
+
+/* A token that was sent and not taken is told of (RFC 6750 3.1); where none was, nothing is wrong. */
+static const char *token_error(const struct gy__http_slot *slot, const struct gy_http_realm *realm)
+{
+    const struct gy_slice *sent = gy_http_header(&slot->req, "authorization");
+    struct gy_slice challenge = { realm->challenge, strlen(realm->challenge) };
+
+    return same(challenge, "Bearer", 6) && challenge.len == 6 && sent != NULL && sent->len > 7 && sent->ptr[6] == ' ' &&
+                   same(*sent, "Bearer", 6)
+               ? ", error=\"invalid_token\""
+               : "";
+}
+
 /* The challenge lies where the slot's headers did: no handler will look at them. */
 static int challenge(struct gy__http_slot *slot, const struct gy_http_realm *realm, const char **why)
 {
     char *line = (char *)(void *)slot->inline_headers;
-    int len = snprintf(line, sizeof(slot->inline_headers), "WWW-Authenticate: %s realm=\"%s\"\r\n",
-                       realm->challenge, realm->name);
+    int len = snprintf(line, sizeof(slot->inline_headers), "WWW-Authenticate: %s realm=\"%s\"%s\r\n",
+                       realm->challenge, realm->name, token_error(slot, realm));
 
     slot->req.header_count = 0;
     if (len > 0 && (size_t)len < sizeof(slot->inline_headers))

@@ -28,7 +28,7 @@ static int odd(const struct gy_http_realm *r, const struct gy_http_req *req, str
     (void)r, (void)out;
     return how == NULL ? -EACCES : gy_slice_equal(*how, "forbidden") ? -EPERM : -ETIMEDOUT;
 }
-static const struct gy_http_realm strange = { .name = "strange", .challenge = "Odd", .authenticate = odd, .arg = NULL };
+static const struct gy_http_realm strange = { .name = "strange", .challenge = "Bearer", .authenticate = odd, .arg = NULL };
 
 static int only_ann(const struct gy_http_req *req)
 {
@@ -299,7 +299,11 @@ static void test_realms(void **state)
         ask(c, "GET", path[2], "", 200, i == 0 ? "1 " : "0 ");
         ask(c, "GET", path[3], "X-How: forbidden\r\n", 403, NULL);
         ask(c, "GET", path[3], "X-How: late\r\n", 504, NULL);
-        assert_non_null(strstr(ask(c, "GET", path[3], "", 401, NULL), "WWW-Authenticate: Odd realm=\"strange\"\r\n"));
+        assert_non_null(strstr(ask(c, "GET", path[3], "", 401, NULL), "WWW-Authenticate: Bearer realm=\"strange\"\r\n"));
+        assert_non_null(strstr(ask(c, "GET", path[3], "Authorization: bearer x.y.z\r\n", 401, NULL),
+                               "WWW-Authenticate: Bearer realm=\"strange\", error=\"invalid_token\"\r\n"));
+        assert_non_null(strstr(ask(c, "GET", path[3], "Authorization: Basic eA==\r\n", 401, NULL),
+                               "WWW-Authenticate: Bearer realm=\"strange\"\r\n"));
         ask(c, "GET", path[4], ANN, 403, NULL); /* there is no realm to be ann in */
         assert_int_equal(entered, 4);
     }
