@@ -8,6 +8,9 @@
 
 #include "http/shard.h"
 
+#include "core/kernel.h"
+#include "core/text.h"
+
 #include "gyre/buf.h"
 #include "gyre/core.h"
 #include "gyre/http.h"
@@ -126,6 +129,17 @@ static int add(struct gy__http_server *server, const char *path, size_t len,
     return err;
 }
 
+static void log_unknown(const struct news *news, int err)
+{
+    char cause[64];
+    struct gy__text text;
+
+    gy__text_init(&text, cause, sizeof(cause));
+    gy__cause_write(&text, err);
+    gy_log("http: route %.*s of shard %u is not known here: %s", (int)news->len, news->path,
+           gy_pid_shard(news->target.pid), cause);
+}
+
 static void hear(struct gy_actor *self, const void *payload, struct gy_buf *buf, gy_promise promise)
 {
     struct gy__http_server *server = (struct gy__http_server *)(void *)self;
@@ -138,8 +152,7 @@ static void hear(struct gy_actor *self, const void *payload, struct gy_buf *buf,
     case ROUTE_ADDED:
         err = add(server, news->path, news->len, &news->target, &rival);
         if (err < 0)
-            gy_log("http: route %.*s of shard %u is not known here: error %d", (int)news->len,
-                   news->path, gy_pid_shard(news->target.pid), -err);
+            log_unknown(news, err);
         break;
     case ACTOR_GONE:
         gy__http_route_remove(&server->routes, news->target.pid);
