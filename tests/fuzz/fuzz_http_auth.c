@@ -167,7 +167,8 @@ static bool is_taken(const struct gy_http_tokens *tokens, struct gy_slice header
 
     if (tokens->secret_len == 0 || !gy__members_valid(header) || !gy__members_valid(claims))
         return false;
-    if (gy__members_find(header, "crit", &value) > 0)
+    if (gy__members_find(header, "alg", &value) != 1 || !text_is(value, "HS256") ||
+        gy__members_find(header, "crit", &value) > 0)
         return false;
     count = gy__members_find(claims, "exp", &value);
     if (count > 1 || (count == 0 && !tokens->may_last) ||
