@@ -135,12 +135,14 @@ static void send_file(struct gy_shard *shard, struct gy_stream *s)
 /* What is queued, as far as one operation carries it. */
 static void send(struct gy_shard *shard, struct gy_stream *s)
 {
+    bool first = s->fresh;
     struct gy_buf *buf = s->queue;
     size_t left = SEND_MAX;
     uint32_t n = 0;
     uint32_t most = GY__STREAM_IOV;
     bool passes = buf->gy__kind == GY__BUF_FDS;
 
+    s->fresh = false;
     if (buf->gy__kind == GY__BUF_FILE) {
         send_file(shard, s);
         return;
@@ -161,6 +163,7 @@ static void send(struct gy_shard *shard, struct gy_stream *s)
     s->sending = (uint8_t)(n + passes);
     s->out.u.send.iov = s->u.iov;
     s->out.u.send.n = n;
+    s->out.u.send.first = first;
     if (passes) {
         submit_out(shard, s, GY_OP_SEND_FDS);
     } else if (buf == NULL && s->state == GY__STREAM_CLOSING && !s->in.in_flight) {

@@ -61,6 +61,7 @@ void gy__stream_accepted(struct gy_shard *shard, struct gy__listener *listener, 
     s->low_water = listener->options.low_water;
     s->held_max = (uint16_t)listener->options.held_max;
     s->first = listener->options.oneshot_first != 0;
+    s->fresh = true;
     gy__stream_adopt(shard, s, owner);
     listener->streams++;
     s->holds = true;

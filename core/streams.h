@@ -83,6 +83,7 @@ struct gy_stream {
     bool full : 1;    /* held_max reached; until half of it is back */
     bool over : 1;    /* above high_water; until below low_water */
     bool first : 1;   /* the next receive is the first, and a single one */
+    bool fresh : 1;   /* accepted, and nothing was sent yet */
     bool holds : 1;   /* holds the drain */
     bool half : 1;    /* when all is sent: HALF; takes no more */
     bool attempt : 1; /* it has no owner, and never had: see race.c */

@@ -202,17 +202,21 @@ int gy__members_find(struct gy_slice json, const char *name, struct gy_slice *va
     space(&c);
     c.at++; /* the brace */
     do {
-        const char *from, *name_at;
+        const char *from;
+        struct gy_slice found;
 
         space(&c);
-        name_at = c.at;
-        if (!walk_name(&c))
+        found.ptr = c.at;
+        if (!walk_string(&c))
             break; /* an empty object */
+        found.len = (size_t)(c.at - found.ptr);
+        space(&c);
+        if (!is(&c, ':'))
+            break;
         from = c.at;
         if (!walk_value(&c, 1))
             break;
-        if ((size_t)(from - name_at) > strlen(name) + 2 && name_at[strlen(name) + 1] == '"' &&
-            memcmp(name_at + 1, name, strlen(name)) == 0) {
+        if (gy__string_is(found, name)) {
             *value = trimmed(from, c.at);
             count++;
         }
@@ -220,24 +224,108 @@ int gy__members_find(struct gy_slice json, const char *name, struct gy_slice *va
     return count;
 }
 
-static bool plain_string(struct gy_slice value)
+/* ---- strings ----------------------------------------------------------------------------- */
+
+/* The four digits of an escape, which are known to be there. */
+static uint32_t take_unit(struct cursor *c)
 {
-    return value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"' &&
-           memchr(value.ptr, '\\', value.len) == NULL;
+    uint32_t unit = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        char digit = *c->at++;
+
+        unit = unit << 4 | (uint32_t)(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+    }
+    return unit;
+}
+
+/* Behind "\u". -> 0: NUL, which no text of C holds, or half of a pair (RFC 8259 8.2). */
+static uint32_t take_code(struct cursor *c)
+{
+    uint32_t code = take_unit(c), low;
+
+    if (code < 0xD800 || code > 0xDFFF)
+        return code;
+    if (code > 0xDBFF || c->end - c->at < 6 || c->at[0] != '\\' || c->at[1] != 'u')
+        return 0;
+    c->at += 2;
+    low = take_unit(c);
+    return low >= 0xDC00 && low <= 0xDFFF ? 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00) : 0;
+}
+
+static size_t put_utf8(uint32_t code, char out[4])
+{
+    size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+
+    for (size_t i = len; i-- > 1; code >>= 6)
+        out[i] = (char)(0x80 | (code & 0x3F));
+    out[0] = (char)(len == 1 ? code : (0xF00u >> len & 0xFF) | code);
+    return len;
+}
+
+/* The next bytes of what a valid string says: a byte that stands for itself, or the character of an
+ * escape. -> how many; 0: no text has it. */
+static size_t take_bytes(struct cursor *c, char out[4])
+{
+    static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
+    uint32_t code;
+    const char *named;
+
+    out[0] = *c->at++;
+    if (out[0] != '\\')
+        return 1;
+    out[0] = *c->at++;
+    if (out[0] == 'u') {
+        code = take_code(c);
+        return code != 0 ? put_utf8(code, out) : 0;
+    }
+    named = strchr(names, out[0]);
+    if (named != NULL)
+        out[0] = meant[named - names];
+    return 1;
+}
+
+static bool is_string(struct gy_slice value)
+{
+    return value.len >= 2 && value.ptr[0] == '"';
 }
 
 bool gy__string_is(struct gy_slice value, const char *text)
 {
-    return plain_string(value) && value.len == strlen(text) + 2 &&
-           memcmp(value.ptr + 1, text, value.len - 2) == 0;
+    struct cursor c = { value.ptr + 1, value.ptr + value.len - 1 };
+    size_t left = strlen(text);
+
+    if (!is_string(value))
+        return false;
+    while (c.at < c.end) {
+        char bytes[4];
+        size_t n = take_bytes(&c, bytes);
+
+        if (n == 0 || n > left || memcmp(text, bytes, n) != 0)
+            return false;
+        text += n;
+        left -= n;
+    }
+    return left == 0;
 }
 
 bool gy__string_copy(struct gy_slice value, char *out, size_t size)
 {
-    if (!plain_string(value) || value.len - 2 >= size)
+    struct cursor c = { value.ptr + 1, value.ptr + value.len - 1 };
+    size_t len = 0;
+
+    if (!is_string(value))
         return false;
-    memcpy(out, value.ptr + 1, value.len - 2);
-    out[value.len - 2] = '\0';
+    while (c.at < c.end) {
+        char bytes[4];
+        size_t n = take_bytes(&c, bytes);
+
+        if (n == 0 || n >= size - len)
+            return false;
+        memcpy(out + len, bytes, n);
+        len += n;
+    }
+    out[len] = '\0';
     return true;
 }
 

@@ -26,6 +26,7 @@
 static int entered(struct gy__uring *u, unsigned queued, int rc)
 {
     u->counts[GY__COUNT_ENTERS]++;
+    u->round += u->round == UINT32_MAX ? 2 : 1;
     u->file_queued = 0;
     unsigned left = io_uring_sq_ready(&u->ring.io);
     u->counts[GY__COUNT_SQES] += queued > left ? queued - left : 0;

@@ -108,6 +108,13 @@ static bool read_head(struct gy_completion *completion, struct gy_datagram_info 
     }
 }
 
+/* The kernel tells with the bytes whether more are there. */
+static void note_emptied(struct gy__uring *u, const struct gy_op *op, uint32_t flags)
+{
+    if (op->kind == GY_OP_RECV && !(flags & IORING_CQE_F_SOCK_NONEMPTY) && !gy__handle_is_pipe(op->handle))
+        u->emptied[(uint32_t)op->handle % GY__EMPTIED] = (struct gy__emptied){op->handle, u->round};
+}
+
 void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
 {
     struct gy_completion completion = {.op = op, .res = res};
@@ -121,6 +128,7 @@ void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_
         completion.buffer = buffer;
         if (res > 0 && read_head(&completion, &info, &passed)) {
             completion.flags = GY_COMPLETION_BUF;
+            note_emptied(u, op, flags);
         } else {
             /* Some kernels name a buffer with FIN and with errors. */
             bool given = gy__recv_bufs_give(&u->bufs, buffer);

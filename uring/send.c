@@ -15,8 +15,11 @@
  * The last bytes of a send-and-close leave together with the FIN, by MSG_MORE: one segment less to
  * send, to wake the peer for and to be acknowledged, an eighth of what such a connection costs. But a
  * socket that is closed with bytes unread resets its peer, and drops what it still has to send. So
- * what has come unread is dropped between the two, by a link of the same chain, since the send may
- * have waited; an answer reaches a client that sent more than was read.
+ * what has come unread is dropped before; an answer reaches a client that sent more than was read.
+ * A send that waits for room gives its peer time to send more: so the drop stands between the two, by a link of
+ * the same chain. But each link is one more way into the kernel, and the first few bytes of a connection
+ * never wait: those have no drop when a receive has just told that nothing was left, and else one that comes
+ * first, by itself.
  *
  * Descriptors go with the first entry of their bytes, which is one SENDMSG of all of them.
  *
@@ -84,6 +87,8 @@ static inline struct chunk next_chunk(const struct gy_op *op, uint32_t pieces_ma
 
 /* ---- gy__driver[0] while the kernel has the entry ---- */
 
+/* What the smallest buffer of a socket has room for (SO_SNDBUF in socket(7)). */
+#define FITS 4096
 #define ASKED_SHIFT 16
 #define LAST (UINT64_C(1) << 63)
 _Static_assert(GY__SEND_SLOTS < 1u << ASKED_SHIFT, "a slot's number fits");
@@ -126,11 +131,20 @@ static void prepare_write(struct io_uring_sqe *entry, const struct gy_op *op,
 
 /* It neither waits nor copies (tcp(7), MSG_TRUNC), and takes all there is. Of a UNIX socket it does
  * nothing. Mostly there is nothing, which fails; the chain goes on. There is room. */
-static void put_drop(struct gy__uring *u, int fd)
+static void put_drop(struct gy__uring *u, int fd, bool linked)
 {
     struct io_uring_sqe *entry = gy__uring_entry(u, gy__own(GY__OWN_DROP, 0));
     io_uring_prep_recv(entry, fd, NULL, INT_MAX, MSG_DONTWAIT | MSG_TRUNC);
-    entry->flags |= IOSQE_IO_HARDLINK;
+    if (linked)
+        entry->flags |= IOSQE_IO_HARDLINK;
+}
+
+/* Has a receive told, since the ring was entered last, that it took all there was? */
+static bool is_emptied(const struct gy__uring *u, int fd)
+{
+    const struct gy__emptied *emptied = &u->emptied[(uint32_t)fd % GY__EMPTIED];
+
+    return emptied->fd == fd && emptied->round == u->round;
 }
 
 /* There is room. */
@@ -188,8 +202,11 @@ bool gy__send_start(struct gy__uring *u, struct gy_op *op)
     int flags = MSG_WAITALL | MSG_NOSIGNAL;
     if (!gy__uring_room(u, closes ? 3 : 1))
         return false;
+    bool waits = !op->u.send.first || chunk.bytes > FITS;
     if (closes)
         flags |= MSG_MORE;
+    if (closes && !waits && !is_emptied(u, op->handle))
+        put_drop(u, op->handle, false);
     struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
     op->gy__driver[0] = (uint64_t)chunk.bytes << ASKED_SHIFT | (chunk.last ? LAST : 0);
     if (pipe)
@@ -203,7 +220,8 @@ bool gy__send_start(struct gy__uring *u, struct gy_op *op)
     gy__op_set_state(op, GY__OP_KERNEL);
     if (closes) {
         entry->flags |= IOSQE_IO_HARDLINK;
-        put_drop(u, op->handle);
+        if (waits)
+            put_drop(u, op->handle, true);
         put_close(u, op);
     }
     return true;

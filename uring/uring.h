@@ -125,6 +125,14 @@ struct gy__send_slot {
 
 /* What a shard's thread is to the driver. Everything here is used by that thread only, except
  * `event_fd`, `ring.io.ring_fd` (both constant while threads run) and what host.h says. */
+/* Of a socket whose last receive has left nothing unread: which one, and in which round of the ring (recv.c
+ * writes, send.c reads). */
+#define GY__EMPTIED 256u
+struct gy__emptied {
+    int32_t fd;
+    uint32_t round;
+};
+
 struct gy__uring {
     _Alignas(128) struct gy__io_ring ring; /* neighbours share no line, nor a pair of them */
     struct gy__recv_bufs bufs;
@@ -160,6 +168,8 @@ struct gy__uring {
     bool no_accept_multi, no_recv_multi, no_read_multi;
     bool multi_worked[3]; /* of accept, receive, read: then EINVAL means something else */
 
+    uint32_t round; /* how often the ring was entered; never 0 */
+    struct gy__emptied emptied[GY__EMPTIED]; /* by descriptor; the last of several */
     struct gy__send_slot *slots;
     uint32_t slots_free; /* first + 1 */
     struct gy__to_slot *to_slots; /* uring/datagram.c */

@@ -196,6 +196,7 @@ struct gy_op {
             const struct gy_iov *iov; /* pinned, and what it points to */
             uint32_t n;
             struct gy_pass *pass; /* pinned: of SEND_FDS */
+            bool first; /* of SEND_CLOSE: nothing has been sent by that handle before */
         } send;
         struct {
             uint64_t offset;

@@ -139,11 +139,6 @@ static size_t encode(const uint8_t *bytes, size_t len, char *out)
     return n;
 }
 
-static bool text_is(struct gy_slice value, const char *text)
-{
-    return value.len == strlen(text) + 2 && value.ptr[0] == '"' && memcmp(value.ptr + 1, text, strlen(text)) == 0;
-}
-
 /* Whole seconds of a number that has no exponent. -> false: it is no such number, or beyond all times. */
 static bool seconds(struct gy_slice value, uint64_t *out)
 {
@@ -167,7 +162,7 @@ static bool is_taken(const struct gy_http_tokens *tokens, struct gy_slice header
 
     if (tokens->secret_len == 0 || !gy__members_valid(header) || !gy__members_valid(claims))
         return false;
-    if (gy__members_find(header, "alg", &value) != 1 || !text_is(value, "HS256") ||
+    if (gy__members_find(header, "alg", &value) != 1 || !gy__string_is(value, "HS256") ||
         gy__members_find(header, "crit", &value) > 0)
         return false;
     count = gy__members_find(claims, "exp", &value);
@@ -178,21 +173,14 @@ static bool is_taken(const struct gy_http_tokens *tokens, struct gy_slice header
     if (count > 1 || (count == 1 && (!seconds(value, &at) || NOW_S + LEEWAY_S < at)))
         return false;
     if (tokens->issuer != NULL && (gy__members_find(claims, "iss", &value) != 1 || (value.ptr[0] == '['
-                                       ? !gy__array_has(value, tokens->issuer) : !text_is(value, tokens->issuer))))
+                                       ? !gy__array_has(value, tokens->issuer) : !gy__string_is(value, tokens->issuer))))
         return false;
     if (tokens->audience != NULL && (gy__members_find(claims, "aud", &value) != 1 || (value.ptr[0] == '['
-                                         ? !gy__array_has(value, tokens->audience) : !text_is(value, tokens->audience))))
+                                         ? !gy__array_has(value, tokens->audience) : !gy__string_is(value, tokens->audience))))
         return false;
     name[0] = '\0';
     count = gy__members_find(claims, "sub", &value);
-    if (count == 1 && (value.ptr[0] != '"' || memchr(value.ptr, '\\', value.len) != NULL ||
-                       value.len - 2 >= GY_HTTP_PRINCIPAL_SIZE))
-        return false;
-    if (count == 1) {
-        memcpy(name, value.ptr + 1, value.len - 2);
-        name[value.len - 2] = '\0';
-    }
-    return true;
+    return count != 1 || gy__string_copy(value, name, GY_HTTP_PRINCIPAL_SIZE);
 }
 
 static void token(const struct gy_http_tokens *tokens, const uint8_t *data, size_t len, uint64_t seed)

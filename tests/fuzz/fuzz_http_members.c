@@ -165,21 +165,73 @@ static bool validate(const uint8_t *json, size_t len)
 
 /* ---- what is found ---- */
 
-static bool same(const uint8_t *json, struct part a, struct part b)
+/* What a string says, by a table of its UTF-16 units. -> its length in out, which is not longer than it; -1: it
+ * holds NUL or half of a pair. */
+static int say(const uint8_t *json, struct part string, char *out)
 {
-    return a.to - a.from == b.to - b.from && memcmp(json + a.from, json + b.from, a.to - a.from) == 0;
+    static const char names[] = "bfnrt\"\\/", meant[] = "\b\f\n\r\t\"\\/";
+    int len = 0;
+    uint32_t high = 0;
+
+    for (size_t at = string.from; at < string.to;) {
+        uint32_t code = json[at];
+        bool unit = code == '\\' && json[at + 1] == 'u';
+
+        if (high != 0 && !unit)
+            return -1;
+        if (!unit) {
+            out[len++] = (char)(code != '\\' ? code : (uint8_t)meant[strchr(names, json[at + 1]) - names]);
+            at += code == '\\' ? 2 : 1;
+            continue;
+        }
+        {
+            char digits[5] = {(char)json[at + 2], (char)json[at + 3], (char)json[at + 4], (char)json[at + 5], 0};
+
+            code = (uint32_t)strtoul(digits, NULL, 16);
+        }
+        at += 6;
+        if ((code & 0xFC00) == 0xDC00) {
+            if (high == 0)
+                return -1;
+            code = ((high & 0x3FF) << 10 | (code & 0x3FF)) + 0x10000;
+            high = 0;
+        } else if (high != 0 || code == 0) {
+            return -1;
+        }
+        if ((code & 0xFFFFFC00) == 0xD800) {
+            high = code;
+        } else if (code < 0x80) {
+            out[len++] = (char)code;
+        } else {
+            if (code < 0x800) {
+                out[len++] = (char)(0xC0 | code >> 6);
+            } else {
+                if (code < 0x10000) {
+                    out[len++] = (char)(0xE0 | code >> 12);
+                } else {
+                    out[len++] = (char)(0xF0 | code >> 18);
+                    out[len++] = (char)(0x80 | (code >> 12 & 0x3F));
+                }
+                out[len++] = (char)(0x80 | (code >> 6 & 0x3F));
+            }
+            out[len++] = (char)(0x80 | (code & 0x3F));
+        }
+    }
+    return high == 0 ? len : -1;
 }
 
-/* Has an array, as it stands, that text, which is no text with quotes or escapes? */
+/* Does an array have, itself, that text? */
 static bool has_text(const uint8_t *json, struct part value, const char *text)
 {
     unsigned depth = 0;
+    char said[INPUT_MAX];
 
     for (size_t at = value.from; at < value.to; at++) {
         if (json[at] == '"') {
             size_t end = string_end(json, value.to, at);
+            int len = say(json, (struct part){at + 1, end - 1}, said);
 
-            if (depth == 1 && end - at == strlen(text) + 2 && memcmp(json + at + 1, text, strlen(text)) == 0)
+            if (depth == 1 && len == (int)strlen(text) && memcmp(said, text, strlen(text)) == 0)
                 return true;
             at = end - 1;
         }
@@ -189,27 +241,33 @@ static bool has_text(const uint8_t *json, struct part value, const char *text)
     return false;
 }
 
+static void check_string(struct gy_slice slice, const char *said, int len)
+{
+    char out[8], *text = text_of((const uint8_t *)said, len > 0 ? (size_t)len : 0);
+
+    require(gy__string_is(slice, text) == (len >= 0));
+    if (len > 0) {
+        text[0] ^= 1;
+        require(!gy__string_is(slice, text));
+        text[0] ^= 1;
+        text[len - 1] = '\0';
+        require(!gy__string_is(slice, text));
+    }
+    free(text);
+    require(gy__string_copy(slice, out, sizeof(out)) == (len >= 0 && len < (int)sizeof(out)));
+    if (len >= 0 && len < (int)sizeof(out))
+        require(strlen(out) == (size_t)len && memcmp(out, said, (size_t)len) == 0);
+}
+
 static void check_value(const uint8_t *json, struct gy_slice slice, struct part value)
 {
-    struct part inner = {value.from + 1, value.to - 1};
-    size_t len = value.to - value.from;
-    bool plain = json[value.from] == '"' && memchr(json + value.from, '\\', len) == NULL;
-    char out[8];
+    char said[INPUT_MAX], out[8];
 
-    require(slice.len == len && slice.ptr == (const char *)json + value.from);
-    if (plain) {
-        char *text = text_of(json + inner.from, inner.to - inner.from);
-
-        require(gy__string_is(slice, text));
-        if (len > 2) {
-            text[0] ^= 1;
-            require(!gy__string_is(slice, text));
-        }
-        free(text);
-    }
-    require(gy__string_copy(slice, out, sizeof(out)) == (plain && len - 2 < sizeof(out)));
-    if (plain && len - 2 < sizeof(out))
-        require(strlen(out) == len - 2 && memcmp(out, json + inner.from, len - 2) == 0);
+    require(slice.len == value.to - value.from && slice.ptr == (const char *)json + value.from);
+    if (json[value.from] == '"')
+        check_string(slice, said, say(json, (struct part){value.from + 1, value.to - 1}, said));
+    else
+        require(!gy__string_is(slice, "") && !gy__string_copy(slice, out, sizeof(out)));
     if (json[value.from] == '[') {
         require(gy__array_has(slice, "me") == has_text(json, value, "me"));
         require(gy__array_has(slice, "") == has_text(json, value, ""));
@@ -219,22 +277,23 @@ static void check_value(const uint8_t *json, struct gy_slice slice, struct part 
 static void check_members(const uint8_t *json, size_t len)
 {
     struct gy_slice text = {(const char *)json, len}, value;
+    char said[INPUT_MAX], other[INPUT_MAX];
     int exp = 0;
 
     for (size_t i = 0; i < member_count; i++) {
+        int n = say(json, members[i].name, said), count = 0;
         size_t last = i;
-        int count = 0;
         char *name;
 
-        exp += members[i].name.to - members[i].name.from == 3 && memcmp(json + members[i].name.from, "exp", 3) == 0;
-        if (memchr(json + members[i].name.from, '\\', members[i].name.to - members[i].name.from) != NULL)
+        exp += n == 3 && memcmp(said, "exp", 3) == 0;
+        if (n < 0)
             continue; /* no name that anybody asks for */
         for (size_t k = 0; k < member_count; k++)
-            if (same(json, members[i].name, members[k].name)) {
+            if (say(json, members[k].name, other) == n && memcmp(said, other, (size_t)n) == 0) {
                 count++;
                 last = k;
             }
-        name = text_of(json + members[i].name.from, members[i].name.to - members[i].name.from);
+        name = text_of((const uint8_t *)said, (size_t)n);
         require(gy__members_find(text, name, &value) == count);
         check_value(json, value, members[last].value);
         free(name);

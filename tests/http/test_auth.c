@@ -190,6 +190,56 @@ static void test_members(void **state)
     assert_int_equal(gy__members_find(json, "a", &value), 0);
 }
 
+/* What a string of JSON says, RFC 8259 7 and 8.2. */
+static void test_escapes(void **state)
+{
+    static const struct {
+        const char *json, *said; /* NULL: nothing that a text could hold */
+    } rows[] = {
+        { "\"\"", "" },
+        { "\"a\\/b\"", "a/b" },
+        { "\"\\\"\\\\\\b\\f\\n\\r\\t\"", "\"\\\b\f\n\r\t" },
+        { "\"jos\\u00e9\"", "jos\xc3\xa9" },
+        { "\"jos\xc3\xa9\"", "jos\xc3\xa9" },
+        { "\"\\u0041\\u007f\\u0080\\u07FF\\u0800\\uFFff\"", "A\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf" },
+        { "\"\\uD83D\\uDE00\\ud800\\udc00\\uDBFF\\uDFFF\"", "\xf0\x9f\x98\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf" },
+        { "\"\\u0000\"", NULL },
+        { "\"a\\uD83D\"", NULL },
+        { "\"\\uD83Da\\uDE00\"", NULL },
+        { "\"\\uD83D\\n12345\"", NULL },
+        { "\"\\uD83D\\uD83D\"", NULL },
+        { "\"\\uDE00\\uD83D\"", NULL },
+        { "1", NULL },
+        { "[\"\"]", NULL },
+    };
+    struct gy_slice json, value;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t len = strlen(rows[i].json), said = rows[i].said != NULL ? strlen(rows[i].said) : 0;
+        char *copy = malloc(len), *out = malloc(said + 1);
+
+        memcpy(copy, rows[i].json, len); /* not ended */
+        value = (struct gy_slice){ copy, len };
+        assert_int_equal(gy__string_copy(value, out, said + 1), rows[i].said != NULL);
+        assert_int_equal(gy__string_is(value, rows[i].said != NULL ? rows[i].said : ""), rows[i].said != NULL);
+        assert_false(gy__string_is(value, "another"));
+        if (rows[i].said != NULL)
+            assert_string_equal(out, rows[i].said);
+        if (said > 0)
+            assert_false(gy__string_copy(value, out, said));
+        free(out);
+        free(copy);
+    }
+    /* A name is what it says, too: what is there twice is seen to be. */
+    json.ptr = "{\"\\u0065xp\":1,\"exp\":2,\"x\":[\"\\u006De\"]}";
+    json.len = strlen(json.ptr);
+    assert_true(gy__members_valid(json));
+    assert_int_equal(gy__members_find(json, "exp", &value), 2);
+    assert_int_equal(gy__members_find(json, "x", &value), 1);
+    assert_true(gy__array_has(value, "me"));
+}
+
 /* ---- tokens ---- */
 
 #if GY__OPENSSL
@@ -295,6 +345,11 @@ static void test_tokens(void **state)
     assert_int_equal(claims("{\"exp\":1001,\"nbf\":null}"), -EACCES);
     assert_int_equal(claims("{\"exp\":1001,\"nbf\":1.5E3}"), -EACCES); /* is 1500 */
     assert_int_equal(claims("{\"exp\":1001,\"sub\":7}"), -EACCES);
+    assert_int_equal(claims("{\"exp\":1001,\"sub\":\"a\\u0000\"}"), -EACCES);
+    assert_int_equal(ask(&bearer, token(HEADER, "{\"sub\":\"jos\\u00e9\\/x\",\"exp\":1001}", KEY), &who), 0);
+    assert_string_equal(who.principal, "jos\xc3\xa9/x");
+    gy_buf_release(who.claims);
+    assert_int_equal(check(token("{\"alg\":\"HS256\",\"cr\\u0069t\":[]}", "{\"exp\":1001}", KEY)), -EACCES);
     tokens.secret_len = 0;
     assert_int_equal(check(token(HEADER, "{\"exp\":1001}", "")), -EACCES);
     tokens.secret_len = strlen(KEY);
@@ -437,7 +492,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_base64), T(test_secret), T(test_basic),  T(test_members),
+        T(test_base64), T(test_secret), T(test_basic),  T(test_members), T(test_escapes),
         T(test_tokens), T(test_vector), T(test_forged), T(test_rs256),
 #undef T
     };

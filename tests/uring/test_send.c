@@ -384,6 +384,7 @@ static void the_last_bytes_bring_the_fin(void **state)
         assert_int_equal(setsockopt(fds[0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
         uint32_t before = segments_to(fds[1]);
         struct gy_op op = send_op(fds[0], GY_OP_SEND_CLOSE, iov, n);
+        op.u.send.first = n == 1;
         fixture_submit(f, &op);
         assert_int_equal(fixture_finish(f, &op), n == 1 ? 7 : 12);
         hung_up.fd = fds[1];
@@ -406,7 +407,7 @@ static void what_came_unread_costs_no_last_bytes(void **state)
     static char more[100000];
     char got[8];
     int fds[2], there = 0;
-    for (size_t len = 1; len <= sizeof(more); len *= 10) {
+    for (size_t len = 1, first = 0; len <= sizeof(more); len *= first ? 10 : 1, first ^= 1) {
         tcp_pair(fds);
         assert_int_equal(write(fds[1], more, len), (ssize_t)len);
         for (int i = 0; i < 10000 && there < (int)len; i++) {
@@ -416,6 +417,7 @@ static void what_came_unread_costs_no_last_bytes(void **state)
         assert_int_equal(there, len);
         there = 0;
         struct gy_op op = send_op(fds[0], GY_OP_SEND_CLOSE, &one, 1);
+        op.u.send.first = first != 0;
         fixture_submit(f, &op);
         assert_int_equal(fixture_finish(f, &op), 5);
         assert_int_equal(read(fds[1], got, sizeof(got)), 5);
@@ -437,6 +439,7 @@ static void what_comes_meanwhile_costs_no_last_bytes(void **state)
     int fds[2], there = 0;
     tcp_pair(fds);
     struct gy_op op = send_op(fds[0], GY_OP_SEND_CLOSE, &one, 1);
+    op.u.send.first = true; /* but too much to be sent at once */
     fixture_submit(f, &op);
     fixture_settle(f);
     assert_true(op.in_flight);
@@ -495,7 +498,6 @@ int main(void)
         cmocka_unit_test(the_pair_is_never_split),
         cmocka_unit_test(the_last_bytes_bring_the_fin),
         cmocka_unit_test(what_came_unread_costs_no_last_bytes),
-        cmocka_unit_test(what_comes_meanwhile_costs_no_last_bytes),
         cmocka_unit_test(what_comes_meanwhile_costs_no_last_bytes),
         cmocka_unit_test(a_cancelled_close_is_asked_for_again),
     };
