@@ -3,8 +3,8 @@
  * One pinned thread, one ring, llhttp, one answer for everything. Multishot accept and receive
  * with a ring of provided buffers; all answers that one receive produced leave in one send; a
  * connection that closes after its first request never has a multishot armed, its SEND is
- * hard-linked to its CLOSE. No routing, no actors, no limits, no deadlines, no metrics, no
- * drain: whatever gyre adds to this is gyre's price. Not a server for anything else.
+ * hard-linked to its CLOSE, and its bytes leave together with the FIN. No routing, no actors, no
+ * limits, no deadlines, no metrics, no drain: whatever gyre adds to this is gyre's price. Not a server for anything else.
  *
  *   gyre-roof-http [CPU [PORT]]      listens on 127.0.0.1; port 0 (default) prints the chosen one
  *
@@ -100,7 +100,8 @@ static void send_queued(struct conn *c)
     if (last && io_uring_sq_space_left(&bare.ring) < 2)
         io_uring_submit(&bare.ring); /* a linked pair is queued whole */
     struct io_uring_sqe *sqe = bare_sqe(&bare);
-    io_uring_prep_send(sqe, c->fd, c->out[c->fill], c->queued, MSG_NOSIGNAL | MSG_WAITALL);
+    io_uring_prep_send(sqe, c->fd, c->out[c->fill], c->queued,
+                       MSG_NOSIGNAL | MSG_WAITALL | (last ? MSG_MORE : 0));
     tag(sqe, c, OP_SEND);
     c->sending = true;
     c->fill ^= 1;
