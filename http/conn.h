@@ -39,11 +39,11 @@ struct gy__http_env {
     const struct gy__http_calls *calls;
     struct gy__http_slots slots;
     struct gy__http_memo memo;
-    struct gy__http_date date;
+    struct gy__http_date date; /* set by the server before flush */
     struct gy__http_stats stats;
-    uint64_t now_ns, wall_ns; /* set by the server before it calls a connection */
-    bool draining;            /* connections end as soon as nothing is in hand */
-    bool judged;              /* some route wants to see heads before their bodies */
+    uint64_t now_ns; /* set by the server before it calls a connection */
+    bool draining;   /* connections end as soon as nothing is in hand */
+    bool judged;     /* some route wants to see heads before their bodies */
     uint32_t kept, kept_max;  /* connections that keep a receive buffer for what is in hand */
 };
 

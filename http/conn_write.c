@@ -150,7 +150,6 @@ static void emit_ready(struct gy__http_conn *conn)
                                         GY__HTTP_ANSWERS_4XX, GY__HTTP_ANSWERS_5XX };
     struct gy__http_env *env = conn->env;
     struct gy__http_slot *slot = conn->first;
-    const struct gy__http_date *date;
     size_t hint = 0;
     bool alone;
 
@@ -161,14 +160,13 @@ static void emit_ready(struct gy__http_conn *conn)
         hint += gy__http_answer_size(slot);
     if (hint > GY__HTTP_OUT_MAX)
         hint = GY__HTTP_OUT_MAX;
-    date = gy__http_date(&env->date, env->wall_ns);
     while ((slot = conn->first) != NULL && slot->state == GY__SLOT_READY) {
         enum gy__http_connection connection = connection_of(conn, slot);
         unsigned class = slot->status / 100u - 2;
 
         if (slot->answer_kind != GY__ANSWER_TEXT)
             conn->ready_bytes -= slot->answer->len;
-        if (!gy__http_answer_write(&conn->out, slot, date, connection, alone, hint)) {
+        if (!gy__http_answer_write(&conn->out, slot, &env->date, connection, alone, hint)) {
             gy__conn_count(conn, GY__HTTP_BUSY_MEMORY, 1);
             conn->finish = GY__FINISH_ABORT;
             return;

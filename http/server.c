@@ -44,7 +44,13 @@ static struct gy__http_server *server_of(struct gy_actor *self)
 static void look_at_clock(struct gy__http_server *server)
 {
     server->env.now_ns = gy_now();
-    server->env.wall_ns = gy_wall();
+}
+
+/* Answers are about to be written. */
+static void look_at_date(struct gy__http_server *server)
+{
+    if (!gy__http_date_good(&server->env.date, server->env.now_ns))
+        gy__http_date_set(&server->env.date, server->env.now_ns, gy_wall());
 }
 
 /* ---- the pool of connections ------------------------------------------------------------- */
@@ -302,6 +308,7 @@ static void flush(struct gy_actor *self, struct gy_stream *s)
         return;
     conn = &link->conn;
     look_at_clock(server);
+    look_at_date(server);
     gy__http_conn_flush(conn);
     send_out(link);
     switch (conn->finish) {

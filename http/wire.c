@@ -121,7 +121,7 @@ static void civil(uint64_t days, unsigned *year, unsigned *month, unsigned *day)
     *year = (unsigned)(era * 400) + year_of_era + (*month <= 2);
 }
 
-void gy__http_date_update(struct gy__http_date *date, uint64_t wall_ns)
+void gy__http_date_set(struct gy__http_date *date, uint64_t now_ns, uint64_t wall_ns)
 {
     static const char weekdays[] = "ThuFriSatSunMonTueWed"; /* 1970 began on a Thursday */
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -129,8 +129,7 @@ void gy__http_date_update(struct gy__http_date *date, uint64_t wall_ns)
     unsigned year, month, day, of_day = (unsigned)(seconds % 86400);
     char *to = date->line;
 
-    date->from_ns = seconds * 1000000000;
-    date->to_ns = date->from_ns + 1000000000;
+    date->until_ns = now_ns + (1000000000 - wall_ns % 1000000000);
     civil(seconds / 86400, &year, &month, &day);
     memcpy(date->ok, GY__HTTP_OK, sizeof(date->ok));
     memcpy(date->length, GY__HTTP_LENGTH, sizeof(date->length));
@@ -160,7 +159,7 @@ static const struct {
 
 #define LENGTH_LEN (sizeof(GY__HTTP_LENGTH) - 1)
 #define OK_LEN (sizeof(GY__HTTP_OK) - 1)
-_Static_assert(sizeof(struct gy__http_date) - 16 >= OK_LEN + GY__HTTP_DATE_LEN + LENGTH_LEN &&
+_Static_assert(sizeof(struct gy__http_date) - 8 >= OK_LEN + GY__HTTP_DATE_LEN + LENGTH_LEN &&
                    offsetof(struct gy__http_date, line) == offsetof(struct gy__http_date, ok) + OK_LEN &&
                    offsetof(struct gy__http_date, length) ==
                        offsetof(struct gy__http_date, line) + GY__HTTP_DATE_LEN,

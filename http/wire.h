@@ -13,21 +13,20 @@
 #define GY__HTTP_LENGTH "Content-Length: "
 
 /* The Date line of the current second, and what nearly every answer begins with. Zeroed: of no
- * second. */
+ * second. It is good until its second ends by the monotonic time of turns, which costs nothing to look
+ * at; the wall clock is then asked again, so that one which was set is followed within a second. */
 struct gy__http_date {
-    uint64_t from_ns, to_ns; /* valid for wall times in [from, to) */
+    uint64_t until_ns; /* by gy_now() */
     char ok[sizeof(GY__HTTP_OK) - 1]; /* these three lie behind each other */
     char line[GY__HTTP_DATE_LEN];
     char length[sizeof(GY__HTTP_LENGTH) - 1];
 };
-/* Make it that of a wall time; the text changes once a second. */
-void gy__http_date_update(struct gy__http_date *date, uint64_t wall_ns);
-static inline const struct gy__http_date *gy__http_date(struct gy__http_date *date, uint64_t wall_ns)
+static inline bool gy__http_date_good(const struct gy__http_date *date, uint64_t now_ns)
 {
-    if (wall_ns - date->from_ns >= date->to_ns - date->from_ns)
-        gy__http_date_update(date, wall_ns);
-    return date;
+    return now_ns < date->until_ns;
 }
+/* Make it that of a wall time, which is now. */
+void gy__http_date_set(struct gy__http_date *date, uint64_t now_ns, uint64_t wall_ns);
 
 enum gy__http_connection {
     GY__CONNECTION_PLAIN, /* persists, as HTTP/1.1 does by itself */

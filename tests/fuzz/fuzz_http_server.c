@@ -170,7 +170,7 @@ static void run_open(struct run *run, uint64_t seed)
     run->env.calls = &calls;
     run->env.slots.memory = fake_memory;
     run->env.now_ns = 1000;
-    run->env.wall_ns = UINT64_C(784111777) * 1000000000;
+    gy__http_date_set(&run->env.date, 0, UINT64_C(784111777) * 1000000000);
     run->seed = seed | 1;
     gy__http_conn_init(&run->conn, &run->env);
 }

@@ -114,7 +114,7 @@ void peer_open(struct peer *peer)
     peer->env.calls = &calls;
     peer->env.slots.memory = fake_memory;
     peer->env.now_ns = 1000 * GY_S;
-    peer->env.wall_ns = UINT64_C(784111777) * GY_S; /* the date of RFC 9110 5.6.7 */
+    gy__http_date_set(&peer->env.date, 0, UINT64_C(784111777) * GY_S); /* the date of RFC 9110 5.6.7 */
     peer->at_once = true;
     peer->out = malloc(PEER_OUT_MAX);
     assert_non_null(peer->out);

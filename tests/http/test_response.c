@@ -63,7 +63,8 @@ static const char *written(bool alone, bool head)
     slot.answer_head = got.answer.head;
     slot.answer = got.buf;
     slot.flags = head ? GY__SLOT_HEAD : 0;
-    assert_true(gy__http_answer_write(&out, &slot, gy__http_date(&date, UINT64_C(784111777) * GY_S), GY__CONNECTION_PLAIN, alone, 0));
+    gy__http_date_set(&date, 0, UINT64_C(784111777) * GY_S);
+    assert_true(gy__http_answer_write(&out, &slot, &date, GY__CONNECTION_PLAIN, alone, 0));
     if (slot.answer != NULL)
         gy_buf_release(slot.answer);
     for (struct gy_buf *buf = out.first; buf != NULL; buf = buf->next) {

@@ -1,5 +1,6 @@
 /* HTTP's limits and times, to the virtual millisecond, and clients that vanish at every byte: what
  * takes minutes on a machine, or luck. */
+#include "gyre/http_content.h"
 #include "tests/sim/http_client.h"
 #include "tests/sim/pages.h"
 #include "tests/sim/web.h"
@@ -220,6 +221,51 @@ static void vanishing_at_every_byte(void **state)
     assert_int_equal(pages_taken(), 0);
 }
 
+/* ---- Date ---- */
+
+/* The Date of an answer, s since 1970. */
+static int64_t date_told(struct gy_sim *sim)
+{
+    struct http_question question = http_ask(sim, 0, WEB_PORT, "GET", "/web/now?id=1", NULL);
+    struct http_answer answer;
+    const char *date;
+    uint64_t told;
+    const uint8_t *data;
+    size_t len;
+
+    gy_sim_settle(sim);
+    data = gy_sim_received(question.conn, &len);
+    assert_true(http_read(data, len, false, &answer) > 0);
+    date = memmem(answer.head, answer.head_len, "Date: ", 6);
+    assert_non_null(date);
+    assert_int_equal(gy_http_date_parse((struct gy_slice){ date + 6, GY_HTTP_DATE_SIZE - 1 }, 0, &told), 0);
+    gy_sim_conn_free(question.conn);
+    return (int64_t)told;
+}
+
+/* The wall clock is asked once a second; where it was set, forward or back, that is told by then. */
+static void a_clock_that_is_set_is_told_within_a_second(void **state)
+{
+    static const int64_t jumps_s[] = { 86400, -2 * 86400, 3, -5 };
+    struct gy_sim *sim = web_open(9, 1);
+    int64_t expected_s;
+
+    (void)state;
+    gy_sim_settle(sim);
+    expected_s = date_told(sim);
+    for (unsigned i = 0; i < 4; i++) {
+        int64_t told_s;
+
+        gy_sim_wall_jump(sim, 0, jumps_s[i] * (int64_t)GY_S);
+        gy_sim_advance(sim, GY_S);
+        expected_s += jumps_s[i] + 1;
+        told_s = date_told(sim);
+        assert_in_range(told_s, expected_s, expected_s + 1); /* what asking takes */
+        expected_s = told_s;
+    }
+    assert_int_equal(gy_sim_close(sim), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_does_not_read),
         cmocka_unit_test(limits),
         cmocka_unit_test(vanishing_at_every_byte),
+        cmocka_unit_test(a_clock_that_is_set_is_told_within_a_second),
     };
     return cmocka_run_group_tests(tests, defaults, NULL);
 }
