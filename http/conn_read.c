@@ -259,7 +259,7 @@ static bool begin(struct gy__http_conn *conn)
  * connection. -> behind them. */
 static const char *read_known(struct gy__http_conn *conn, const char *at, const char *end)
 {
-    const struct gy__http_memo_entry *entry;
+    struct gy__http_memo_entry *entry;
 
     while (!conn->stopped && gy__conn_may_begin(conn) &&
            (entry = gy__http_memo_find(&conn->env->memo, &conn->memo, at, end)) != NULL) {

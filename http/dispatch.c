@@ -82,22 +82,41 @@ static size_t find_oddly(struct gy__http_server *server, struct gy__http_slot *s
     return text == decoded ? gy__http_path_raw_len(path->ptr, path->len, matched) : matched;
 }
 
-/* Sets req.rest and req.route. */
+/* Sets match. -> bytes of the path before the rest. */
+static size_t find_anew(struct gy__http_server *server, struct gy__http_slot *slot,
+                        struct gy__http_match *match, bool *delegated)
+{
+    const struct gy_slice *path = &slot->req.path;
+
+    if (!(slot->flags & GY__SLOT_DOTS)) {
+        look_up(server, path->ptr, path->len, false, slot, match);
+        if (match->methods != 0)
+            return match->len;
+    }
+    return find_oddly(server, slot, match, delegated);
+}
+
+/* Sets match, req.rest and req.route. A head that is known leads where it led before, while the table of
+ * routes is the same. */
 static void find(struct gy__http_server *server, struct gy__http_slot *slot,
                  struct gy__http_match *match)
 {
+    struct gy__http_found *found = slot->found;
     struct gy_http_req *req = &slot->req;
     bool delegated = false;
-    size_t matched = 0;
+    size_t matched;
 
-    if (!(slot->flags & GY__SLOT_DOTS)) {
-        look_up(server, req->path.ptr, req->path.len, false, slot, match);
-        matched = match->len;
+    slot->found = NULL; /* later it may be another head's */
+    if (found != NULL && found->target != NULL && found->version == server->routes.version) {
+        match->target = found->target;
+        matched = found->len;
+    } else {
+        matched = find_anew(server, slot, match, &delegated);
+        if (match->target == NULL)
+            return;
+        if (found != NULL && !delegated)
+            *found = (struct gy__http_found){ server->routes.version, match->target, matched };
     }
-    if ((slot->flags & GY__SLOT_DOTS) || match->methods == 0)
-        matched = find_oddly(server, slot, match, &delegated);
-    if (match->target == NULL)
-        return;
     req->rest.ptr = req->path.ptr + matched;
     req->rest.len = req->path.len - matched;
     req->route.ptr = (const char *)match->target->text->data;

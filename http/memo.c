@@ -9,11 +9,11 @@
 
 #include <string.h>
 
-const struct gy__http_memo_entry *gy__http_memo_find(const struct gy__http_memo *memo,
-                                                     const struct gy__http_memo_mark *mark,
-                                                     const char *at, const char *end)
+struct gy__http_memo_entry *gy__http_memo_find(const struct gy__http_memo *memo,
+                                               const struct gy__http_memo_mark *mark,
+                                               const char *at, const char *end)
 {
-    const struct gy__http_memo_entry *entry;
+    struct gy__http_memo_entry *entry;
 
     if (mark->entry == 0)
         return NULL;
@@ -29,8 +29,7 @@ static struct gy_slice slice_at(const char *at, struct gy__http_memo_slice slice
     return (struct gy_slice){ at + slice.at, slice.len };
 }
 
-void gy__http_memo_fill(const struct gy__http_memo_entry *entry, struct gy__http_slot *slot,
-                        const char *at)
+void gy__http_memo_fill(struct gy__http_memo_entry *entry, struct gy__http_slot *slot, const char *at)
 {
     struct gy_http_req *req = &slot->req;
 
@@ -38,6 +37,7 @@ void gy__http_memo_fill(const struct gy__http_memo_entry *entry, struct gy__http
     slot->stop = at + entry->len;
     slot->method = entry->method;
     slot->flags |= entry->flags | GY__SLOT_BORROWED;
+    slot->found = &entry->found;
     req->method = gy__http_method_names[entry->method];
     req->path = slice_at(at, entry->path);
     if (entry->query.at != 0)
@@ -80,6 +80,7 @@ static void store(struct gy__http_memo_entry *entry, uint32_t hash,
 
     entry->hash = hash;
     entry->taken++;
+    entry->found.target = NULL;
     entry->len = (uint16_t)(slot->stop - slot->start);
     entry->flags = slot->flags & GY__SLOT_DOTS;
     entry->method = slot->method;

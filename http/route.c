@@ -295,6 +295,7 @@ int gy__http_route_add(struct gy__http_routes *routes, const char *path, size_t 
 
     if (text == NULL)
         return -EAGAIN;
+    routes->version++;
     memcpy(text->data, path, len);
     text->len = (uint32_t)len;
     if (gy__http_pattern_is(path, len))
@@ -372,6 +373,7 @@ static unsigned table_remove(struct gy__http_routes *routes, struct gy__http_tab
 
 unsigned gy__http_route_remove(struct gy__http_routes *routes, gy_pid pid)
 {
+    routes->version++;
     return table_remove(routes, &routes->plain, pid) + table_remove(routes, &routes->patterns, pid);
 }
 

@@ -40,6 +40,7 @@ struct gy__http_routes {
     struct gy__http_table plain;    /* paths without parameters, by their text */
     struct gy__http_table patterns; /* those with, by their keys */
     uint64_t methods;               /* of all paths that ever were */
+    uint64_t version;               /* moves on when a target may have moved, or a path lead elsewhere */
     /* Which shapes the patterns have, those that say more first: one look-up each. */
     struct gy__http_shape shapes[GY__HTTP_SHAPES_MAX];
     uint32_t shape_count;
@@ -60,7 +61,7 @@ void gy__http_routes_fini(struct gy__http_routes *routes);
 /* cut: set by the caller: there is more of the path than is given. */
 struct gy__http_match {
     const struct gy__http_target *target; /* NULL: none, for that method. Valid until the table
-                                           * changes. */
+                                           * changes: until `version` is another. */
     size_t len;       /* bytes of the path that matched */
     uint64_t methods; /* without a target: of all that fit but for the method; 0: none is known */
     bool cut;

@@ -67,6 +67,7 @@ struct gy__http_slot *gy__http_slot_take(struct gy__http_slots *slots)
     slot->text = NULL;
     slot->allow = NULL;
     slot->line = NULL;
+    slot->found = NULL;
     slot->headers = slot->inline_headers;
     slot->headers_room = GY__HTTP_INLINE_HEADERS;
     memset(&slot->req, 0, sizeof(slot->req));

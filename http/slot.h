@@ -56,6 +56,7 @@ struct gy__http_slot {
     const char *text;  /* the answer's text if the server gives it; static */
     const char *allow; /* value of Allow, borrowed from the route table */
     const char *line;  /* another header line of such an answer, with its line end */
+    struct gy__http_found *found; /* where its route may be known from, until it is asked for; or NULL */
     gy_fut fut;
     gy_pid handler;       /* whom it was sent to */
     uint64_t deadline_ns; /* when the handler must have answered */

@@ -20,11 +20,11 @@
 static struct peer peer;
 static unsigned known; /* heads that were not parsed but recognised */
 
-void __real_gy__http_memo_fill(const struct gy__http_memo_entry *entry, struct gy__http_slot *slot,
+void __real_gy__http_memo_fill(struct gy__http_memo_entry *entry, struct gy__http_slot *slot,
                                const char *at);
-void __wrap_gy__http_memo_fill(const struct gy__http_memo_entry *entry, struct gy__http_slot *slot,
+void __wrap_gy__http_memo_fill(struct gy__http_memo_entry *entry, struct gy__http_slot *slot,
                                const char *at);
-void __wrap_gy__http_memo_fill(const struct gy__http_memo_entry *entry, struct gy__http_slot *slot,
+void __wrap_gy__http_memo_fill(struct gy__http_memo_entry *entry, struct gy__http_slot *slot,
                                const char *at)
 {
     known++;

@@ -329,6 +329,70 @@ static void test_actor_died_unseen(void **state)
     ask(far, GET("/only/hello"), 404);
 }
 
+/* So often that the head is known, and so where it leads. */
+static void ask_again(struct peer_conn *c, const char *path, const char *body)
+{
+    char text[200];
+
+    sprintf(text, REQUEST("GET", "%s"), path);
+    for (unsigned i = 0; i < 20; i++) {
+        world_text(&world, c, text);
+        world_expect(&world, c, body != NULL ? 200 : 404, body);
+    }
+}
+
+/* Where a known head led to is not where it leads when the table of routes is another. */
+static void test_known_heads_follow_the_routes(void **state)
+{
+    struct peer_conn *c;
+    app_pid near;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    for (unsigned round = 0; round < 3; round++) {
+        ask_again(c, "/only/where/x?q", "0 /x?q");
+        fake_enter(&world.fake, 1);
+        assert_int_equal(app_spawn(&near, &(struct app_args){ "/only" }), 0);
+        fake_leave();
+        world_settle(&world);
+        ask_again(c, "/only/where/x?q", "1 /x?q");
+        fake_enter(&world.fake, 1);
+        assert_int_equal(gy_actor_stop(near.pid, 0), 0);
+        fake_leave();
+        world_settle(&world);
+        ask(c, GET("/only/hello"), 404); /* which finds that it is gone, and with it all its routes */
+        ask_again(c, "/only/where/x?q", "0 /x?q");
+    }
+    fake_enter(&world.fake, 0);
+    assert_int_equal(gy_actor_stop(only.pid, 0), 0);
+    fake_leave();
+    world_settle(&world);
+    ask(c, GET("/only/hello"), 500);
+    ask_again(c, "/only/where/x?q", NULL);
+}
+
+/* One head after another stands in the same place of what is remembered. */
+static void test_known_heads_lead_each_to_its_own(void **state)
+{
+    char path[100], body[100];
+    struct peer_conn *c[2];
+
+    (void)state;
+    world_open(&world, 1, boot);
+    c[0] = world_connect(&world, 0);
+    c[1] = world_connect(&world, 0);
+    for (unsigned i = 0; i < 200; i++) {
+        sprintf(path, "/app/%s/%u", i % 2 ? "where" : "users", i);
+        if (i % 2)
+            sprintf(body, "0 /%u?", i);
+        else
+            sprintf(body, "0 /app/users/:id %u", i);
+        ask_again(c[i % 3 == 0], path, body);
+    }
+    ask_again(c[0], "/app/none", NULL);
+}
+
 /* More than the mailbox holds: 503 for the rest, in order, and counted. */
 static void test_busy(void **state)
 {
@@ -402,7 +466,8 @@ int main(void)
         T(test_not_found), T(test_method_not_allowed), T(test_head),
         T(test_rest),      T(test_expect),             T(test_no_answer),
         T(test_actor_dies), T(test_actor_died_unseen), T(test_busy),
-        T(test_many_not_found), T(test_order),
+        T(test_many_not_found), T(test_order), T(test_known_heads_follow_the_routes),
+        T(test_known_heads_lead_each_to_its_own),
         T(test_parameters), T(test_long_path), T(test_delegate), T(test_short_answers),
 #undef T
     };

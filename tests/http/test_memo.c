@@ -65,7 +65,7 @@ static struct gy__http_slot *read_and_note(const char *text)
     return slot;
 }
 
-static const struct gy__http_memo_entry *find(const char *text, size_t len)
+static struct gy__http_memo_entry *find(const char *text, size_t len)
 {
     const char *at = guard_give(&guard, text, len);
 
@@ -96,7 +96,7 @@ static void test_known(void **state)
     for (unsigned i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
         size_t len = strlen(heads[i]);
         struct gy__http_slot *a = read_and_note(heads[i]), *b = gy__http_slot_take(&slots);
-        const struct gy__http_memo_entry *entry = find(heads[i], len);
+        struct gy__http_memo_entry *entry = find(heads[i], len);
         const char *at = guard.pages + guard.size - len;
 
         assert_non_null(entry);
@@ -247,7 +247,7 @@ static void test_places(void **state)
         marks[i] = mark;
     }
     for (unsigned i = 0; i < 500; i++) {
-        const struct gy__http_memo_entry *entry;
+        struct gy__http_memo_entry *entry;
         sprintf(text, "GET /%u HTTP/1.1\r\nHost: h\r\n\r\n", i);
         mark = marks[i];
         entry = find(text, strlen(text));
