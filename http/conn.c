@@ -12,13 +12,15 @@
 #include "http/conn_parts.h"
 
 #include "http/pieces.h"
+#include "http/wide.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 void gy__http_conn_init(struct gy__http_conn *conn, struct gy__http_env *env)
 {
-    memset((char *)conn + sizeof(conn->parser), 0, sizeof(*conn) - sizeof(conn->parser));
+    gy__wide_zero(conn, offsetof(struct gy__http_conn, parser));
     gy__http_parser_init(&conn->parser, &env->config);
     conn->parser.judged = &env->judged;
     conn->env = env;

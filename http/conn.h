@@ -54,8 +54,9 @@ enum gy__http_finish {
     GY__FINISH_ABORT,  /* close at once */
 };
 
+/* What a connection touches that comes, asks what is known and goes lies before most of the parser: three
+ * lines of the cache. */
 struct gy__http_conn {
-    struct gy__http_parser parser; /* first */
     struct gy__http_env *env;
     struct gy__http_slot *first, *last_slot; /* in hand, in the order of their requests */
     struct gy_buf *held;                 /* read, but requests may point into them */
@@ -63,7 +64,6 @@ struct gy__http_conn {
     struct gy__http_out out;             /* to be sent; the server empties it after flush */
     uint64_t held_bytes;                 /* of private memory, by the requests in hand */
     uint64_t ready_bytes;                /* of the answers in hand that wait for their turn */
-    uint64_t message_deadline_ns;        /* of the phase below */
     uint64_t idle_deadline_ns;
     uint64_t heard_ns;   /* from when on all that had arrived unread will have been received */
     uint64_t late_bytes; /* received since the drain began */
@@ -82,6 +82,8 @@ struct gy__http_conn {
     bool tunnel;     /* and has got it: bytes are its handler's, both ways */
     bool full;       /* the server says: too much waits to be sent */
     bool unread_own; /* what is unread lies in memory of the connection's own */
+    struct gy__http_parser parser;
+    uint64_t message_deadline_ns; /* of `phase`, while the parser is in a request */
 };
 
 void gy__http_conn_init(struct gy__http_conn *conn, struct gy__http_env *env);

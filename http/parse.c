@@ -16,7 +16,9 @@
 #include "http/flow.h"
 #include "http/head.h"
 #include "http/method.h"
+#include "http/wide.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define VERSION_LEN 9            /* " HTTP/1.1" */
@@ -24,6 +26,11 @@
 #define FRAMING_MAX (16u << 10)  /* of a chunked body: extensions, trailers, zeros */
 #define BLANK_MAX 8
 #define SIZE_DIGITS_MAX 16 /* of a chunk */
+
+static struct gy__http_parser *parser_of(llhttp_t *ll)
+{
+    return (struct gy__http_parser *)(void *)((char *)ll - offsetof(struct gy__http_parser, ll));
+}
 
 static int refuse(struct gy__http_parser *parser, int status, const char *why)
 {
@@ -60,7 +67,7 @@ static void size_comes(struct gy__http_parser *parser)
 
 static int on_url(llhttp_t *ll, const char *at, size_t len)
 {
-    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_parser *parser = parser_of(ll);
     struct gy__http_slot *slot = parser->slot;
 
     if (slot->req.path.ptr == NULL)
@@ -100,7 +107,7 @@ static int add_trailer(struct gy__http_parser *parser, const char *at, size_t le
 
 static int on_header_field(llhttp_t *ll, const char *at, size_t len)
 {
-    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_parser *parser = parser_of(ll);
     struct gy__http_slot *slot = parser->slot;
     struct gy_http_header *header;
 
@@ -129,7 +136,7 @@ static int on_header_field(llhttp_t *ll, const char *at, size_t len)
 
 static int on_header_value(llhttp_t *ll, const char *at, size_t len)
 {
-    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_parser *parser = parser_of(ll);
     struct gy__http_slot *slot = parser->slot;
     struct gy_http_header *header;
 
@@ -164,7 +171,7 @@ static const char *head_end_of(const struct gy__http_slot *slot)
 
 static int on_headers_complete(llhttp_t *ll)
 {
-    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_parser *parser = parser_of(ll);
     struct gy__http_slot *slot = parser->slot;
     int status;
 
@@ -267,7 +274,7 @@ static int on_piece(struct gy__http_parser *parser, const char *at, size_t len)
 /* Within body_max: Content-Length or the chunk's size was checked before. */
 static int on_body(llhttp_t *ll, const char *at, size_t len)
 {
-    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_parser *parser = parser_of(ll);
     struct gy__http_slot *slot = parser->slot;
 
     if (parser->flow != NULL || parser->discards)
@@ -294,7 +301,7 @@ static uint64_t body_so_far(const struct gy__http_parser *parser)
 /* A chunk's size is known before its bytes come: too much is refused at once. */
 static int on_chunk_header(llhttp_t *ll)
 {
-    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_parser *parser = parser_of(ll);
 
     if (ll->content_length > parser->body_max - body_so_far(parser))
         return refuse(parser, 413, "The body is too long");
@@ -304,7 +311,7 @@ static int on_chunk_header(llhttp_t *ll)
 /* Pause where the next size begins; llhttp tells the end of the trailer as a chunk's too. */
 static int on_chunk_complete(llhttp_t *ll)
 {
-    struct gy__http_parser *parser = (struct gy__http_parser *)(void *)ll;
+    struct gy__http_parser *parser = parser_of(ll);
 
     if (ll->flags & F_TRAILING)
         return 0;
@@ -333,10 +340,19 @@ static const llhttp_settings_t settings = {
 
 void gy__http_parser_init(struct gy__http_parser *parser, const struct gy_http_config *config)
 {
-    memset((char *)parser + sizeof(parser->ll), 0, sizeof(*parser) - sizeof(parser->ll));
+    gy__wide_zero(parser, offsetof(struct gy__http_parser, end));
+    parser->config = config;
+}
+
+/* Not with a connection: most that send one request send one that is known. */
+static void begin_to_parse(struct gy__http_parser *parser)
+{
+    size_t from = offsetof(struct gy__http_parser, end);
+
+    memset((char *)parser + from, 0, offsetof(struct gy__http_parser, ll) - from);
     llhttp_init(&parser->ll, HTTP_REQUEST, &settings);
     llhttp_set_lenient_version(&parser->ll, 1);
-    parser->config = config;
+    parser->parses = 1;
 }
 
 /* RFC 9112 2.2 asks that an empty line before a request is ignored. Only whole ones, and few: llhttp
@@ -359,6 +375,8 @@ const char *gy__http_parser_skip(struct gy__http_parser *parser, const char *at,
 
 void gy__http_parser_begin(struct gy__http_parser *parser, struct gy__http_slot *slot)
 {
+    if (!parser->parses)
+        begin_to_parse(parser);
     parser->slot = slot;
     parser->phase = GY__HTTP_HEAD;
     parser->status = 0;

@@ -28,19 +28,10 @@ enum gy__http_parsed {
 };
 
 struct gy__http_parser {
-    llhttp_t ll; /* first: llhttp's functions get a pointer to it */
     struct gy__http_slot *slot;
     const struct gy_http_config *config;
-    const char *end;      /* of the bytes llhttp is reading */
-    const char *head_end; /* where the body begins; valid in the call that found it */
-    const char *why;
     const bool *judged;         /* are heads with a body judged before it? NULL: no */
     struct gy__http_flow *flow; /* the body goes there, in pieces */
-    uint64_t body_max;
-    uint64_t discarded;  /* bytes of a body that nobody wants */
-    uint64_t body_total; /* announced by Content-Length, UINT64_MAX if chunked */
-    uint64_t framing;    /* bytes of a chunked body that are no data */
-    struct gy__http_host host;
     uint16_t status;
     uint8_t phase;
     uint8_t in_name;      /* a header's name has begun, its value has not */
@@ -50,6 +41,16 @@ struct gy__http_parser {
     uint8_t size_digits;  /* of it so far */
     uint8_t at_judge;
     uint8_t discards; /* the body is read and dropped, and slot is NULL */
+    uint8_t parses;   /* what follows is set: not before the first request that is not known */
+    const char *end;      /* of the bytes llhttp is reading */
+    const char *head_end; /* where the body begins; valid in the call that found it */
+    const char *why;
+    uint64_t body_max;
+    uint64_t discarded;  /* bytes of a body that nobody wants */
+    uint64_t body_total; /* announced by Content-Length, UINT64_MAX if chunked */
+    uint64_t framing;    /* bytes of a chunked body that are no data */
+    struct gy__http_host host;
+    llhttp_t ll;
 };
 
 void gy__http_parser_init(struct gy__http_parser *parser, const struct gy_http_config *config);

@@ -10,6 +10,7 @@
 
 #include "http/from.h"
 #include "http/shard.h"
+#include "http/wide.h"
 
 #include "core/kernel.h"
 
@@ -109,11 +110,9 @@ static uint64_t lesser(uint64_t a, uint64_t b)
  * who stays so long, than moving it costs those that only come, ask and go. */
 static void arm_first(struct gy__http_link *link)
 {
-    const struct gy__http_env *env = &link->server->env;
-    const struct gy_http_config *config = &env->config;
-    uint64_t soon_ns = lesser(lesser(config->head_timeout_ns, config->answer_timeout_ns), config->write_timeout_ns);
+    const struct gy__http_server *server = link->server;
 
-    link->armed_ns = lesser(gy__http_conn_deadline(&link->conn), env->now_ns + soon_ns);
+    link->armed_ns = lesser(link->conn.idle_deadline_ns, server->env.now_ns + server->soon_ns);
     gy__http_timer_arm(&link->timer, link->armed_ns);
 }
 
@@ -192,7 +191,7 @@ static void opened(struct gy_actor *self, struct gy_stream *s)
         return;
     }
     look_at_clock(server);
-    memset((char *)link + sizeof(link->conn), 0, sizeof(*link) - sizeof(link->conn));
+    gy__wide_zero((char *)link + sizeof(link->conn), sizeof(*link) - sizeof(link->conn));
     if (server->peers.access != NULL && !peer_enters(server, s, link)) {
         link_give(server, link);
         gy_stream_abort(s);
@@ -523,6 +522,7 @@ int gy_http_listen(const struct gy_http_config *config)
     if (server == NULL)
         return -EAGAIN;
     server->env.config = *config;
+    server->soon_ns = lesser(lesser(config->head_timeout_ns, config->answer_timeout_ns), config->write_timeout_ns);
     if (config->access != NULL)
         err = gy__http_peers_open(&server->peers, config->access, gy__http_memory);
     /* What was accepted under other limits is forgotten. */

@@ -50,6 +50,7 @@ struct gy__http_server {
     struct gy_http_route_options builtins[GY__HTTP_BUILTINS];
     struct gy__http_link *links;
     struct gy__slabs links_free;
+    uint64_t soon_ns; /* a connection's first deadline comes no sooner, but for that of an idle one */
     uint32_t shard;
     bool listens, built_in, not_ready;
     /* What the other shards have still to be told, in order; each buffer is one word to one shard. */

@@ -8,6 +8,8 @@
  * Invariant: every slice of a request points into [start, stop), into `body`, or to constant text. */
 #include "http/slot.h"
 
+#include "http/wide.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -64,13 +66,12 @@ struct gy__http_slot *gy__http_slot_take(struct gy__http_slots *slots)
     slot->state = GY__SLOT_PARSING;
     slot->flags = 0;
     slot->status = 0;
-    slot->text = NULL;
     slot->allow = NULL;
     slot->line = NULL;
     slot->found = NULL;
     slot->headers = slot->inline_headers;
     slot->headers_room = GY__HTTP_INLINE_HEADERS;
-    memset(&slot->req, 0, sizeof(slot->req));
+    gy__wide_zero(&slot->req, sizeof(slot->req));
     return slot;
 }
 
@@ -82,7 +83,14 @@ static void drop(struct gy_buf **buf)
     }
 }
 
-void gy__http_slot_give(struct gy__http_slots *slots, struct gy__http_slot *slot)
+/* One test of all, for most hold nothing. */
+static bool holds(const struct gy__http_slot *slot)
+{
+    return ((uintptr_t)slot->bytes | (uintptr_t)slot->body | (uintptr_t)slot->more | (uintptr_t)slot->trailers |
+            (uintptr_t)slot->identity | (uintptr_t)slot->claims | (uintptr_t)slot->answer) != 0;
+}
+
+static void drop_all(struct gy__http_slot *slot)
 {
     drop(&slot->bytes);
     drop(&slot->body);
@@ -91,6 +99,12 @@ void gy__http_slot_give(struct gy__http_slots *slots, struct gy__http_slot *slot
     drop(&slot->identity);
     drop(&slot->claims);
     drop(&slot->answer);
+}
+
+void gy__http_slot_give(struct gy__http_slots *slots, struct gy__http_slot *slot)
+{
+    if (holds(slot))
+        drop_all(slot);
     slot->state = GY__SLOT_FREE;
     slot->conn = NULL;
     slot->generation++;
@@ -185,10 +199,4 @@ bool gy__http_slot_secure(struct gy__http_slot *slot)
         slot->flags &= (uint16_t)~GY__SLOT_BORROWED_BODY;
     }
     return true;
-}
-
-uint64_t gy__http_slot_held(const struct gy__http_slot *slot)
-{
-    return (slot->bytes != NULL ? slot->bytes->capacity : 0u) +
-           (uint64_t)(slot->body != NULL ? slot->body->capacity : 0u);
 }

@@ -42,6 +42,8 @@ enum gy__http_slot_flags {
     GY__SLOT_KNOWN = 512, /* `judged` says that it may come */
 };
 
+/* In the order in which a small request touches it, line by line of the cache; what it holds is looked at
+ * together when it is given back. */
 struct gy__http_slot {
     alignas(64) struct gy__http_slot *next; /* in the order of requests, or among the free */
     struct gy__http_conn *conn;
@@ -52,30 +54,32 @@ struct gy__http_slot {
     uint16_t status;      /* of the answer, from here on */
     uint16_t answer_kind; /* enum gy__http_answer_kind */
     uint32_t answer_head; /* bytes of header lines at the start of the answer */
+    uint32_t headers_room;
     struct gy_buf *answer;
-    const char *text;  /* the answer's text if the server gives it; static */
-    const char *allow; /* value of Allow, borrowed from the route table */
-    const char *line;  /* another header line of such an answer, with its line end */
-    struct gy__http_found *found; /* where its route may be known from, until it is asked for; or NULL */
     gy_fut fut;
-    gy_pid handler;       /* whom it was sent to */
-    uint64_t deadline_ns; /* when the handler must have answered */
+    gy_pid handler; /* whom it was sent to */
 
+    uint64_t deadline_ns; /* when the handler must have answered */
     const char *start, *stop; /* the bytes that slices point into, unless they are in `body` */
-    struct gy_buf *bytes; /* those bytes, if they are the slot's own */
+    struct gy_http_header *headers;
+    struct gy__http_found *found; /* where its route may be known from, until it is asked for; or NULL */
+    struct gy__http_flow *flow; /* of a body in pieces, or NULL; ended before the slot is given back */
+    const char *allow; /* value of Allow, borrowed from the route table */
+    const char *line;  /* another header line of an answer of the server's, with its line end */
+
+    const char *text;     /* the answer's text if the server gives it; static */
+    struct gy_buf *bytes; /* those of start to stop, if they are the slot's own */
     struct gy_buf *body;  /* a body that is no part of them, if it is the slot's own */
     struct gy_buf *more;  /* headers[] beyond the inline ones */
     struct gy_buf *trailers;
     struct gy_buf *identity; /* the principal's text */
     struct gy_buf *claims;
     const struct gy_http_route_options *judged; /* by which route it was found out who asks; with KNOWN */
-    struct gy__http_flow *flow; /* of a body in pieces, or NULL; ended before the slot is given back */
-    uint64_t body_max;          /* set by admit, as is: */
-    uint64_t decoded_max;       /* of a body in pieces that is to be decompressed; 0: it is not */
-    uint32_t headers_room;
-    struct gy_http_header *headers;
+
     struct gy_http_req req;
     struct gy_http_header inline_headers[GY__HTTP_INLINE_HEADERS];
+    uint64_t body_max;    /* set by admit, as is: */
+    uint64_t decoded_max; /* of a body in pieces that is to be decompressed; 0: it is not */
 };
 
 /* The slots of a shard. */
@@ -106,6 +110,10 @@ bool gy__http_slot_own(struct gy__http_slot *slot, size_t size);
 /* Copy what is borrowed from a receive buffer into memory of the slot; false: no memory. */
 bool gy__http_slot_secure(struct gy__http_slot *slot);
 /* Bytes of memory that the request holds. */
-uint64_t gy__http_slot_held(const struct gy__http_slot *slot);
+static inline uint64_t gy__http_slot_held(const struct gy__http_slot *slot)
+{
+    return (slot->bytes != NULL ? slot->bytes->capacity : 0u) +
+           (uint64_t)(slot->body != NULL ? slot->body->capacity : 0u);
+}
 
 #endif
