@@ -73,14 +73,6 @@ int gy__foreign_post_reserved(struct gy__foreign *lane, const struct gy_cell *ce
     return post(lane, cell, 0);
 }
 
-struct gy_cell *gy__foreign_peek(const struct gy__foreign *lane)
-{
-    struct gy__foreign_slot *slot = slot_of(lane, lane->head);
-    /* acquire: pairs with the release in post(). */
-    uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_acquire);
-    return sequence == lane->head + 1 ? &slot->cell : NULL;
-}
-
 void gy__foreign_pop(struct gy__foreign *lane)
 {
     struct gy__foreign_slot *slot = slot_of(lane, lane->head);

@@ -47,7 +47,13 @@ GY_MUST_CHECK int gy__foreign_post(struct gy__foreign *lane, const struct gy_cel
  * wait in the lane. */
 GY_MUST_CHECK int gy__foreign_post_reserved(struct gy__foreign *lane, const struct gy_cell *cell);
 /* The consumer only: the next cell, to be run in place, or NULL; given until pop. */
-struct gy_cell *gy__foreign_peek(const struct gy__foreign *lane);
+static inline struct gy_cell *gy__foreign_peek(const struct gy__foreign *lane)
+{
+    struct gy__foreign_slot *slot = &lane->slots[lane->head & (lane->count - 1)];
+    /* acquire: pairs with the release in post(). */
+    uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_acquire);
+    return sequence == lane->head + 1 ? &slot->cell : NULL;
+}
 /* The consumer only, after a peek that found a cell: its slot is free again. */
 void gy__foreign_pop(struct gy__foreign *lane);
 

@@ -86,7 +86,12 @@ bool gy__ring_run(struct gy_shard *shard, uint32_t from, struct gy_cell *cell, u
 void gy__mesh_drain(struct gy_shard *shard, uint64_t stop_ns);
 /* The same of every ring once, whatever the bits say, and without looking at the clock. */
 void gy__mesh_drain_all(struct gy_shard *shard);
+/* Make visible what was sent and how far was read. Most turns have nothing: gy__mesh_has_news() says so. */
 void gy__mesh_publish(struct gy_shard *shard);
+static inline bool gy__mesh_has_news(const struct gy__mesh *mesh)
+{
+    return (mesh->dirty_count | mesh->moved_count | mesh->backlog) != 0;
+}
 bool gy__mesh_inbound_many(const struct gy__mesh *mesh);
 /* Is there anything in a ring, by the bits? */
 static inline bool gy__mesh_inbound(const struct gy__mesh *mesh)

@@ -274,17 +274,23 @@ static void gauges_set(struct gy_shard *shard)
         atomic_store_explicit(&shard->core_gauges[i], values[i], memory_order_relaxed);
 }
 
-/* The first step of a turn: the time, and what other shards sent. -> when the turn's time is up. */
-static inline uint64_t rings_run(struct gy_shard *shard, uint64_t now_ns)
+void gy__shard_woken(struct gy_shard *shard, uint64_t now_ns)
 {
     gy__shard_enter(shard);
     shard->now_ns = now_ns;
     shard->wall_ns = 0;
     shard->context = (struct gy__context){ &shard->nobody, 0 };
+}
+
+/* The first step of a turn: the time, and what other shards sent. -> when the turn's time is up. */
+static inline uint64_t rings_run(struct gy_shard *shard, uint64_t now_ns)
+{
+    gy__shard_woken(shard, now_ns);
     uint64_t stop_ns = now_ns + shard->runtime->config.turn_ns;
     gy__mesh_drain(shard, stop_ns);
     /* Peers do not wait for their answers until the rest of this turn is done. */
-    gy__mesh_publish(shard);
+    if (gy__mesh_has_news(&shard->mesh))
+        gy__mesh_publish(shard);
     return stop_ns;
 }
 
@@ -297,7 +303,7 @@ bool gy__shard_run(struct gy_shard *shard)
     if (!gy__fifo_empty(&shard->fifo))
         gy__fifo_run(shard, stop_ns);
     unsigned fired = 0;
-    if (!gy__wheel_quiet(&shard->wheel, shard->now_ns))
+    if (!gy__wheel_pass(&shard->wheel, shard->now_ns))
         fired = gy__wheel_advance(&shard->wheel, shard->now_ns, TIMERS_AT_ONCE);
     if (fired > 0)
         gy__count(&shard->core_counters[GY__COUNT_TIMERS], fired);
@@ -322,7 +328,8 @@ void gy__shard_tell_time(struct gy_shard *shard, uint64_t now_ns)
 void gy__shard_publish(struct gy_shard *shard)
 {
     gy__shard_enter(shard);
-    gy__mesh_publish(shard);
+    if (gy__mesh_has_news(&shard->mesh))
+        gy__mesh_publish(shard);
 }
 
 void gy__shard_complete(struct gy_shard *shard, const struct gy_completion *completion)
@@ -409,7 +416,7 @@ bool gy__shard_look_again(struct gy_shard *shard)
 
 bool gy__shard_is_quiet(const struct gy_shard *shard)
 {
-    return gy__fifo_empty(&shard->fifo) && shard->phase == GY__PHASE_RUN &&
+    return gy__fifo_empty(&shard->fifo) && shard->phase == GY__PHASE_RUN && shard->waiters_count == 0 &&
            gy__streams_are_quiet(shard->streams) && !shard->datagrams->dirty;
 }
 
@@ -458,4 +465,10 @@ uint64_t gy_wall(void)
 void gy__shard_count(struct gy_shard *shard, enum gy__driver_counter which, uint64_t add)
 {
     gy__count(&shard->driver_counters[which], add);
+}
+
+void gy__shard_count_all(struct gy_shard *shard, const uint64_t add[GY__DRIVER_COUNTERS])
+{
+    for (unsigned which = 0; which < GY__DRIVER_COUNTERS; which++)
+        gy__count(&shard->driver_counters[which], add[which]);
 }

@@ -54,6 +54,8 @@ void gy__shard_started(struct gy_shard *shard);
 /* Time, inbound rings, whose answers become visible at once; foreign lane, local cells, timers; then
  * the flush functions of marked streams. -> true if more can be run at once. */
 bool gy__shard_run(struct gy_shard *shard);
+/* The driver has slept, and this is the time: of completions that it tells before the next turn. */
+void gy__shard_woken(struct gy_shard *shard, uint64_t now_ns);
 /* The driver has just read the clock: the next turn need not, which would delay what waits for it. */
 void gy__shard_tell_time(struct gy_shard *shard, uint64_t now_ns);
 /* Outgoing rings become visible; at most one wake per peer. */
@@ -65,7 +67,7 @@ bool gy__shard_inbound(struct gy_shard *shard);
 /* Has another shard sent anything? Part of the above; cheaper, for between. If so it is run at once, with
  * now_ns for the time, and what it sends becomes visible: a turn's first step before the turn. */
 bool gy__shard_hear(struct gy_shard *shard, uint64_t now_ns);
-/* After that: is there nothing for the rest of a turn? */
+/* After that, or after completions: is there nothing for (the rest of) a turn? */
 bool gy__shard_is_quiet(const struct gy_shard *shard);
 /* What it has done since its start: messages handled and completions told. */
 uint64_t gy__shard_work(const struct gy_shard *shard);
@@ -109,6 +111,8 @@ enum gy__driver_counter {
     GY__DRIVER_COUNTERS
 };
 void gy__shard_count(struct gy_shard *shard, enum gy__driver_counter which, uint64_t add);
+/* All at once, for a driver that counts by itself for a while. */
+void gy__shard_count_all(struct gy_shard *shard, const uint64_t add[GY__DRIVER_COUNTERS]);
 /* Work of this shard begins to run, or has run. Any thread, before its operation completes. */
 void gy__shard_work_running(struct gy_shard *shard, bool begins);
 

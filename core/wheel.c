@@ -63,15 +63,17 @@ static void unlink_timer(struct gy__wheel *wheel, struct gy__timer *timer)
     timer->prevp = NULL;
 }
 
-/* The slot of a deadline that is not before the wheel's tick. */
-static unsigned slot_of(const struct gy__wheel *wheel, uint64_t deadline_ns)
+/* The slot of a deadline that is not before the wheel's tick. *begin: the tick at which it begins. */
+static unsigned slot_of(const struct gy__wheel *wheel, uint64_t deadline_ns, uint64_t *begin)
 {
     const uint64_t mask = (UINT64_C(1) << GY__WHEEL_TICK_SHIFT) - 1;
     uint64_t tick = (deadline_ns >> GY__WHEEL_TICK_SHIFT) + ((deadline_ns & mask) != 0);
     uint64_t differ = (tick ^ wheel->tick) | 1;
     unsigned level = (63 - (unsigned)__builtin_clzll(differ)) / GY__WHEEL_BITS;
+    unsigned shift = level * GY__WHEEL_BITS;
 
-    return level * GY__WHEEL_SLOTS + (unsigned)((tick >> (level * GY__WHEEL_BITS)) & DIGIT_MASK);
+    *begin = tick >> shift << shift;
+    return level * GY__WHEEL_SLOTS + (unsigned)((tick >> shift) & DIGIT_MASK);
 }
 
 void gy__timer_arm(struct gy__wheel *wheel, struct gy__timer *timer, uint64_t deadline_ns)
@@ -81,10 +83,13 @@ void gy__timer_arm(struct gy__wheel *wheel, struct gy__timer *timer, uint64_t de
     else
         wheel->armed++;
     timer->deadline_ns = deadline_ns;
+    uint64_t begin = 0;
     if (deadline_ns <= wheel->now_ns)
         append(wheel, timer, PAST + wheel->past_next);
     else
-        append(wheel, timer, slot_of(wheel, deadline_ns));
+        append(wheel, timer, slot_of(wheel, deadline_ns, &begin));
+    if (begin < wheel->next_tick)
+        wheel->next_tick = begin;
 }
 
 void gy__timer_cancel(struct gy__wheel *wheel, struct gy__timer *timer)
@@ -117,13 +122,14 @@ static uint64_t cascade(struct gy__wheel *wheel, uint64_t moves)
     unsigned shift = wheel->cascading * GY__WHEEL_BITS;
     unsigned digit = (unsigned)(wheel->tick >> shift) & DIGIT_MASK;
     struct gy__timer_list *list = &wheel->lists[wheel->cascading * GY__WHEEL_SLOTS + digit];
+    uint64_t begin; /* the advance that cascades finds the first one itself */
 
     for (; list->first != NULL && moves > 0; moves--) {
         struct gy__timer *timer = list->first;
         unlink_timer(wheel, timer);
         if (gy__bug(GY__BUG_TIMER_CASCADE) && timer->deadline_ns % 8 == 0)
             continue;
-        append(wheel, timer, slot_of(wheel, timer->deadline_ns));
+        append(wheel, timer, slot_of(wheel, timer->deadline_ns, &begin));
     }
     if (list->first == NULL)
         wheel->cascading = 0;
@@ -186,6 +192,9 @@ unsigned gy__wheel_advance(struct gy__wheel *wheel, uint64_t now_ns, unsigned ma
             timer->fire(timer);
         }
     }
+    unsigned index;
+    bool left = wheel->occupied[GY__WHEEL_LEVELS] != 0 || wheel->cascading != 0;
+    wheel->next_tick = left ? 0 : first_slot(wheel, &index);
     return fired;
 }
 

@@ -44,6 +44,7 @@ struct gy__timer_list {
 struct gy__wheel {
     uint64_t now_ns; /* of the last advance; a deadline up to here is in the past */
     uint64_t tick;   /* ticks before it have fired; it has too, but for what max left in its slot */
+    uint64_t next_tick; /* nothing is to be done before it; 0: at once. Early after a cancel, never late */
     uint64_t past_tick; /* when the timers of the list of past deadlines that fires next were armed */
     uint32_t cascading; /* level whose current slot is being spread; 0: none */
     uint32_t past_next; /* 0 or 1: which list of past deadlines takes new ones; the other fires */
@@ -53,13 +54,18 @@ struct gy__wheel {
     struct gy__timer_list lists[GY__WHEEL_LEVELS * GY__WHEEL_SLOTS + 2];
 };
 
-/* Can an advance to now_ns be left out, because it is in the tick of the last one and nothing of that
- * tick is left? Most turns of a busy shard are. */
-static inline bool gy__wheel_quiet(const struct gy__wheel *wheel, uint64_t now_ns)
+/* As an advance to now_ns that finds nothing to do, in most turns of a shard. -> false: it would find
+ * something, or may, and is to be made. */
+static inline bool gy__wheel_pass(struct gy__wheel *wheel, uint64_t now_ns)
 {
-    return now_ns >> GY__WHEEL_TICK_SHIFT == wheel->tick && wheel->cascading == 0 &&
-           wheel->occupied[GY__WHEEL_LEVELS] == 0 &&
-           !(wheel->occupied[0] >> (wheel->tick & (GY__WHEEL_SLOTS - 1)) & 1);
+    uint64_t tick = now_ns >> GY__WHEEL_TICK_SHIFT;
+    if (tick >= wheel->next_tick)
+        return false;
+    if (wheel->now_ns < now_ns) {
+        wheel->now_ns = now_ns;
+        wheel->tick = tick;
+    }
+    return true;
 }
 
 #endif

@@ -87,7 +87,7 @@ static void uring_init(struct gy__uring *u, struct gy__host *host, unsigned inde
     u->host = host;
     u->index = index;
     u->complete = gy__shard_complete;
-    u->counted = gy__shard_count;
+    u->counted = gy__shard_count_all;
     u->work_running = gy__shard_work_running;
     u->event_fd = -1;
 }

@@ -14,6 +14,10 @@
 #define RINGS_PER_PAUSE 4
 /* Turns keep the gauges fresh. */
 #define HEARD_MAX 64
+/* Counts are handed over before sleeping, and once in so many turns. */
+#define COUNT_TURNS 16
+/* So many completions take less time than one would care for. */
+#define TOLD_IN_NO_TIME 4
 
 static inline void relax(void)
 {
@@ -103,6 +107,15 @@ static void measure(struct gy__uring *u)
                                });
 }
 
+/* What the wait brought is told at once, at the time that it ended: a turn before it would find nothing. */
+static void told_after(struct gy__uring *u, uint64_t now_ns)
+{
+    gy__shard_woken(u->shard, now_ns);
+    /* After many, the time is another one. */
+    if (gy__uring_reap(u) <= TOLD_IN_NO_TIME)
+        gy__shard_tell_time(u->shard, now_ns);
+}
+
 static void idle(struct gy__uring *u)
 {
     if (gy__idle_wants_meter(&u->idle))
@@ -111,30 +124,49 @@ static void idle(struct gy__uring *u)
     gy__idle_spun(&u->idle, found);
     if (found)
         return;
+    gy__uring_count(u);
     gy__shard_announce_sleep(u->shard);
+    uint64_t now_ns = 0;
     if (!gy__shard_look_again(u->shard))
-        gy__uring_wait(u, gy__shard_deadline_ns(u->shard));
+        now_ns = gy__uring_wait(u, gy__shard_deadline_ns(u->shard));
     gy__shard_awake(u->shard);
+    if (now_ns > 0)
+        told_after(u, now_ns);
+}
+
+/* -> true: another turn. Completions that leave nothing to run need none, as the last ones of a
+ * connection do. */
+static bool driven(struct gy__uring *u)
+{
+    if (!gy__uring_work(u))
+        return false;
+    if (gy__uring_is_pending(u) || !gy__shard_is_quiet(u->shard))
+        return true;
+    gy__shard_publish(u->shard); /* what they sent to other shards */
+    return false;
 }
 
 void gy__loop_run(struct gy__uring *u)
 {
     struct gy_runtime *runtime = u->host->runtime;
     enum gy__phase seen = gy__shard_phase(runtime, u->index);
-    for (;;) {
+    for (unsigned turn = 1;; turn++) {
         bool more = gy__shard_run(u->shard);
         gy__shard_publish(u->shard);
-        if (gy__uring_poll(u))
+        if (driven(u))
             more = true;
+        if (turn % COUNT_TURNS == 0)
+            gy__uring_count(u);
         enum gy__phase phase = gy__shard_phase(runtime, u->index);
         if (phase != seen) {
             seen = phase;
             gy__host_notice(u->host);
             if (phase == GY__PHASE_STOPPED)
-                return;
+                break;
             more = true; /* what a new phase asks for is done at the end of the next turn */
         }
         if (!more)
             idle(u);
     }
+    gy__uring_count(u);
 }

@@ -150,7 +150,7 @@ static void prepare(struct gy__uring *u)
         gy__signals_arm(u);
 }
 
-bool gy__uring_poll(struct gy__uring *u)
+bool gy__uring_work(struct gy__uring *u)
 {
     uint32_t told = u->told;
     prepare(u);
@@ -160,18 +160,29 @@ bool gy__uring_poll(struct gy__uring *u)
     u->file_told = 0;
     unsigned n = reap(u, GY__REAP_MAX);
     u->asks_in_vain = asked && n == 0 && gy__io_asks(&u->ring);
-    if (u->counts[GY__COUNT_ENTERS] | u->counts[GY__COUNT_CQES] | u->counts[GY__COUNT_SPIN_NS])
-        gy__uring_count(u);
     return u->told != told || gy__uring_is_pending(u);
 }
 
-void gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns)
+bool gy__uring_poll(struct gy__uring *u)
+{
+    bool more = gy__uring_work(u);
+    gy__uring_count(u);
+    return more;
+}
+
+unsigned gy__uring_reap(struct gy__uring *u)
+{
+    u->file_told = 0;
+    return reap(u, GY__REAP_MAX);
+}
+
+uint64_t gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns)
 {
     if (u->retry_at_ns < deadline_ns)
         deadline_ns = u->retry_at_ns;
     uint64_t before_ns = gy__uring_now();
     if (gy__uring_is_pending(u) || deadline_ns <= before_ns)
-        return;
+        return before_ns;
     struct __kernel_timespec wait = {0};
     struct io_uring_cqe *cqe = NULL;
     if (deadline_ns != UINT64_MAX) {
@@ -183,15 +194,13 @@ void gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns)
                                               deadline_ns == UINT64_MAX ? NULL : &wait, NULL);
     (void)entered(u, 0, rc);
     u->counts[GY__COUNT_SLEEPS]++;
-    u->counts[GY__COUNT_SLEEP_NS] += gy__uring_now() - before_ns;
+    uint64_t after_ns = gy__uring_now();
+    u->counts[GY__COUNT_SLEEP_NS] += after_ns - before_ns;
+    return after_ns;
 }
 
 void gy__uring_count(struct gy__uring *u)
 {
-    for (unsigned which = 0; which < GY__DRIVER_COUNTERS; which++) {
-        if (u->counts[which] == 0)
-            continue;
-        u->counted(u->shard, (enum gy__driver_counter)which, u->counts[which]);
-        u->counts[which] = 0;
-    }
+    u->counted(u->shard, u->counts);
+    memset(u->counts, 0, sizeof(u->counts));
 }

@@ -143,7 +143,7 @@ struct gy__uring {
 
     /* Where completions and counts go: gy__shard_complete and the like, or a test. */
     void (*complete)(struct gy_shard *shard, const struct gy_completion *completion);
-    void (*counted)(struct gy_shard *shard, enum gy__driver_counter which, uint64_t add);
+    void (*counted)(struct gy_shard *shard, const uint64_t add[GY__DRIVER_COUNTERS]);
     void (*work_running)(struct gy_shard *shard, bool begins); /* any thread */
     uint64_t counts[GY__DRIVER_COUNTERS]; /* since the last time they were handed over */
 
@@ -339,13 +339,19 @@ void gy__signals_reaped(struct gy__uring *u, uint32_t flags);
 /* ---- reap.c ---- */
 /* One round of a driver's duties: what is due, buffers, entries, a system call if something is
  * queued or the kernel asks, completions. -> true: call again before sleeping. */
+bool gy__uring_work(struct gy__uring *u);
+/* The same, and hand over what was counted. */
 bool gy__uring_poll(struct gy__uring *u);
+/* The completions alone: what a wait has brought. -> how many. */
+unsigned gy__uring_reap(struct gy__uring *u);
 /* Is there anything for it to do? */
 bool gy__uring_is_pending(const struct gy__uring *u);
-/* The same, but waits in the kernel until a completion or deadline_ns (monotonic). */
-void gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns);
+/* Wait in the kernel until a completion or deadline_ns (monotonic), unless there is something to do or
+ * the time has come. -> what the clock says then. */
+uint64_t gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns);
 /* Submit what is queued. -> 0, or -EAGAIN and the like: entries are left in the queue. */
 int gy__uring_enter(struct gy__uring *u);
+/* Hand over what was counted since the last time. */
 void gy__uring_count(struct gy__uring *u);
 /* One completion by its parts, as the loop over the queue calls it. */
 void gy__uring_dispatch(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags);

@@ -57,9 +57,10 @@ static void complete(struct gy_shard *shard, const struct gy_completion *complet
         op->done(op, completion);
 }
 
-static void counted(struct gy_shard *shard, enum gy__driver_counter which, uint64_t add)
+static void counted(struct gy_shard *shard, const uint64_t add[GY__DRIVER_COUNTERS])
 {
-    of_shard(shard)->counts[which] += add;
+    for (unsigned which = 0; which < GY__DRIVER_COUNTERS; which++)
+        of_shard(shard)->counts[which] += add[which];
 }
 
 static void work_running(struct gy_shard *shard, bool begins)

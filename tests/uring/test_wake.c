@@ -25,9 +25,10 @@ static _Atomic uint64_t counts[2][GY__DRIVER_COUNTERS];
 static _Atomic unsigned opened, ready, woken;
 static _Atomic bool ends;
 
-static void counted(struct gy_shard *shard, enum gy__driver_counter which, uint64_t add)
+static void counted(struct gy_shard *shard, const uint64_t add[GY__DRIVER_COUNTERS])
 {
-    counts[shard == NULL ? 0 : 1][which] += add;
+    for (unsigned which = 0; which < GY__DRIVER_COUNTERS; which++)
+        counts[shard == NULL ? 0 : 1][which] += add[which];
 }
 
 static void shard_open(unsigned index)
