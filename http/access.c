@@ -278,12 +278,6 @@ int gy__http_peers_enter(struct gy__http_peers *peers, const char *text, uint64_
     return 0;
 }
 
-void gy__http_peers_leave(struct gy__http_peer *peer)
-{
-    if (peer != NULL)
-        peer->connections--;
-}
-
 bool gy__http_peers_request(const struct gy__http_peers *peers, struct gy__http_peer *peer, uint64_t now_ns)
 {
     const struct gy_http_access *access = peers->access;

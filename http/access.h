@@ -40,7 +40,11 @@ int gy__http_peers_open(struct gy__http_peers *peers, const struct gy_http_acces
 /* A connection from that address, as text. *peer: whom it counts for, or NULL.
  * -> 0; -EACCES it may not come; -EMFILE it has too many. */
 int gy__http_peers_enter(struct gy__http_peers *peers, const char *text, uint64_t now_ns, struct gy__http_peer **peer);
-void gy__http_peers_leave(struct gy__http_peer *peer);
+static inline void gy__http_peers_leave(struct gy__http_peer *peer)
+{
+    if (peer != NULL)
+        peer->connections--;
+}
 /* One more request. -> false: too many. */
 bool gy__http_peers_request(const struct gy__http_peers *peers, struct gy__http_peer *peer, uint64_t now_ns);
 /* Is a path, decoded, one of those that are disabled, or below one? */

@@ -148,22 +148,35 @@ static uint64_t announced(unsigned status, uint64_t length)
     return status == 205 ? 0 : length;
 }
 
+/* What is announced, of any answer; what of it is not sent is cut off. */
+static uint64_t length_of(struct gy__http_slot *slot)
+{
+    struct gy_buf *buf = slot->answer;
+    bool pair = slot->answer_kind == GY__ANSWER_PAIR;
+    uint64_t length = pair ? buf->len : buf->len - slot->answer_head;
+
+    if (slot->answer_kind >= GY__ANSWER_STREAM)
+        length = slot->flow->length;
+    length = announced(slot->status, length);
+    if ((slot->flags & GY__SLOT_HEAD) || length == GY__HTTP_NO_LENGTH || slot->status == 205)
+        buf->len = pair ? 0 : slot->answer_head;
+    return length;
+}
+
 bool gy__http_answer_write(struct gy__http_out *out, struct gy__http_slot *slot, const struct gy__http_date *date,
                            enum gy__http_connection connection, bool alone, size_t hint)
 {
-    struct gy_buf *buf = slot->answer;
     struct gy__http_prefix prefix;
     uint64_t length;
 
     if (slot->answer_kind == GY__ANSWER_TEXT)
         return write_text(out, slot, date, connection, hint);
-    length = slot->answer_kind == GY__ANSWER_PAIR ? buf->len : buf->len - slot->answer_head;
-    if (slot->answer_kind >= GY__ANSWER_STREAM)
-        length = slot->flow->length;
-    length = announced(slot->status, length);
+    /* Nearly all are as the first. */
+    if (slot->answer_kind == GY__ANSWER_BUF && slot->status == 200 && !(slot->flags & GY__SLOT_HEAD))
+        length = slot->answer->len - slot->answer_head;
+    else
+        length = length_of(slot);
     gy__http_prefix_prepare(&prefix, slot->status, length, connection);
-    if ((slot->flags & GY__SLOT_HEAD) || length == GY__HTTP_NO_LENGTH || slot->status == 205)
-        buf->len = slot->answer_kind == GY__ANSWER_PAIR ? 0 : slot->answer_head;
     if (slot->answer_kind == GY__ANSWER_PAIR)
         return write_pair(out, slot, &prefix, date, hint);
     return write_buf(out, slot, &prefix, date, alone, hint);

@@ -62,10 +62,12 @@ void gy__http_conn_fini(struct gy__http_conn *conn)
     }
     if (conn->parser.slot != NULL && !gy__http_in_pieces(conn))
         gy__http_slot_give(&conn->env->slots, conn->parser.slot);
-    gy__conn_drop_unread(conn);
+    if (conn->unread != NULL)
+        gy__conn_drop_unread(conn);
     keep_no_longer(conn);
     release_list(&conn->held);
-    gy__http_out_drop(&conn->out);
+    if (conn->out.first != NULL)
+        gy__http_out_drop(&conn->out);
     gy__conn_count(conn, GY__HTTP_OPEN, UINT64_MAX); /* one less */
 }
 

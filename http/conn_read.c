@@ -261,7 +261,7 @@ static const char *read_known(struct gy__http_conn *conn, const char *at, const 
 {
     struct gy__http_memo_entry *entry;
 
-    while (!conn->stopped && gy__conn_may_begin(conn) &&
+    while (at < end && !conn->stopped && gy__conn_may_begin(conn) &&
            (entry = gy__http_memo_find(&conn->env->memo, &conn->memo, at, end)) != NULL) {
         struct gy__http_slot *slot = take_slot(conn);
 

@@ -364,6 +364,30 @@ static bool body_is_short(const struct gy__http_server *server, struct gy__http_
     return slot->flow->in_total <= max && (parser->slot != slot || gy__http_parser_admit(parser, max));
 }
 
+/* May it go to that route? -> 0, a status, or GY__JUDGE_WAITS. */
+static int suits(struct gy__http_server *server, struct gy__http_slot *slot,
+                 const struct gy_http_route_options *options, const char **text)
+{
+    int status = options != NULL ? gy__http_judge(slot, options, server, known, text) : 0;
+
+    if (status != 0)
+        return status;
+    if (!body_fits(slot, options)) {
+        *text = "The route has changed";
+        return 503;
+    }
+    if (!body_is_short(server, slot, options)) {
+        gy__http_count(&server->env.stats, GY__HTTP_REFUSED_BODY, 1);
+        *text = "The body is too long";
+        return 413;
+    }
+    if (options == NULL)
+        return 0;
+    if (options->stream)
+        slot->flags |= GY__SLOT_STREAM; /* if it has a body it came here with that */
+    return options->decoded_max > 0 && slot->req.body.len > 0 ? decode(slot->conn, slot, options, text) : 0;
+}
+
 /* To the actor of its route, if it has one and may go there. */
 static void send_on(struct gy__http_server *server, struct gy__http_slot *slot)
 {
@@ -372,31 +396,14 @@ static void send_on(struct gy__http_server *server, struct gy__http_slot *slot)
     int status = 0;
 
     find(server, slot, &match);
-    if (match.target != NULL && match.target->options != NULL)
-        status = gy__http_judge(slot, match.target->options, server, known, &text);
-    if (status == GY__JUDGE_WAITS)
-        return;
-    if (match.target != NULL && status == 0 && !body_fits(slot, match.target->options)) {
-        status = 503;
-        text = "The route has changed";
-    }
-    if (match.target != NULL && status == 0 && !body_is_short(server, slot, match.target->options)) {
-        gy__http_count(&server->env.stats, GY__HTTP_REFUSED_BODY, 1);
-        status = 413;
-        text = "The body is too long";
-    }
-    if (match.target != NULL && status == 0 && match.target->options != NULL &&
-        match.target->options->decoded_max > 0 && slot->req.body.len > 0)
-        status = decode(slot->conn, slot, match.target->options, &text);
-    if (match.target != NULL && status == 0) {
-        if (match.target->options != NULL && match.target->options->stream)
-            slot->flags |= GY__SLOT_STREAM; /* if it has a body it came here with that */
-        call(server, slot, match.target);
-        return;
-    }
     if (match.target == NULL)
         status = no_target(slot, &match, &text);
-    gy__http_conn_refuse(slot, status, text);
+    else if (match.target->options != NULL || slot->flow != NULL || slot->req.body.len > 0)
+        status = suits(server, slot, match.target->options, &text);
+    if (status == 0)
+        call(server, slot, match.target);
+    else if (status != GY__JUDGE_WAITS)
+        gy__http_conn_refuse(slot, status, text);
 }
 
 /* Whom it is from, a realm was told that had to ask. Meanwhile its path may be another's. */

@@ -31,6 +31,7 @@ static struct gy_slice slice_at(const char *at, struct gy__http_memo_slice slice
 
 void gy__http_memo_fill(struct gy__http_memo_entry *entry, struct gy__http_slot *slot, const char *at)
 {
+    struct gy_http_header *header = slot->headers;
     struct gy_http_req *req = &slot->req;
 
     slot->start = at;
@@ -42,9 +43,10 @@ void gy__http_memo_fill(struct gy__http_memo_entry *entry, struct gy__http_slot 
     req->path = slice_at(at, entry->path);
     if (entry->query.at != 0)
         req->query = slice_at(at, entry->query);
-    for (unsigned i = 0; i < entry->header_count; i++) {
-        slot->headers[i].name = slice_at(at, entry->headers[2 * i]);
-        slot->headers[i].value = slice_at(at, entry->headers[2 * i + 1]);
+    /* They are few, and of a loop that is counted compilers make one for many. */
+    for (const struct gy__http_memo_slice *slice = entry->headers; slice->at != 0; slice += 2, header++) {
+        header->name = slice_at(at, slice[0]);
+        header->value = slice_at(at, slice[1]);
     }
     req->headers = slot->headers;
     req->header_count = entry->header_count;
@@ -95,6 +97,7 @@ static void store(struct gy__http_memo_entry *entry, uint32_t hash,
         entry->headers[2 * i] = offset(slot, req->headers[i].name);
         entry->headers[2 * i + 1] = offset(slot, req->headers[i].value);
     }
+    entry->headers[2 * req->header_count].at = 0;
     memcpy(entry->bytes, slot->start, entry->len);
 }
 

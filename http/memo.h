@@ -36,7 +36,7 @@ struct gy__http_memo_entry {
         uint16_t at, len;
     } path, query; /* query.at 0: none */
     struct gy__http_found found;
-    struct gy__http_memo_slice headers[2 * GY__HTTP_INLINE_HEADERS];
+    struct gy__http_memo_slice headers[2 * GY__HTTP_INLINE_HEADERS + 1]; /* ended by at 0 */
     alignas(64) char bytes[GY__HTTP_MEMO_HEAD_MAX];
 };
 

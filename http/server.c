@@ -44,7 +44,7 @@ static struct gy__http_server *server_of(struct gy_actor *self)
 
 static void look_at_clock(struct gy__http_server *server)
 {
-    server->env.now_ns = gy_now();
+    server->env.now_ns = gy__self()->now_ns;
 }
 
 /* Answers are about to be written. */
@@ -356,7 +356,8 @@ static void closed(struct gy_actor *self, struct gy_stream *s, int why)
     gy__http_timer_cancel(&link->timer);
     gy__http_conn_fini(&link->conn);
     gy__http_peers_leave(link->peer);
-    gy__http_from_forget(link);
+    if (link->from != NULL)
+        gy__http_from_forget(link);
     if (link->next != NULL)
         link->next->prev = link->prev;
     if (link->prev != NULL)
