@@ -185,14 +185,16 @@ uint64_t gy__uring_wait(struct gy__uring *u, uint64_t deadline_ns)
         return before_ns;
     struct __kernel_timespec wait = {0};
     struct io_uring_cqe *cqe = NULL;
-    if (deadline_ns != UINT64_MAX) {
+    bool needs_timer = deadline_ns != UINT64_MAX && !gy__alarm_covers(u, before_ns, deadline_ns);
+    unsigned queued = io_uring_sq_ready(&u->ring.io);
+    if (needs_timer) {
         uint64_t wait_ns = deadline_ns - before_ns;
         wait.tv_sec = (int64_t)(wait_ns / 1000000000);
         wait.tv_nsec = (long long)(wait_ns % 1000000000);
     }
     int rc = io_uring_submit_and_wait_timeout(&u->ring.io, &cqe, 1,
-                                              deadline_ns == UINT64_MAX ? NULL : &wait, NULL);
-    (void)entered(u, 0, rc);
+                                              needs_timer ? &wait : NULL, NULL);
+    (void)entered(u, queued, rc);
     u->counts[GY__COUNT_SLEEPS]++;
     uint64_t after_ns = gy__uring_now();
     u->counts[GY__COUNT_SLEEP_NS] += after_ns - before_ns;

@@ -75,7 +75,7 @@ int gy__uring_open(struct gy__uring *u, const struct gy__uring_want *want, const
         memset(&u->ring, 0, sizeof(u->ring));
         return rc;
     }
-    u->retry_at_ns = UINT64_MAX;
+    u->retry_at_ns = u->alarm_ns = UINT64_MAX;
     u->no_accept_multi = u->no_recv_multi = u->no_read_multi = want->no_multishot;
     u->use_msg_ring = u->ring.has_msg_ring;
     *step = NULL;

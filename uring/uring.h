@@ -104,6 +104,8 @@ enum gy__own {
     GY__OWN_EVENT,   /* the poll of our eventfd */
     GY__OWN_SIGNAL,  /* the poll of the descriptor of signals */
     GY__OWN_DROP,    /* what a peer had sent was dropped: says nothing, too */
+    GY__OWN_ALARM,   /* its time has come; */
+    GY__OWN_SOONER,  /* it was to come sooner: fails if it had come */
 };
 static inline uint64_t gy__own(enum gy__own what, unsigned argument)
 {
@@ -177,6 +179,10 @@ struct gy__uring {
     struct gy__address *addresses; /* of the CONNECT entries that are queued, by place in the queue */
 
     _Atomic(struct gy_op *) worked; /* what threads of the pool have run, newest first */
+
+    uint64_t alarm_ns; /* when the ring wakes us by itself, whatever a wait says; UINT64_MAX: it does not */
+    struct __kernel_timespec alarm_in; /* read when the entry is submitted */
+    bool no_alarm;     /* the kernel refuses it */
 
     int event_fd;     /* foreign threads wake by it; -1: none */
     bool event_armed; /* its poll is in flight */
@@ -300,6 +306,9 @@ static inline bool gy__wake_wants_arming(const struct gy__uring *u)
     return !u->event_armed && u->event_fd >= 0 && !u->is_closing;
 }
 void gy__wake_arm(struct gy__uring *u);
+/* Before a wait until deadline_ns, now_ns being the time: will the ring wake us by then? Many waits with the
+ * same far deadline, as servers have, need no timer of their own. May queue an entry, for that wait to submit. */
+bool gy__alarm_covers(struct gy__uring *u, uint64_t now_ns, uint64_t deadline_ns);
 /* A completion of one of the driver's own entries, or a wake by another ring. */
 void gy__own_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags);
 /* Wake shard `to`. from: the shard whose thread calls, or NULL on any other thread. */

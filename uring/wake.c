@@ -1,4 +1,4 @@
-/* Waking a shard that sleeps in the kernel: one function, two means.
+/* Waking a shard that sleeps in the kernel: for others one function, two means; for time, an alarm.
  *
  * A shard's thread posts from its own ring into the other's (MSG_RING): no descriptor to read and no
  * system call of its own, it leaves with the turn's submission. Any other thread, and any shard that
@@ -6,7 +6,10 @@
  * entry. The counter of the eventfd is never read: the poll completes on each write, not on the
  * level, and 2^64 writes do not happen.
  *
- * Whether a wake is needed at all is decided in the core, by the handshake of sleep and wake. */
+ * Whether a wake is needed at all is decided in the core, by the handshake of sleep and wake.
+ *
+ * The alarm is a timeout in the ring. It spares a wait its own timer, which costs some hundred ns to set and take
+ * away, where deadlines are far and waits are short, as in a server. */
 #include "uring/host.h"
 #include "uring/uring.h"
 
@@ -14,6 +17,9 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+/* Nearer deadlines have a timer of their wait's own. */
+#define FAR_NS UINT64_C(100000000)
 
 int gy__wake_open(struct gy__uring *u)
 {
@@ -59,6 +65,50 @@ void gy__wake(struct gy__host *host, struct gy__uring *from, unsigned to)
     entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
+static void alarm_in(struct gy__uring *u, uint64_t ns)
+{
+    u->alarm_in.tv_sec = (int64_t)(ns / 1000000000);
+    u->alarm_in.tv_nsec = (long long)(ns % 1000000000);
+}
+
+/* One entry for all waits: armed when there is none, and moved when a deadline is sooner than it is. One that
+ * is later than it need be, or of no use any more, wakes the shard once, for nothing. */
+bool gy__alarm_covers(struct gy__uring *u, uint64_t now_ns, uint64_t deadline_ns)
+{
+    if (deadline_ns - now_ns < FAR_NS || u->no_alarm || u->is_closing)
+        return false;
+    if (u->alarm_ns <= deadline_ns)
+        return true;
+    if (!gy__uring_room(u, 1))
+        return false;
+    alarm_in(u, deadline_ns - now_ns);
+    if (u->alarm_ns == UINT64_MAX) {
+        struct io_uring_sqe *entry = gy__uring_entry(u, gy__own(GY__OWN_ALARM, 0));
+        io_uring_prep_timeout(entry, &u->alarm_in, 0, 0);
+    } else {
+        struct io_uring_sqe *entry = gy__uring_entry(u, gy__own(GY__OWN_SOONER, 0));
+        io_uring_prep_timeout_update(entry, &u->alarm_in, gy__own(GY__OWN_ALARM, 0), 0);
+    }
+    u->alarm_ns = deadline_ns;
+    return true;
+}
+
+static void alarm_reaped(struct gy__uring *u, int32_t res)
+{
+    u->in_kernel--;
+    u->alarm_ns = UINT64_MAX;
+    u->no_alarm = res != -ETIME && res != -ECANCELED;
+}
+
+static void sooner_reaped(struct gy__uring *u, int32_t res)
+{
+    u->in_kernel--;
+    /* It had come already, and says so itself; until then nothing is waited for in its name. */
+    if (res < 0)
+        u->alarm_ns = UINT64_MAX;
+    u->no_alarm = u->no_alarm || (res < 0 && res != -ENOENT && res != -EALREADY);
+}
+
 void gy__own_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32_t flags)
 {
     bool is_last = !(flags & IORING_CQE_F_MORE);
@@ -73,6 +123,12 @@ void gy__own_reaped(struct gy__uring *u, uint64_t user_data, int32_t res, uint32
         break;
     case GY__OWN_SIGNAL:
         gy__signals_reaped(u, flags);
+        break;
+    case GY__OWN_ALARM:
+        alarm_reaped(u, res);
+        break;
+    case GY__OWN_SOONER:
+        sooner_reaped(u, res);
         break;
     case GY__OWN_WAKE:
         if (res < 0) {

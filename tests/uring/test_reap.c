@@ -110,6 +110,84 @@ static void with_nothing_to_do_no_system_call_is_made(void **state)
     fixture_close(f);
 }
 
+/* As the loop waits: until the time has come, however often it is woken before. -> how often it slept. */
+static uint64_t wait_until(struct fixture *f, uint64_t deadline_ns)
+{
+    gy__uring_count(f->u);
+    uint64_t sleeps = f->counts[GY__COUNT_SLEEPS];
+    while (gy__uring_wait(f->u, deadline_ns) < deadline_ns)
+        (void)gy__uring_poll(f->u);
+    assert_true(gy__uring_now() >= deadline_ns);
+    gy__uring_count(f->u);
+    return f->counts[GY__COUNT_SLEEPS] - sleeps;
+}
+
+#define FAR (150 * (uint64_t)MS)
+/* So long a machine that is busy elsewhere does not take. */
+#define HOURS (3600 * UINT64_C(1000000000))
+#define NOT_HOURS (600 * UINT64_C(1000000000))
+
+static void a_far_deadline_is_kept_by_the_ring(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&roomy);
+    fixture_settle(f);
+    uint64_t deadline_ns = gy__uring_now() + FAR;
+    assert_true(wait_until(f, deadline_ns) <= 2);
+    while (gy__uring_poll(f->u))
+        ;
+    assert_false(f->u->no_alarm);
+    assert_true(f->u->alarm_ns == UINT64_MAX); /* it was there, and has come */
+    fixture_close(f);
+}
+
+/* The deadline moves: sooner than the alarm, or later. */
+static void an_alarm_is_moved_to_what_is_sooner(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&roomy);
+    fixture_settle(f);
+    uint64_t begun_ns = gy__uring_now();
+    assert_true(gy__alarm_covers(f->u, begun_ns, begun_ns + HOURS));
+    assert_true(gy__alarm_covers(f->u, begun_ns, begun_ns + 2 * HOURS));
+    assert_int_equal(io_uring_sq_ready(&f->u->ring.io), 1);
+    (void)gy__uring_poll(f->u);
+    wait_until(f, begun_ns + FAR);
+    assert_true(gy__uring_now() < begun_ns + NOT_HOURS);
+
+    begun_ns = gy__uring_now();
+    assert_true(gy__alarm_covers(f->u, begun_ns, begun_ns + FAR));
+    (void)gy__uring_poll(f->u);
+    wait_until(f, begun_ns + 2 * FAR); /* woken once for nothing */
+    assert_true(gy__uring_now() < begun_ns + NOT_HOURS);
+    fixture_close(f);
+}
+
+/* It came while it was being moved: the wait is not made in its name. */
+static void an_alarm_that_has_come_is_not_counted_on(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&roomy);
+    fixture_settle(f);
+    uint64_t begun_ns = gy__uring_now();
+    f->u->alarm_ns = begun_ns + HOURS; /* as if: there is none */
+    wait_until(f, begun_ns + FAR);
+    assert_true(gy__uring_now() < begun_ns + NOT_HOURS);
+    assert_false(f->u->no_alarm);
+    fixture_close(f);
+}
+
+static void without_an_alarm_each_wait_has_a_timer(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&roomy);
+    fixture_settle(f);
+    f->u->no_alarm = true;
+    assert_true(wait_until(f, gy__uring_now() + FAR) <= 2);
+    assert_true(f->u->alarm_ns == UINT64_MAX);
+    fixture_close(f);
+}
+
 /* The kernel may set TASKRUN behind work that was done already, and takes it back with the next. */
 static void a_flag_that_stays_set_keeps_nobody_awake(void **state)
 {
@@ -238,6 +316,10 @@ int main(void)
         cmocka_unit_test(few_of_files_are_told_at_once),
         cmocka_unit_test(an_overflowing_queue_loses_nothing),
         cmocka_unit_test(with_nothing_to_do_no_system_call_is_made),
+        cmocka_unit_test(a_far_deadline_is_kept_by_the_ring),
+        cmocka_unit_test(an_alarm_is_moved_to_what_is_sooner),
+        cmocka_unit_test(an_alarm_that_has_come_is_not_counted_on),
+        cmocka_unit_test(without_an_alarm_each_wait_has_a_timer),
         cmocka_unit_test(a_flag_that_stays_set_keeps_nobody_awake),
         cmocka_unit_test(waiting_ends_at_the_deadline_and_not_before),
         cmocka_unit_test(a_completion_ends_the_wait),
