@@ -138,8 +138,17 @@ static void wake_reader(struct gy_shard *shard, struct gy__file *file)
         gy__op_cancel(shard, &file->reader->op);
 }
 
+/* -> false: it has not ended. */
+static bool read_again(struct gy_shard *shard, struct gy__file *file, struct gy__opfut *record)
+{
+    if (file->reader == NULL)
+        file->reader = record;
+    gy__opfut_submit(shard, record);
+    return false;
+}
+
 /* What came although its reader had given up is the next one's, who may wait already: its own read is then
- * cancelled, so that it ends and takes what is kept. */
+ * cancelled, so that it ends and takes what is kept. If somebody else has taken that first, it reads again. */
 static bool waiting_finish(struct gy_shard *shard, struct gy__opfut *record,
                            const struct gy_completion *completion, struct gy__opfut_answer *answer)
 {
@@ -156,6 +165,8 @@ static bool waiting_finish(struct gy_shard *shard, struct gy__opfut *record,
     if (file->kept == NULL) {
         if (answer->buf != NULL)
             give(file, answer, answer->buf);
+        else if (wanted && completion->res == -ECANCELED)
+            return read_again(shard, file, record);
         return true;
     }
     if (wanted)

@@ -57,8 +57,8 @@ GY_API GY_MUST_CHECK gy_fut gy_watch_open(const char *path, unsigned what);
 GY_API GY_MUST_CHECK gy_fut gy_watch_add(gy_file watch, const char *path, unsigned what);
 /* The next events, when there are any: the future's buffer, for gy_watch_event_at(). What nobody took out
  * of it, because it was discarded (a deadline does too), is kept for the next, also if it had come already;
- * GY_WATCH_LOST should there be no buffer to keep it in. One at a time, or they may come in any order. A drain does not
- * wait for it. */
+ * GY_WATCH_LOST should there be no buffer to keep it in. Several may wait, each for events of its own, but
+ * which of them gets what is not said: who needs the order asks for one at a time. A drain does not wait for it. */
 GY_API GY_MUST_CHECK gy_fut gy_watch_next(gy_file watch);
 /* The event at *at, which begins with 0 and is moved on. events: borrowed; NULL is none. -> false: there
  * is none any more. Any thread. */

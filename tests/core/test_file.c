@@ -813,6 +813,46 @@ static void kept_events_go_to_who_waits(void **state)
     assert_int_equal(gy__bufs_out(shard_of_test()), out);
 }
 
+/* Two wait, and what was kept for the one is taken by a third before: it goes on waiting. */
+static void who_finds_nothing_kept_waits_on(void **state)
+{
+    (void)state;
+    uint64_t out = gy__bufs_out(shard_of_test());
+    gy_fut fut = gy_watch_open("x", GY_WATCH_ALL);
+    complete(GY_OP_WATCH, 7);
+    struct gy__future *slot = &shard_of_test()->futures[gy__fut_slot(fut.bits)];
+    gy_file watch = gy_file_of(slot->res);
+    slot->taken = true;
+    gy_forget(fut);
+    for (unsigned fourth = 0; fourth < 2; fourth++) {
+        gy_fut first = gy_watch_next(watch);
+        settle();
+        gy_discard(first);
+        gy_fut second = gy_watch_next(watch), last = { 0 };
+        settle();
+        arrive(0, 1);
+        complete(GY_OP_READ, sizeof(struct gy_event));
+        assert_true(fake_op(&fake, 0, GY_OP_READ, 0)->canceled);
+        next_is(watch, 1); /* the third */
+        if (fourth)
+            last = gy_watch_next(watch);
+        complete(GY_OP_READ, -ECANCELED);
+        assert_int_equal(gy_value_raw(second, NULL, 0), -EAGAIN);
+        assert_int_equal(fake_count(&fake, 0, GY_OP_READ), 1 + fourth);
+        arrive(0, 2);
+        complete(GY_OP_READ, sizeof(struct gy_event));
+        if (fourth) {
+            assert_int_equal(id_of(last), 2);
+            arrive(0, 3);
+            complete(GY_OP_READ, sizeof(struct gy_event));
+        }
+        assert_int_equal(id_of(second), 2 + (int)fourth);
+    }
+    gy_forget(gy_file_close(watch));
+    complete(GY_OP_CLOSE_FILE, 0);
+    assert_int_equal(gy__bufs_out(shard_of_test()), out);
+}
+
 /* ---- all of a file ---- */
 
 /* The operation that is next, with an outcome. */
@@ -1016,6 +1056,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(no_parts_past_the_cache, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_that_nobody_took_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kept_events_go_to_who_waits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_finds_nothing_kept_waits_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_whatever_its_size_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_to_the_last_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_fails_or_is_given_up_at_each_step, set_up, tear_down),
