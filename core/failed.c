@@ -72,6 +72,8 @@ static const struct {
     { ECONNREFUSED, "Connection refused" },
     { EHOSTUNREACH, "No route to host" },
     { EDQUOT, "Disk quota exceeded" },
+    { ECANCELED, "Operation canceled" },
+    { EOWNERDEAD, "Owner died" },
 };
 
 /* And no strerrorname_np(). The numbers are this architecture's, as all that have a name. */

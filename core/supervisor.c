@@ -94,6 +94,7 @@ static size_t id_length(const char *id)
 static bool spec_right(const struct gy_child_spec *spec)
 {
     return spec != NULL && id_length(spec->id) > 0 && spec->type != NULL &&
+           (spec->args != NULL || spec->type->args_size == 0) &&
            (uint32_t)spec->restart <= GY_RESTART_NEVER;
 }
 
@@ -476,7 +477,7 @@ gy_fut gy_supervisor_add(gy_pid supervisor, const struct gy_child_spec *spec)
 {
     if (!spec_right(spec))
         return gy__fut_refused(-EINVAL);
-    size_t bytes = spec->args != NULL ? spec->type->args_size : 0;
+    size_t bytes = spec->type->args_size;
     struct child *child = child_new(spec, ARGS_AT - sizeof(*child) + bytes + GY_CHILD_ID_SIZE);
     if (child == NULL) {
         gy__count(&gy__self()->core_counters[GY__COUNT_REFUSED], 1);
@@ -535,8 +536,8 @@ static const char *args_wrong(const struct gy_supervisor_args *args)
         return "strategy: none of enum gy_strategy";
     for (uint32_t i = 0; i < args->count; i++)
         if (!spec_right(&args->children[i]))
-            return "children: each needs an id of 1 to 31 bytes, a type, and a policy of enum "
-                   "gy_restart";
+            return "children: each needs an id of 1 to 31 bytes, a type, the args that its type takes, "
+                   "and a policy of enum gy_restart";
     return NULL;
 }
 GY_STATIC_ASSERT(GY_CHILDREN_MAX == 256 && GY_RESTARTS_MAX == 32 && GY_CHILD_ID_SIZE == 32,

@@ -58,7 +58,7 @@ struct gy_child {
 struct gy_child_spec {
     const char *id; /* its name among the children: no two have the same; 1 to 31 bytes */
     const struct gy_actor_type *type;
-    const void *args; /* of its start function */
+    const void *args; /* of its start function: NULL only if that takes none (type->args_size is 0) */
     enum gy_restart restart;
     /* Kept up to date, or NULL. On the supervisor's shard; borrowed until the child is forgotten. */
     struct gy_child *child;

@@ -191,11 +191,30 @@ static void all_errors_have_names(void **state)
 #endif
 }
 
+/* The ends that calls have (gyre/core.h) are told in words, as the system's. */
+static void ends_of_calls_have_words(void **state)
+{
+    static const int ends[] = { EAGAIN, ESRCH, EOWNERDEAD, ECANCELED, ETIMEDOUT, EBUSY, EINVAL,
+                                EEXIST, EMSGSIZE };
+    (void)state;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        char said[80];
+        struct gy__text text;
+        gy__text_init(&text, said, sizeof(said));
+        gy__cause_write(&text, -ends[i]);
+        const char *words = strerror(ends[i]);
+        if (ends[i] == ETIMEDOUT)
+            words = "Timed out"; /* not only connections do */
+        assert_string_equal(said, words);
+    }
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(all_errors_have_names),
+        T(ends_of_calls_have_words),
         T(a_line_names_what_and_why),
         T(four_then_one_a_second_of_each_kind),
         T(answers_are_no_failures),

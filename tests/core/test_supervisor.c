@@ -482,6 +482,10 @@ static void refuses_bad_arguments(void **state)
     assert_int_equal(spawn(), -EINVAL);
     assert_true(fake_logged(&fake, "supervisor: children: each needs an id of 1 to 31 bytes, a type"));
     specs[2].type = &worker_type;
+    specs[2].args = NULL;
+    assert_int_equal(spawn(), -EINVAL);
+    assert_true(fake_logged(&fake, "a type, the args that its type takes, and a policy"));
+    specs[2].args = &args[2];
     specs[2].id = "thirty-two bytes are one too many";
     assert_int_equal(spawn(), -EINVAL);
     specs[2].id = "";

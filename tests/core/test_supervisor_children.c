@@ -321,6 +321,9 @@ static void bad_arguments(void **state)
     specs[C].type = NULL;
     assert_int_equal(gy_refused(gy_supervisor_add(sup, &specs[C])), -EINVAL);
     specs[C].type = &worker_type;
+    specs[C].args = NULL;
+    assert_int_equal(gy_refused(gy_supervisor_add(sup, &specs[C])), -EINVAL);
+    specs[C].args = &args[C];
     specs[C].id = "thirty-two bytes are one too many";
     assert_int_equal(gy_refused(gy_supervisor_add(sup, &specs[C])), -EINVAL);
     assert_int_equal(gy_refused(gy_supervisor_remove(sup, specs[C].id)), -EINVAL);
