@@ -294,6 +294,50 @@ static void discarded_input_counts_as_failed(void **state)
     assert_int_equal(seen.times, 1);
 }
 
+/* By a function that forgets to answer: nobody will ever end them. */
+static gy_fut abandoned_later(gy_promise *p);
+static void abandoned_inputs_are_told_downstream(void **state)
+{
+    static const int expected[] = { -EOWNERDEAD, 1, 0 };
+    gy_fut (*const groups[])(const gy_fut *, unsigned) = { gy_all, gy_any, gy_settle };
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        gy_promise p[2];
+        gy_fut f[2] = { abandoned_later(&p[0]), gy_pair(me(), &p[1]) };
+        struct seen seen;
+        watch(groups[i](f, 2), &seen);
+        resolve(p[0], 1);
+        settle();
+        assert_int_equal(seen.times, i == 0); /* the other may be ready yet */
+        assert_int_equal(gy_discarded(p[1]), i == 0);
+        if (i > 0)
+            resolve(p[1], 1);
+        settle();
+        assert_int_equal(seen.times, 1);
+        assert_int_equal(seen.res, expected[i]);
+    }
+}
+
+static void discard_of_settle_discards_its_inputs(void **state)
+{
+    gy_promise p[2];
+    gy_fut f[2];
+    struct seen seen;
+    (void)state;
+    for (unsigned n = 1; n <= 2; n++) {
+        for (unsigned i = 0; i < n; i++)
+            f[i] = gy_pair(me(), &p[i]);
+        gy_fut settled = gy_settle(f, n);
+        watch(settled, &seen);
+        gy_discard(settled);
+        settle();
+        assert_int_equal(seen.times, 1);
+        assert_int_equal(seen.res, -ECANCELED);
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(gy_discarded(p[i]), 1);
+    }
+}
+
 static void unwatched_groups_end_too(void **state)
 {
     gy_promise p[2];
@@ -328,6 +372,10 @@ static void add_one(struct gy_actor *self, const struct gy_done *done, gy_promis
 static gy_fut chain(gy_fut f, enum gy_chain_when when, uint64_t ctx)
 {
     return gy_chain_raw(me(), f, when, add_one, ctx);
+}
+static gy_fut abandoned_later(gy_promise *p)
+{
+    return chain(gy_pair(me(), p), GY_WHEN_READY, 2);
 }
 
 static void chain_makes_a_new_value(void **state)
@@ -421,6 +469,25 @@ static void discard_of_a_chain_goes_upstream(void **state)
     assert_int_equal(seen.res, -ECANCELED);
 }
 
+/* Who recovers from anything does not recover from having been given up himself. */
+static void discard_of_a_recovery_goes_upstream(void **state)
+{
+    (void)state;
+    for (enum gy_chain_when when = GY_WHEN_READY; when <= GY_WHEN_ANY; when++) {
+        gy_promise p;
+        struct seen seen;
+        chained = 0;
+        gy_fut top = chain(gy_pair(me(), &p), when, 0);
+        watch(top, &seen);
+        gy_discard(top);
+        settle();
+        assert_int_equal(gy_discarded(p), 1);
+        assert_int_equal(chained, 0);
+        assert_int_equal(seen.times, 1);
+        assert_int_equal(seen.res, -ECANCELED);
+    }
+}
+
 static void shield_stops_a_discard(void **state)
 {
     gy_promise p[2];
@@ -484,6 +551,38 @@ static void discard_of_a_loop_reaches_what_it_waits_for(void **state)
     assert_int_equal(seen.res, -ECANCELED);
     assert_int_equal(gy_discarded(round_promise), 1);
     assert_int_equal(rounds, 1);
+}
+
+static gy_fut next_tick(struct gy_actor *self, uint64_t ctx)
+{
+    (void)self, (void)ctx;
+    return gy_after(GY_S);
+}
+static void loop_goes_on_each_time_after_a_while(void **state)
+{
+    struct seen seen;
+    (void)state;
+    rounds = 0;
+    watch(gy_loop_raw(me(), next_tick, round_body, 3), &seen);
+    for (unsigned i = 0; i < 3; i++) {
+        settle();
+        assert_int_equal(rounds, i);
+        assert_int_equal(seen.times, 0);
+        advance(GY_S - 20000);
+        assert_int_equal(rounds, i);
+        advance(40000);
+        assert_int_equal(rounds, i + 1);
+    }
+    assert_int_equal(seen.times, 1);
+    assert_int_equal(seen.res, -EXDEV);
+    /* Given up between two rounds: nothing of it is left that could fire. */
+    gy_fut loop = gy_loop_raw(me(), next_tick, round_body, 0);
+    watch(loop, &seen);
+    settle();
+    gy_discard(loop);
+    settle();
+    assert_int_equal(seen.res, -ECANCELED);
+    assert_int_equal(fake.shard[0].shard->wheel.armed, 0);
 }
 
 /* ---- death ---- */
@@ -632,14 +731,18 @@ int main(void)
         TEST(discard_of_a_group_discards_its_inputs),
         TEST(deadline_of_a_group_discards_the_late),
         TEST(discarded_input_counts_as_failed),
+        TEST(abandoned_inputs_are_told_downstream),
+        TEST(discard_of_settle_discards_its_inputs),
         TEST(unwatched_groups_end_too),
         TEST(chain_makes_a_new_value),
         TEST(chain_passes_on_what_it_does_not_want),
         TEST(chain_answers_later_or_is_abandoned),
         TEST(discard_of_a_chain_goes_upstream),
+        TEST(discard_of_a_recovery_goes_upstream),
         TEST(shield_stops_a_discard),
         TEST(loop_of_any_length),
         TEST(discard_of_a_loop_reaches_what_it_waits_for),
+        TEST(loop_goes_on_each_time_after_a_while),
         TEST(death_ends_whole_graphs),
         TEST(full_table_refuses_and_discards),
         TEST(a_decision_reaches_inputs_of_inputs_at_once),

@@ -257,6 +257,30 @@ static void deadline_ends_a_call(void **state)
     }
 }
 
+static void a_deadline_ends_with_its_call(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    for (unsigned t = 0; t < 2; t++) {
+        struct asker *a = asker_of(ask);
+        unsigned before = a->done;
+        uint64_t armed = fake.shard[0].shard->wheel.armed;
+        go(to[t], ASK_WAIT, 1, 5 * GY_MS);
+        fake_settle(&fake);
+        assert_int_equal(fake.shard[0].shard->wheel.armed, armed + 1);
+        fake_advance(&fake, GY_MS);
+        fake_enter(&fake, gy_pid_shard(to[t].pid));
+        counter_wait_promise p = counter_of(to[t])->waiting;
+        assert_int_equal(counter_wait_resolve(p, (struct counter_wait_reply){ 7 }), 0);
+        fake_leave();
+        fake_settle(&fake);
+        assert_int_equal(a->res[before], 0);
+        assert_int_equal(fake.shard[0].shard->wheel.armed, armed);
+        fake_advance(&fake, 10 * GY_MS);
+        assert_int_equal(a->done, before + 1);
+    }
+}
+
 static void discard_runs_later_and_once(void **state)
 {
     (void)state;
@@ -797,6 +821,7 @@ int main(void)
         TEST(second_consumer_is_busy),
         TEST(kept_promise_is_answered_later),
         TEST(deadline_ends_a_call),
+        TEST(a_deadline_ends_with_its_call),
         TEST(discard_runs_later_and_once),
         TEST(dead_actor_is_detected),
         TEST(slot_is_reused_under_another_pid),
