@@ -3,10 +3,11 @@
  * One pinned thread, one ring, llhttp, one answer for everything. Multishot accept and receive
  * with a ring of provided buffers; all answers that one receive produced leave in one send; a
  * connection that closes after its first request never has a multishot armed, its SEND is
- * hard-linked to its CLOSE, and its bytes leave together with the FIN. No routing, no actors, no
+ * hard-linked to its CLOSE, and its bytes leave together with the FIN, or, asked for "apart", before it,
+ * as the loop did that the goal of a connection per request was set by. No routing, no actors, no
  * limits, no deadlines, no metrics, no drain: whatever gyre adds to this is gyre's price. Not a server for anything else.
  *
- *   gyre-roof-http [CPU [PORT]]      listens on 127.0.0.1; port 0 (default) prints the chosen one
+ *   gyre-roof-http [CPU [PORT [apart]]]   listens on 127.0.0.1; port 0 (default) prints the chosen one
  *
  * A connection's memory belongs to it until its last operation has completed (`ops` is 0) and is
  * then reused. Provided buffers go back to the kernel in the turn that received them. */
@@ -42,6 +43,7 @@ static struct bare bare = {.name = "gyre-roof-http", .buffer_count = BUFFERS, .b
 static struct conn *free_conns, *starved;
 static llhttp_settings_t settings;
 static int listener;
+static int last_flags = MSG_MORE; /* of the last bytes of a connection */
 static struct answer {
     char text[256];
     unsigned len;
@@ -101,7 +103,7 @@ static void send_queued(struct conn *c)
         io_uring_submit(&bare.ring); /* a linked pair is queued whole */
     struct io_uring_sqe *sqe = bare_sqe(&bare);
     io_uring_prep_send(sqe, c->fd, c->out[c->fill], c->queued,
-                       MSG_NOSIGNAL | MSG_WAITALL | (last ? MSG_MORE : 0));
+                       MSG_NOSIGNAL | MSG_WAITALL | (last ? last_flags : 0));
     tag(sqe, c, OP_SEND);
     c->sending = true;
     c->fill ^= 1;
@@ -266,6 +268,8 @@ static void set_up(int cpu, unsigned port)
 
 int main(int argc, char **argv)
 {
+    if (argc > 3 && strcmp(argv[3], "apart") == 0)
+        last_flags = 0;
     set_up(argc > 1 ? atoi(argv[1]) : 0, argc > 2 ? (unsigned)atoi(argv[2]) : 0);
     for (;;) {
         bare_wait(&bare);
