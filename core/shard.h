@@ -17,6 +17,10 @@
 struct gy_shard;
 struct gy_runtime;
 
+/* Of a function that few connections and few messages need: its code lies apart from what all need, and is
+ * not inlined there. */
+#define GY__COLD __attribute__((cold, noinline))
+
 enum gy__phase {
     GY__PHASE_BOOT,     /* until started */
     GY__PHASE_RUN,

@@ -86,15 +86,6 @@ void gy__recv_bufs_close(struct gy__recv_bufs *bufs, struct io_uring *io)
     release_memory(bufs);
 }
 
-uint8_t *gy__recv_bufs_taken(struct gy__recv_bufs *bufs, uint32_t buffer)
-{
-    if (buffer >= bufs->count || bufs->held[buffer] || bufs->free == 0)
-        return NULL;
-    bufs->held[buffer] = 1;
-    bufs->free--;
-    return buffer_at(bufs, buffer);
-}
-
 bool gy__recv_bufs_give(struct gy__recv_bufs *bufs, uint32_t buffer)
 {
     if (buffer >= bufs->count || !bufs->held[buffer])

@@ -33,7 +33,14 @@ GY_MUST_CHECK int gy__recv_bufs_open(struct gy__recv_bufs *bufs, struct io_uring
 void gy__recv_bufs_close(struct gy__recv_bufs *bufs, struct io_uring *io);
 
 /* A completion came with this buffer. -> its bytes, NULL if that cannot be. */
-GY_MUST_CHECK uint8_t *gy__recv_bufs_taken(struct gy__recv_bufs *bufs, uint32_t buffer);
+static inline GY_MUST_CHECK uint8_t *gy__recv_bufs_taken(struct gy__recv_bufs *bufs, uint32_t buffer)
+{
+    if (buffer >= bufs->count || bufs->held[buffer] || bufs->free == 0)
+        return NULL;
+    bufs->held[buffer] = 1;
+    bufs->free--;
+    return bufs->memory + (size_t)buffer * bufs->size;
+}
 /* Queue a buffer for the kernel. -> false if the core did not hold it. */
 GY_MUST_CHECK bool gy__recv_bufs_give(struct gy__recv_bufs *bufs, uint32_t buffer);
 /* Show the kernel what was queued: one store for all of it. */

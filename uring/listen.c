@@ -272,21 +272,10 @@ static void after_error(struct gy__uring *u, struct gy_op *op, int res)
     gy__uring_end(u, op, res);
 }
 
-void gy__accept_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
+/* The last completion of its entry. */
+static GY__COLD void accept_last(struct gy__uring *u, struct gy_op *op, int32_t res)
 {
     struct gy_completion completion = {.op = op, .res = res};
-    bool last = !(flags & IORING_CQE_F_MORE);
-    if (res >= 0) {
-        u->retry_delay_ns = 0;
-        u->accept_errors = 0;
-        if (gy__op_is(op, GY__OP_MULTI))
-            u->multi_worked[0] = true;
-    }
-    if (!last) {
-        if (res >= 0)
-            gy__uring_tell_more(u, &completion);
-        return;
-    }
     if (gy__op_is(op, GY__OP_UNLISTENED)) {
         if (res >= 0)
             gy__uring_tell_more(u, &completion);
@@ -298,5 +287,21 @@ void gy__accept_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint3
         gy__uring_tell_more(u, &completion);
     } else {
         after_error(u, op, res);
+    }
+}
+
+void gy__accept_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
+{
+    if (res >= 0) {
+        u->retry_delay_ns = 0;
+        u->accept_errors = 0;
+        if (gy__op_is(op, GY__OP_MULTI))
+            u->multi_worked[0] = true;
+    }
+    if (!(flags & IORING_CQE_F_MORE)) {
+        accept_last(u, op, res);
+    } else if (res >= 0) {
+        struct gy_completion completion = {.op = op, .res = res};
+        gy__uring_tell_more(u, &completion);
     }
 }

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 struct kind {
     const char *name;
@@ -124,23 +125,23 @@ void gy__uring_retry_in(struct gy__uring *u, struct gy_op *op, uint64_t delay_ns
 
 /* ---- entries ---- */
 
-bool gy__uring_room(struct gy__uring *u, unsigned n)
+bool gy__uring_make_room(struct gy__uring *u, unsigned n)
 {
-    if (__builtin_expect(u->refuse_entries > 0, 0)) {
+    if (u->refuse_entries > 0) {
         u->refuse_entries--;
         return false;
     }
-    if (io_uring_sq_space_left(&u->ring.io) >= n)
-        return true;
-    if (gy__uring_enter(u) < 0)
+    if (gy__io_space(&u->ring) < n && gy__uring_enter(u) < 0)
         return false;
-    return io_uring_sq_space_left(&u->ring.io) >= n;
+    return gy__io_space(&u->ring) >= n;
 }
 
 struct io_uring_sqe *gy__uring_entry(struct gy__uring *u, uint64_t user_data)
 {
-    struct io_uring_sqe *entry = io_uring_get_sqe(&u->ring.io);
-    GY__URING_ASSERT(u, entry);
+    struct io_uring_sq *sq = &u->ring.io.sq;
+    GY__URING_ASSERT(u, gy__io_space(&u->ring) > 0);
+    struct io_uring_sqe *entry = &sq->sqes[sq->sqe_tail++ & sq->ring_mask];
+    memset(entry, 0, sizeof(*entry));
     /* The preparing functions leave it alone. */
     io_uring_sqe_set_data64(entry, user_data);
     u->in_kernel++;
@@ -158,8 +159,7 @@ static void start(struct gy__uring *u, struct gy_op *op)
 void gy__uring_submit(void *ctx, struct gy_op *op)
 {
     struct gy__uring *u = ctx;
-    GY__URING_ASSERT(u, op->kind > GY_OP_NONE);
-    GY__URING_ASSERT(u, op->kind < GY_OP_KINDS);
+    GY__URING_ASSERT(u, op->kind - 1u < GY_OP_KINDS - 1u); /* NONE is none */
     GY__URING_ASSERT(u, op->gy__driver8 == GY__OP_IDLE);
     op->gy__driver[0] = op->gy__driver[1] = 0;
     /* Who came first gets the first entry. Those that take hold of the program's own descriptors

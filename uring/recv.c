@@ -1,8 +1,8 @@
 /* Receives, and reads of pipes: the kernel picks a buffer of the shard's ring when data is there.
  *
  * A multishot receive ends whenever a completion comes without MORE, whatever its result, and then
- * goes through after_last(), which either ends it for good or puts it back on a list: `unsent` to be
- * armed at once, `starved` until a buffer has come back. Without multishot the same operation is a
+ * goes through after_bytes() or after_last(), which either end it for good or put it back on a list:
+ * `unsent` to be armed at once, `starved` until a buffer has come back. Without multishot the same operation is a
  * chain of single receives, and its submitter sees no difference. */
 #include "uring/datagram.h"
 #include "uring/passing.h"
@@ -10,26 +10,9 @@
 
 #include <errno.h>
 
-bool gy__recv_start(struct gy__uring *u, struct gy_op *op)
+/* The entry of a receive that picks its buffer. */
+static inline void pick_buffer(struct io_uring_sqe *entry, struct gy_op *op, bool multi)
 {
-    if (!gy__uring_room(u, 1))
-        return false;
-    bool pipe = gy__handle_is_pipe(op->handle);
-    bool multi = op->kind == GY_OP_RECV_MULTI && !(pipe ? u->no_read_multi : u->no_recv_multi);
-    int fd = gy__handle_fd(op->handle);
-    struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
-    if (op->kind == GY_OP_RECV_FROM)
-        gy__recv_from_prepare(entry, op);
-    else if (op->kind == GY_OP_RECV_FDS)
-        gy__recv_fds_prepare(entry, op);
-    else if (pipe && multi)
-        io_uring_prep_read_multishot(entry, fd, 0, 0, GY__RECV_GROUP);
-    else if (pipe)
-        io_uring_prep_read(entry, fd, NULL, 0, 0);
-    else if (multi)
-        io_uring_prep_recv_multishot(entry, fd, NULL, 0, 0);
-    else
-        io_uring_prep_recv(entry, fd, NULL, 0, 0);
     if (multi)
         gy__op_set(op, GY__OP_MULTI);
     else
@@ -37,6 +20,48 @@ bool gy__recv_start(struct gy__uring *u, struct gy_op *op)
     entry->flags |= IOSQE_BUFFER_SELECT;
     entry->buf_group = GY__RECV_GROUP;
     gy__op_set_state(op, GY__OP_KERNEL);
+}
+
+/* Is it one of bytes alone? */
+_Static_assert(GY_OP_RECV < GY_OP_RECV_MULTI && GY_OP_RECV_MULTI < GY_OP_RECV_FROM &&
+                   GY_OP_RECV_MULTI < GY_OP_RECV_FDS,
+               "those two kinds come first");
+static inline bool is_plain(const struct gy_op *op)
+{
+    return op->kind <= GY_OP_RECV_MULTI;
+}
+
+/* Of a pipe, of datagrams, with descriptors. There is room. */
+static GY__COLD void start_rare(struct gy__uring *u, struct gy_op *op)
+{
+    bool multi = op->kind == GY_OP_RECV_MULTI && !u->no_read_multi;
+    int fd = gy__handle_fd(op->handle);
+    struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
+    if (op->kind == GY_OP_RECV_FROM)
+        gy__recv_from_prepare(entry, op);
+    else if (op->kind == GY_OP_RECV_FDS)
+        gy__recv_fds_prepare(entry, op);
+    else if (multi)
+        io_uring_prep_read_multishot(entry, fd, 0, 0, GY__RECV_GROUP);
+    else
+        io_uring_prep_read(entry, fd, NULL, 0, 0);
+    pick_buffer(entry, op, multi);
+}
+
+bool gy__recv_start(struct gy__uring *u, struct gy_op *op)
+{
+    if (!gy__uring_room(u, 1))
+        return false;
+    if (!is_plain(op) || gy__handle_is_pipe(op->handle)) {
+        start_rare(u, op);
+        return true;
+    }
+    bool multi = op->kind == GY_OP_RECV_MULTI && !u->no_recv_multi;
+    struct io_uring_sqe *entry = gy__uring_entry(u, (uint64_t)(uintptr_t)op | GY__TAG_OP);
+    io_uring_prep_recv(entry, op->handle, NULL, 0, 0);
+    if (multi)
+        entry->ioprio |= IORING_RECV_MULTISHOT;
+    pick_buffer(entry, op, multi);
     return true;
 }
 
@@ -53,19 +78,29 @@ static bool *worked_of(struct gy__uring *u, const struct gy_op *op)
     return &u->multi_worked[gy__handle_is_pipe(op->handle) ? 2 : 1];
 }
 
-/* The one place that decides between arming again and the end. */
+/* The last completion of an entry decides between arming again and the end: of one that brought something
+ * here, of any other below. */
+static inline void after_bytes(struct gy__uring *u, struct gy_completion *completion)
+{
+    struct gy_op *op = completion->op;
+    if (op->kind == GY_OP_RECV || gy__op_is(op, GY__OP_CANCELED)) {
+        gy__uring_tell_last(u, completion);
+        return;
+    }
+    go_on(u, op);
+    gy__uring_tell_more(u, completion);
+}
+
 static void after_last(struct gy__uring *u, struct gy_completion *completion)
 {
     struct gy_op *op = completion->op;
     int32_t res = completion->res;
     bool goes_on = !gy__op_is(op, GY__OP_CANCELED);
     if (res > 0 || completion->datagram != NULL) {
-        if (goes_on && op->kind != GY_OP_RECV) {
-            go_on(u, op);
-            gy__uring_tell_more(u, completion);
-            return;
-        }
-    } else if (res == -ENOBUFS) {
+        after_bytes(u, completion);
+        return;
+    }
+    if (res == -ENOBUFS) {
         /* The data stays in the socket. */
         u->counts[GY__COUNT_NO_BUFFER]++;
         if (goes_on) {
@@ -115,7 +150,9 @@ static void note_emptied(struct gy__uring *u, const struct gy_op *op, uint32_t f
         u->emptied[(uint32_t)op->handle % GY__EMPTIED] = (struct gy__emptied){op->handle, u->round};
 }
 
-void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
+/* No bytes, or not only those. */
+static __attribute__((noinline)) void other_reaped(struct gy__uring *u, struct gy_op *op, int32_t res,
+                                                   uint32_t flags)
 {
     struct gy_completion completion = {.op = op, .res = res};
     struct gy_datagram_info info;
@@ -128,7 +165,6 @@ void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_
         completion.buffer = buffer;
         if (res > 0 && read_head(&completion, &info, &passed)) {
             completion.flags = GY_COMPLETION_BUF;
-            note_emptied(u, op, flags);
         } else {
             /* Some kernels name a buffer with FIN and with errors. */
             bool given = gy__recv_bufs_give(&u->bufs, buffer);
@@ -141,6 +177,28 @@ void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_
         after_last(u, &completion);
     else if (completion.flags & GY_COMPLETION_BUF)
         gy__uring_tell_more(u, &completion);
+}
+
+void gy__recv_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
+{
+    if (res <= 0 || !(flags & IORING_CQE_F_BUFFER) || !is_plain(op)) {
+        other_reaped(u, op, res, flags);
+        return;
+    }
+    uint32_t buffer = flags >> IORING_CQE_BUFFER_SHIFT;
+    struct gy_completion completion = {.op = op,
+                                       .res = res,
+                                       .flags = GY_COMPLETION_BUF,
+                                       .data = gy__recv_bufs_taken(&u->bufs, buffer),
+                                       .buffer = buffer};
+    GY__URING_ASSERT(u, completion.data);
+    note_emptied(u, op, flags);
+    if (gy__op_is(op, GY__OP_MULTI))
+        *worked_of(u, op) = true;
+    if (flags & IORING_CQE_F_MORE)
+        gy__uring_tell_more(u, &completion);
+    else
+        after_bytes(u, &completion);
 }
 
 void gy__recv_feed(struct gy__uring *u)

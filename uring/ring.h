@@ -30,6 +30,14 @@ GY_MUST_CHECK int gy__io_open(struct gy__io_ring *out, uint32_t sq_entries, uint
 /* Nothing may be in flight: what is would touch memory afterwards. */
 void gy__io_close(struct gy__io_ring *ring);
 
+/* Entries that the submission queue has room for. No thread of the kernel's takes them: the head moves in
+ * our own calls only. */
+static inline unsigned gy__io_space(const struct gy__io_ring *ring)
+{
+    const struct io_uring_sq *sq = &ring->io.sq;
+    return sq->ring_entries - (sq->sqe_tail - *sq->khead);
+}
+
 /* Has the kernel something that only a system call into the ring brings forth? One plain load. */
 static inline bool gy__io_asks(const struct gy__io_ring *ring)
 {

@@ -40,7 +40,7 @@ struct chunk {
     bool last; /* nothing is left behind it */
 };
 
-static struct chunk walk(const struct gy_op *op, uint32_t pieces_max)
+static __attribute__((noinline)) struct chunk walk(const struct gy_op *op, uint32_t pieces_max)
 {
     struct chunk chunk = {0};
     const struct gy_iov *iov = op->u.send.iov;
@@ -77,12 +77,18 @@ static struct chunk walk(const struct gy_op *op, uint32_t pieces_max)
     return chunk;
 }
 
-static inline struct chunk next_chunk(const struct gy_op *op, uint32_t pieces_max)
+/* Is it one piece, none of which was sent yet? So are most. */
+static inline bool is_one(const struct gy_op *op)
 {
-    const struct gy_iov *iov = op->u.send.iov;
-    if (op->u.send.n == 1 && op->gy__driver[1] == 0 && iov->len > 0 && iov->len <= GY__SEND_MAX)
-        return (struct chunk){.count = 1, .bytes = iov->len, .last = true};
-    return walk(op, pieces_max);
+    if (op->u.send.n != 1 || op->gy__driver[1] != 0)
+        return false;
+    size_t len = op->u.send.iov->len;
+    return len > 0 && len <= GY__SEND_MAX;
+}
+
+static inline struct chunk one_chunk(const struct gy_op *op)
+{
+    return (struct chunk){.count = 1, .bytes = op->u.send.iov->len, .last = true};
 }
 
 /* ---- gy__driver[0] while the kernel has the entry ---- */
@@ -182,22 +188,10 @@ static void finish(struct gy__uring *u, struct gy_op *op, int32_t res)
         gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
 }
 
-bool gy__send_start(struct gy__uring *u, struct gy_op *op)
+/* Some bytes, which are there. Compiled for one piece to a socket, and for the rest. */
+static inline __attribute__((always_inline)) bool start(struct gy__uring *u, struct gy_op *op,
+                                                        struct chunk chunk, bool pipe)
 {
-    if (gy__op_is(op, GY__OP_SENT))
-        return start_close(u, op);
-    bool pipe = gy__handle_is_pipe(op->handle);
-    struct chunk chunk = next_chunk(op, u->slots_free || pipe ? GY__IOV_MAX : 1);
-    if (chunk.count == 0) {
-        /* Nothing to send at all. */
-        if (op->kind == GY_OP_SEND) {
-            gy__uring_done(u, op, 0);
-            return true;
-        }
-        op->gy__driver[1] = 0;
-        gy__op_set(op, GY__OP_SENT);
-        return start_close(u, op);
-    }
     bool closes = op->kind == GY_OP_SEND_CLOSE && chunk.last && !pipe;
     int flags = MSG_WAITALL | MSG_NOSIGNAL;
     if (!gy__uring_room(u, closes ? 3 : 1))
@@ -225,6 +219,31 @@ bool gy__send_start(struct gy__uring *u, struct gy_op *op)
         put_close(u, op);
     }
     return true;
+}
+
+static __attribute__((noinline)) bool start_other(struct gy__uring *u, struct gy_op *op)
+{
+    if (gy__op_is(op, GY__OP_SENT))
+        return start_close(u, op);
+    bool pipe = gy__handle_is_pipe(op->handle);
+    struct chunk chunk = is_one(op) ? one_chunk(op) : walk(op, u->slots_free || pipe ? GY__IOV_MAX : 1);
+    if (chunk.count > 0)
+        return start(u, op, chunk, pipe);
+    /* Nothing to send at all. */
+    if (op->kind == GY_OP_SEND) {
+        gy__uring_done(u, op, 0);
+        return true;
+    }
+    op->gy__driver[1] = 0;
+    gy__op_set(op, GY__OP_SENT);
+    return start_close(u, op);
+}
+
+bool gy__send_start(struct gy__uring *u, struct gy_op *op)
+{
+    if (is_one(op) && !gy__op_is(op, GY__OP_SENT) && !gy__handle_is_pipe(op->handle))
+        return start(u, op, one_chunk(op), false);
+    return start_other(u, op);
 }
 
 /* ---- with descriptors ---- */
@@ -268,12 +287,27 @@ bool gy__send_fds_start(struct gy__uring *u, struct gy_op *op)
     return true;
 }
 
+/* Not all, and some may still be sent. */
+static __attribute__((noinline)) void fell_short(struct gy__uring *u, struct gy_op *op)
+{
+    struct chunk rest = is_one(op) ? one_chunk(op) : walk(op, 1);
+    if (rest.count == 0) {
+        finish(u, op, clamp(op->gy__driver[1]));
+    } else if (gy__op_is(op, GY__OP_CANCELED)) {
+        finish(u, op, -ECANCELED);
+    } else if (gy__op_is(op, GY__OP_CLOSING)) {
+        /* Only an error cuts a waiting send short, and the close runs already. */
+        finish(u, op, -ECONNRESET);
+    } else {
+        gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
+    }
+}
+
 void gy__send_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_t flags)
 {
     GY__URING_ASSERT(u, !(flags & IORING_CQE_F_MORE));
     GY__URING_ASSERT(u, !gy__op_is(op, GY__OP_SENT));
     release_slot(u, op);
-    bool canceled = gy__op_is(op, GY__OP_CANCELED);
     if (res > 0) {
         op->gy__driver[1] += (uint32_t)res;
         uint64_t asked = op->gy__driver[0] >> ASKED_SHIFT;
@@ -282,22 +316,10 @@ void gy__send_reaped(struct gy__uring *u, struct gy_op *op, int32_t res, uint32_
             return;
         }
     }
-    if (res > 0 || res == -EINTR) {
-        struct chunk rest = next_chunk(op, 1);
-        if (rest.count == 0) {
-            finish(u, op, clamp(op->gy__driver[1]));
-        } else if (canceled) {
-            finish(u, op, -ECANCELED);
-        } else if (gy__op_is(op, GY__OP_CLOSING)) {
-            /* Only an error cuts a waiting send short, and the close runs already. */
-            finish(u, op, -ECONNRESET);
-        } else {
-            gy__uring_put(&u->unsent, op, GY__OP_UNSENT);
-        }
-        return;
-    }
-    /* 0 of some bytes: no error to report, and going on could go on for ever. */
-    finish(u, op, res == 0 ? -EPIPE : res);
+    if (res > 0 || res == -EINTR)
+        fell_short(u, op);
+    else /* 0 of some bytes: no error to report, and going on could go on for ever. */
+        finish(u, op, res == 0 ? -EPIPE : res);
 }
 
 void gy__send_swept(struct gy__uring *u, struct gy_op *op)

@@ -125,8 +125,6 @@ struct gy__send_slot {
     uint32_t next; /* of the free slots, + 1 */
 };
 
-/* What a shard's thread is to the driver. Everything here is used by that thread only, except
- * `event_fd`, `ring.io.ring_fd` (both constant while threads run) and what host.h says. */
 /* Of a socket whose last receive has left nothing unread: which one, and in which round of the ring (recv.c
  * writes, send.c reads). */
 #define GY__EMPTIED 256u
@@ -135,6 +133,8 @@ struct gy__emptied {
     uint32_t round;
 };
 
+/* What a shard's thread is to the driver. Everything here is used by that thread only, except
+ * `event_fd`, `ring.io.ring_fd` (both constant while threads run) and what host.h says. */
 struct gy__uring {
     _Alignas(128) struct gy__io_ring ring; /* neighbours share no line, nor a pair of them */
     struct gy__recv_bufs bufs;
@@ -149,48 +149,47 @@ struct gy__uring {
     void (*work_running)(struct gy_shard *shard, bool begins); /* any thread */
     uint64_t counts[GY__DRIVER_COUNTERS]; /* since the last time they were handed over */
 
+    /* What every turn and every connection looks at comes first, on few lines. */
     uint32_t in_kernel;  /* completions without MORE that are still to come */
     uint32_t told;       /* completions given to the core; only differences mean something */
+    uint32_t refuse_entries; /* tests: that many entries are refused as if the queue were stuck */
+    uint32_t round;      /* how often the ring was entered; never 0 */
+    uint32_t slots_free; /* first + 1 */
+    uint32_t retry_delay_ns; /* the next pause of accept, doubled while it goes on failing */
+    uint32_t accept_errors;  /* in a row */
+    bool multi_worked[3]; /* of accept, receive, read: then EINVAL means something else */
     bool lists_dirty;    /* something on a list was cancelled */
-    uint32_t pinned;      /* fixed buffers that the ring has */
-    bool no_pins;         /* the kernel refuses them */
+    bool event_armed; /* the poll of event_fd is in flight */
+    bool reads_signals, signals_armed; /* this shard takes what actors subscribed to */
     uint32_t file_queued; /* reads and writes of files queued since the ring was entered last */
     uint32_t file_told;   /* of their completions, in this poll */
     bool asks_in_vain;   /* the ring's flags asked for a call, and it brought nothing */
     struct gy__op_list unsent, starved, retry, done, unlistens;
     struct gy__op_list slotless; /* in state UNSENT, too: SEND_TOs that wait for a slot */
     uint64_t retry_at_ns; /* when the retry list is tried again; UINT64_MAX: it is empty */
-    uint32_t retry_delay_ns; /* the next pause of accept, doubled while it goes on failing */
     uint64_t complained_ns;  /* when accept last wrote to the log */
-    uint32_t accept_errors;  /* in a row */
     int32_t listeners[GY__PORTS_MAX]; /* handles that listen, of this shard */
     uint32_t listeners_n;
 
     /* Wanted so, or the kernel does not know them. */
     bool no_accept_multi, no_recv_multi, no_read_multi;
-    bool multi_worked[3]; /* of accept, receive, read: then EINVAL means something else */
+    bool use_msg_ring;
+    bool no_pins;         /* the kernel refuses fixed buffers */
+    uint32_t pinned;      /* of those, how many the ring has */
 
-    uint32_t round; /* how often the ring was entered; never 0 */
     struct gy__emptied emptied[GY__EMPTIED]; /* by descriptor; the last of several */
     struct gy__send_slot *slots;
-    uint32_t slots_free; /* first + 1 */
     struct gy__to_slot *to_slots; /* uring/datagram.c */
     uint32_t to_free, to_used;    /* first + 1; those behind were never used */
     struct gy__address *addresses; /* of the CONNECT entries that are queued, by place in the queue */
 
     _Atomic(struct gy_op *) worked; /* what threads of the pool have run, newest first */
+    int event_fd;    /* foreign threads wake by it; -1: none */
+    bool is_closing; /* its poll is not armed again */
 
     uint64_t alarm_ns; /* when the ring wakes us by itself, whatever a wait says; UINT64_MAX: it does not */
     struct __kernel_timespec alarm_in; /* read when the entry is submitted */
     bool no_alarm;     /* the kernel refuses it */
-
-    int event_fd;     /* foreign threads wake by it; -1: none */
-    bool event_armed; /* its poll is in flight */
-    bool reads_signals, signals_armed; /* this shard takes what actors subscribed to */
-    bool is_closing;  /* that poll is not armed again */
-    bool use_msg_ring;
-    /* Tests: that many entries are refused as if the queue were stuck. */
-    uint32_t refuse_entries;
 };
 
 /* ---- uring.c: the parts together ---- */
@@ -210,7 +209,13 @@ uint64_t gy__uring_now(void);
 void gy__uring_submit(void *ctx, struct gy_op *op);
 void gy__uring_cancel(void *ctx, struct gy_op *op);
 /* Room for n entries at once (a linked pair is never split), submitting what is queued if need be. */
-GY_MUST_CHECK bool gy__uring_room(struct gy__uring *u, unsigned n);
+GY_MUST_CHECK bool gy__uring_make_room(struct gy__uring *u, unsigned n);
+static inline GY_MUST_CHECK bool gy__uring_room(struct gy__uring *u, unsigned n)
+{
+    if (__builtin_expect(u->refuse_entries == 0 && gy__io_space(&u->ring) >= n, 1))
+        return true;
+    return gy__uring_make_room(u, n);
+}
 /* An entry; room must have been asked for. */
 struct io_uring_sqe *gy__uring_entry(struct gy__uring *u, uint64_t user_data);
 /* Give entries to what waits for one, as far as there is room. */
@@ -369,7 +374,7 @@ void gy__uring_dispatch(struct gy__uring *u, uint64_t user_data, int32_t res, ui
 /* ctx of all: a struct gy__uring, or NULL. */
 void gy__uring_log(void *ctx, int level, const char *text, size_t len);
 void gy__uring_logf(struct gy__uring *u, int level, const char *format, ...) GY_PRINTF(3, 4);
-_Noreturn void gy__uring_panic(void *ctx, const char *text);
+_Noreturn GY__COLD void gy__uring_panic(void *ctx, const char *text);
 
 #define GY__URING_ASSERT(u, condition)                                                             \
     do {                                                                                           \
