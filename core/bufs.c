@@ -283,18 +283,12 @@ void gy_buf_release(struct gy_buf *buf)
         gy__mesh_return_buf(shard, buf);
 }
 
-void gy__bufs_home(struct gy_shard *shard, struct gy_buf *buf)
+/* Of the rarer kinds: there is more to it than its memory. */
+static __attribute__((noinline)) void other_home(struct gy_shard *shard, struct gy_buf *buf)
 {
-    struct gy__bufs *bufs = shard->bufs;
-    struct gy__header *header = gy__header_of(buf);
-
-    GY_ASSERT(buf->gy__home == shard->index);
     switch (buf->gy__kind) {
-    case GY__BUF_POOL:
-        pool_give(shard, buf);
-        return;
     case GY__BUF_LARGE:
-        gy__count(&bufs->large_bytes, -(uint64_t)buf->capacity);
+        gy__count(&shard->bufs->large_bytes, -(uint64_t)buf->capacity);
         shard->driver->memory_free(shard->ctx, buf->base, buf->capacity);
         pool_give(shard, buf);
         return;
@@ -317,13 +311,25 @@ void gy__bufs_home(struct gy_shard *shard, struct gy_buf *buf)
         gy__part_drop(shard, buf);
         pool_give(shard, buf);
         return;
-    case GY__BUF_RECEIVE:
+    default:
+        GY_ASSERT(!"a buffer was released twice");
+    }
+}
+
+void gy__bufs_home(struct gy_shard *shard, struct gy_buf *buf)
+{
+    GY_ASSERT(buf->gy__home == shard->index);
+    if (buf->gy__kind == GY__BUF_POOL) {
+        pool_give(shard, buf);
+    } else if (buf->gy__kind == GY__BUF_RECEIVE) {
+        struct gy__bufs *bufs = shard->bufs;
+        const struct gy__header *header = gy__header_of(buf);
+
         buf->gy__kind = GY__BUF_FREE;
         gy__count(&bufs->receive_out, UINT64_MAX);
         shard->driver->give_back(shard->ctx, buf->gy__id);
         bufs->returned(shard, header->stream, header->generation);
-        return;
-    default:
-        GY_ASSERT(!"a buffer was released twice");
+    } else {
+        other_home(shard, buf);
     }
 }

@@ -29,26 +29,28 @@ _Static_assert(sizeof(struct gy__header) == 64, "a header is one cache line");
 /* The last class has no bytes: its headers serve large and wrapped buffers. */
 enum { GY__BUF_CLASSES = 4, GY__BUF_BARE = GY__BUF_CLASSES };
 
+/* Its counters and the first words of its slabs, the list of free ones among them, are one line. */
 struct gy__pool {
-    struct gy__slabs slabs;
-    uint32_t size;         /* of each buffer, bytes */
-    gy__counter taken;     /* ever */
+    alignas(64) gy__counter taken; /* ever */
     gy__counter in_use;    /* now */
     gy__counter growths;   /* since boot */
     gy__counter exhausted; /* taking failed */
+    uint32_t size;         /* of each buffer, bytes */
+    struct gy__slabs slabs;
 };
 
 struct gy__bufs {
-    struct gy__pool pools[GY__BUF_CLASSES + 1];
-    struct gy__header *receive; /* one per receive buffer of the driver's */
+    /* What a receive buffer needs is one line. */
+    alignas(64) struct gy__header *receive; /* one per receive buffer of the driver's */
     uint32_t receive_count;
+    bool pins;               /* files are read and written past the cache */
     gy__counter receive_out; /* of them now with an owner */
-    gy__counter large_bytes; /* out now, of GY__BUFS_LARGE_MAX */
-    gy__counter large_failed;
-    gy__counter received; /* receive buffers given, ever */
-    bool pins;            /* files are read and written past the cache */
+    gy__counter received;    /* receive buffers given, ever */
     /* A receive buffer is back; set by the streams. */
     void (*returned)(struct gy_shard *shard, uint32_t stream, uint32_t generation);
+    gy__counter large_bytes; /* out now, of GY__BUFS_LARGE_MAX */
+    gy__counter large_failed;
+    struct gy__pool pools[GY__BUF_CLASSES + 1];
 };
 
 /* Bounds, per shard: of each pool, and of all large buffers together. */

@@ -117,6 +117,9 @@ void gy__handover_join(struct gy_shard *shard, struct gy__listener *listener)
     if (listener->group == 0 || listener->joined)
         return;
     listener->joined = true;
+    /* From here on others look at how many streams this shard has. */
+    shard->streams->watched = true;
+    gy__handover_open(shard, shard->streams->open);
     /* release: pairs with the acquire in is_member(). acquire: pairs with the release in end_group(); who
      * joins behind it sees that nobody accepts. */
     atomic_fetch_or_explicit(&group_of(shard, listener)->members[shard->index / BITS],
@@ -281,23 +284,28 @@ bool gy__handover_has_room(struct gy_shard *shard, const struct gy__listener *li
     return false;
 }
 
-void gy__handover_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle)
+/* It goes to whoever has fewest. -> true: to another shard */
+static __attribute__((noinline)) bool handed(struct gy_shard *shard, struct gy__listener *listener,
+                                             int32_t handle)
 {
     unsigned to = shard->index;
 
-    if (listener->group != 0) {
-        if (listener->state == GY__LISTENER_OPEN ||
-            (listener->leaves && shard->phase < GY__PHASE_DRAIN))
-            to = choose(shard, listener);
-        if (to != shard->index && !say(shard, listener->group, to, HANDLE, handle))
-            to = shard->index; /* the ring is full, so it is less idle than it looks */
-        /* relaxed: a number to choose by. */
-        atomic_fetch_add_explicit(load_of(shard, listener->group, to), 1, memory_order_relaxed);
-    }
-    if (to == shard->index)
-        gy__listener_accepted(shard, listener, handle);
-    else
+    if (listener->state == GY__LISTENER_OPEN ||
+        (listener->leaves && shard->phase < GY__PHASE_DRAIN))
+        to = choose(shard, listener);
+    if (to != shard->index && !say(shard, listener->group, to, HANDLE, handle))
+        to = shard->index; /* the ring is full, so it is less idle than it looks */
+    /* relaxed: a number to choose by. */
+    atomic_fetch_add_explicit(load_of(shard, listener->group, to), 1, memory_order_relaxed);
+    if (to != shard->index)
         gy__stream_count(shard, GY__COUNT_HANDED, 1);
+    return to != shard->index;
+}
+
+void gy__handover_accepted(struct gy_shard *shard, struct gy__listener *listener, int32_t handle)
+{
+    if (listener->group == 0 || !handed(shard, listener, handle))
+        gy__listener_accepted(shard, listener, handle);
 }
 
 void gy__handover_ended(struct gy_shard *shard, const struct gy__listener *listener)

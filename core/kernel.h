@@ -32,7 +32,7 @@
     do {                                                                                           \
     } while (0)
 #endif
-_Noreturn void gy__panic(const char *file, int line, const char *condition);
+_Noreturn GY__COLD void gy__panic(const char *file, int line, const char *condition);
 
 /* As gy_log(), for what failed without keeping the program from working: see core/failed.h. */
 void gy__warn(const char *format, ...) GY_PRINTF(1, 2);
@@ -82,7 +82,7 @@ static inline struct gy_shard *gy__self(void)
 
 /* The same for a function that programs call, and may call from a thread that is no shard: there a
  * line that names the function ends the process. What every message passes looks only in GY_DEBUG. */
-_Noreturn void gy__no_shard(const char *function);
+_Noreturn GY__COLD void gy__no_shard(const char *function);
 static inline struct gy_shard *gy__here(const char *function)
 {
     struct gy_shard *shard = gy__current_shard;

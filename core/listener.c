@@ -315,7 +315,7 @@ static void op_done(struct gy_op *op, const struct gy_completion *completion)
     }
 }
 
-static void accept_ended(struct gy_shard *shard, struct gy__listener *listener, int32_t res)
+static GY__COLD void accept_ended(struct gy_shard *shard, struct gy__listener *listener, int32_t res)
 {
     switch (res) {
     case -EINVAL:
@@ -342,6 +342,19 @@ static void accept_ended(struct gy_shard *shard, struct gy__listener *listener, 
     }
 }
 
+/* It has ended, or failed. */
+static GY__COLD void accept_failed(struct gy_shard *shard, struct gy__listener *listener,
+                                   const struct gy_completion *completion)
+{
+    if (completion->res < 0 && completion->res != -ECANCELED)
+        gy__stream_count(shard, GY__COUNT_ACCEPT_FAILED, 1);
+    if ((completion->flags & GY_COMPLETION_MORE) == 0)
+        accept_ended(shard, listener, completion->res);
+    else if (listener->holds)
+        drain_tell(shard, listener); /* what is queued waits until connections end: they must know */
+    gy__listener_step(shard, listener);
+}
+
 static void accept_done(struct gy_op *op, const struct gy_completion *completion)
 {
     struct gy__listener *listener = GY__CONTAINER(op, struct gy__listener, accept);
@@ -349,13 +362,10 @@ static void accept_done(struct gy_op *op, const struct gy_completion *completion
 
     if (completion->res >= 0)
         gy__handover_accepted(shard, listener, completion->res);
-    else if (completion->res != -ECANCELED)
-        gy__stream_count(shard, GY__COUNT_ACCEPT_FAILED, 1);
-    if ((completion->flags & GY_COMPLETION_MORE) == 0)
-        accept_ended(shard, listener, completion->res);
-    else if (completion->res < 0 && listener->holds)
-        drain_tell(shard, listener); /* what is queued waits until connections end: they must know */
-    gy__listener_step(shard, listener);
+    if (completion->res < 0 || !(completion->flags & GY_COMPLETION_MORE))
+        accept_failed(shard, listener, completion);
+    else if (!gy__listener_accepts(shard, listener))
+        gy__listener_step(shard, listener);
 }
 
 static void retry_fire(struct gy__timer *timer)

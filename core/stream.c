@@ -50,20 +50,9 @@ static const struct gy__stream_rules *rules_of(const struct gy_stream *s)
     return &gy__stream_rules[s->state];
 }
 
-void gy__stream_move(struct gy_shard *shard, struct gy_stream *s, enum gy__stream_state to)
+void gy__stream_waited(struct gy_shard *shard, struct gy_stream *s)
 {
-    const unsigned last_words = TO(CONNECT_LAST) | TO(CLOSING) | TO(LINGER_SEND);
-    bool waits = s->state == GY__STREAM_LINGER_READ || gy__stream_connects(s);
-
-    GY_ASSERT(rules_of(s)->next & 1u << to);
-    if (waits && to != GY__STREAM_CONNECT_LAST)
-        gy__timer_cancel(&shard->wheel, &s->u.wait.timer);
-    /* What its owner has said last is still to leave. */
-    if (!s->holds && last_words & 1u << to) {
-        s->holds = true;
-        gy__drain_hold(shard);
-    }
-    s->state = (uint8_t)to;
+    gy__timer_cancel(&shard->wheel, &s->u.wait.timer);
 }
 
 /* ---- the queue ---- */
@@ -132,26 +121,30 @@ static void send_file(struct gy_shard *shard, struct gy_stream *s)
     submit_out(shard, s, GY_OP_SEND_FILE);
 }
 
-/* What is queued, as far as one operation carries it. */
-static void send(struct gy_shard *shard, struct gy_stream *s)
+/* n pieces of the queue. all: nothing is behind them. */
+static inline void send_bytes(struct gy_shard *shard, struct gy_stream *s, uint32_t n, bool all)
 {
-    bool first = s->fresh;
-    struct gy_buf *buf = s->queue;
+    s->sending = (uint8_t)n;
+    s->out.u.send.iov = s->u.iov;
+    s->out.u.send.n = n;
+    s->out.u.send.first = s->fresh;
+    s->fresh = false;
+    if (all && s->state == GY__STREAM_CLOSING && !s->in.in_flight) {
+        gy__stream_move(shard, s, GY__STREAM_CLOSE);
+        submit_out(shard, s, GY_OP_SEND_CLOSE);
+    } else {
+        submit_out(shard, s, GY_OP_SEND);
+    }
+}
+
+/* Bytes of the queue from there on, at most so many pieces, to the operation. -> how many; *from: what is
+ * left. */
+static uint32_t gather(struct gy_stream *s, struct gy_buf **from, uint32_t most)
+{
+    struct gy_buf *buf = *from;
     size_t left = SEND_MAX;
     uint32_t n = 0;
-    uint32_t most = GY__STREAM_IOV;
-    bool passes = buf->gy__kind == GY__BUF_FDS;
 
-    s->fresh = false;
-    if (buf->gy__kind == GY__BUF_FILE) {
-        send_file(shard, s);
-        return;
-    }
-    if (passes) {
-        s->out.u.send.pass = (struct gy_pass *)(void *)buf->data;
-        buf = buf->next; /* the bytes that they belong to, which go alone: so the receiver can tell */
-        most = 1;
-    }
     while (buf != NULL && n < most && left > 0 && gy__buf_is_bytes(buf)) {
         size_t len = buf->len < left ? buf->len : left;
         s->u.iov[n++] = (struct gy_iov){buf->data, len};
@@ -160,33 +153,68 @@ static void send(struct gy_shard *shard, struct gy_stream *s)
             break;
         buf = buf->next;
     }
-    s->sending = (uint8_t)(n + passes);
+    *from = buf;
+    return n;
+}
+
+/* The descriptors at its head, with the bytes that they belong to, which go alone: so the receiver can
+ * tell. */
+static GY__COLD void send_fds(struct gy_shard *shard, struct gy_stream *s)
+{
+    struct gy_buf *buf = s->queue->next;
+
+    s->out.u.send.pass = (struct gy_pass *)(void *)s->queue->data;
+    s->out.u.send.n = gather(s, &buf, 1);
     s->out.u.send.iov = s->u.iov;
-    s->out.u.send.n = n;
-    s->out.u.send.first = first;
-    if (passes) {
-        submit_out(shard, s, GY_OP_SEND_FDS);
-    } else if (buf == NULL && s->state == GY__STREAM_CLOSING && !s->in.in_flight) {
-        gy__stream_move(shard, s, GY__STREAM_CLOSE);
-        submit_out(shard, s, GY_OP_SEND_CLOSE);
+    s->out.u.send.first = s->fresh;
+    s->fresh = false;
+    s->sending = (uint8_t)(s->out.u.send.n + 1);
+    submit_out(shard, s, GY_OP_SEND_FDS);
+}
+
+/* Several buffers, or what is none. */
+static __attribute__((noinline)) void send_more(struct gy_shard *shard, struct gy_stream *s)
+{
+    struct gy_buf *buf = s->queue;
+    uint32_t n;
+
+    if (buf->gy__kind == GY__BUF_FDS) {
+        send_fds(shard, s);
+    } else if (buf->gy__kind == GY__BUF_FILE) {
+        s->fresh = false;
+        send_file(shard, s);
     } else {
-        submit_out(shard, s, GY_OP_SEND);
+        n = gather(s, &buf, GY__STREAM_IOV);
+        send_bytes(shard, s, n, buf == NULL);
     }
 }
 
-static bool may_read(const struct gy_stream *s)
+/* What is queued, as far as one operation carries it. */
+static inline void send(struct gy_shard *shard, struct gy_stream *s)
+{
+    const struct gy_buf *buf = s->queue;
+
+    if (buf->next != NULL || buf->len > SEND_MAX || !gy__buf_is_bytes(buf)) {
+        send_more(shard, s);
+        return;
+    }
+    s->u.iov[0] = (struct gy_iov){buf->data, buf->len};
+    send_bytes(shard, s, 1, true);
+}
+
+static inline bool may_read(const struct gy_stream *s)
 {
     return rules_of(s)->reads && !s->fin && !s->paused &&
            (rules_of(s)->gives || s->linger_bytes > 0);
 }
 
-static bool wants_bytes(const struct gy_stream *s)
+static inline bool wants_bytes(const struct gy_stream *s)
 {
     return may_read(s) && !s->full;
 }
 
 /* A receive that was armed before anybody wanted descriptors, which it would drop. */
-static bool is_blind(const struct gy_stream *s)
+static inline bool is_blind(const struct gy_stream *s)
 {
     return s->fds_max > 0 && s->in.in_flight && s->in.kind != GY_OP_RECV_FDS;
 }
@@ -197,48 +225,38 @@ static bool is_at_limit(const struct gy_stream *s)
     return may_read(s) && s->held <= s->held_max && !is_blind(s);
 }
 
-static void step_receive(struct gy_shard *shard, struct gy_stream *s)
+/* It waits for bytes, or for a buffer, and shall not, or not so. */
+static __attribute__((noinline)) void stop_receiving(struct gy_shard *shard, struct gy_stream *s)
 {
-    if (wants_bytes(s) && !is_blind(s)) {
-        if (!s->in.in_flight && !s->starved)
-            receive(shard, s);
-    } else {
-        gy__stream_unstarve(shard, s);
-        if (!is_at_limit(s))
-            gy__op_cancel(shard, &s->in);
-    }
+    gy__stream_unstarve(shard, s);
+    if (!is_at_limit(s))
+        gy__op_cancel(shard, &s->in);
 }
 
-void gy__stream_step(struct gy_shard *shard, struct gy_stream *s)
+/* Nothing more to read for somebody who only waits for the end of it. */
+static __attribute__((noinline)) void step_waiting(struct gy_shard *shard, struct gy_stream *s)
 {
-    /* Nothing more to read for somebody who only waits for the end of it. */
     if ((s->state == GY__STREAM_LINGER_READ ||
          (s->state == GY__STREAM_LINGER_SEND && s->queue == NULL && !s->out.in_flight)) &&
         (s->fin || s->linger_bytes == 0))
         gy__stream_move(shard, s, GY__STREAM_CLOSING);
     if (s->state == GY__STREAM_HALF && s->fin && !s->out.in_flight)
         gy__stream_move(shard, s, GY__STREAM_CLOSING);
+}
 
-    if (s->doomed) {
-        s->doomed = false;
-        gy__stream_abort(shard, s, -ECANCELED);
-    }
-    step_receive(shard, s);
-    if (s->out.in_flight) {
-        if (s->state == GY__STREAM_ABORTING)
-            gy__op_cancel(shard, &s->out);
-        return;
-    }
-    if (rules_of(s)->sends && s->queue != NULL) {
-        send(shard, s);
-        return;
-    }
+static GY__COLD void give_up(struct gy_shard *shard, struct gy_stream *s)
+{
+    s->doomed = false;
+    gy__stream_abort(shard, s, -ECANCELED);
+}
+
+/* Nothing is to be sent, or nothing any more. */
+static __attribute__((noinline)) void step_sent(struct gy_shard *shard, struct gy_stream *s)
+{
     switch (s->state) {
     case GY__STREAM_OPEN:
-        if (s->half) {
-            gy__stream_move(shard, s, GY__STREAM_HALF);
-            submit_out(shard, s, GY_OP_HALF_CLOSE);
-        }
+        gy__stream_move(shard, s, GY__STREAM_HALF);
+        submit_out(shard, s, GY_OP_HALF_CLOSE);
         break;
     case GY__STREAM_LINGER_SEND:
         gy__stream_move(shard, s, GY__STREAM_LINGER_HALF);
@@ -255,6 +273,28 @@ void gy__stream_step(struct gy_shard *shard, struct gy_stream *s)
         break;
     default:
         break;
+    }
+}
+
+void gy__stream_step(struct gy_shard *shard, struct gy_stream *s)
+{
+    if ((TO(LINGER_READ) | TO(LINGER_SEND) | TO(HALF)) >> s->state & 1u)
+        step_waiting(shard, s);
+    if (__builtin_expect(s->doomed, 0))
+        give_up(shard, s);
+    if (wants_bytes(s) && !is_blind(s)) {
+        if (!s->in.in_flight && !s->starved)
+            receive(shard, s);
+    } else if (s->starved || s->in.in_flight) {
+        stop_receiving(shard, s);
+    }
+    if (s->out.in_flight) {
+        if (s->state == GY__STREAM_ABORTING)
+            gy__op_cancel(shard, &s->out);
+    } else if (s->queue != NULL && rules_of(s)->sends) {
+        send(shard, s);
+    } else if (s->state != GY__STREAM_OPEN || s->half) {
+        step_sent(shard, s);
     }
 }
 

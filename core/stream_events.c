@@ -202,28 +202,37 @@ static void received(struct gy_shard *shard, struct gy_stream *s,
     gy__actor_leave(shard, saved);
 }
 
+/* With descriptors, or without bytes. */
+static __attribute__((noinline)) void other_in_done(struct gy_shard *shard, struct gy_stream *s,
+                                                    const struct gy_completion *completion)
+{
+    int32_t res = completion->res;
+
+    if (completion->passed != NULL) {
+        gy__passing_begin(shard, s, completion->passed);
+        received(shard, s, completion);
+        gy__passing_end(shard);
+    } else if (res == 0)
+        ended(shard, s);
+    else if (res == -ENOBUFS)
+        gy__stream_starve(shard, s);
+    else if (res != -EINTR && !(res == -ECANCELED && s->in.canceled))
+        broke(shard, s, res < 0 ? res : -EPROTO);
+}
+
 void gy__stream_in_done(struct gy_op *op, const struct gy_completion *completion)
 {
     struct gy_stream *s = GY__CONTAINER(op, struct gy_stream, in);
     struct gy_shard *shard = gy__self();
-    int32_t res = completion->res;
 
     /* Whether to arm it again, and when, is for the step to say: it knows what else has happened.
      */
     if ((completion->flags & GY_COMPLETION_MORE) == 0)
         gy__stream_dirty(shard, s);
-    if (completion->passed != NULL) {
-        gy__passing_begin(shard, s, completion->passed);
+    if (completion->flags & GY_COMPLETION_BUF && completion->passed == NULL)
         received(shard, s, completion);
-        gy__passing_end(shard);
-    } else if (completion->flags & GY_COMPLETION_BUF)
-        received(shard, s, completion);
-    else if (res == 0)
-        ended(shard, s);
-    else if (res == -ENOBUFS)
-        gy__stream_starve(shard, s);
-    else if (res != -EINTR && !(res == -ECANCELED && op->canceled))
-        broke(shard, s, res < 0 ? res : -EPROTO);
+    else
+        other_in_done(shard, s, completion);
 }
 
 /* ---- sending ---- */
@@ -265,9 +274,10 @@ static void drained(struct gy_shard *shard, struct gy_stream *s)
  * was closed behind it. */
 static int sent(struct gy_shard *shard, struct gy_stream *s, int32_t res)
 {
-    uint64_t asked = 0;
+    uint32_t n = s->out.u.send.n;
+    uint64_t asked = n > 0 ? s->u.iov[0].len : 0;
 
-    for (uint32_t i = 0; i < s->out.u.send.n; i++)
+    for (uint32_t i = 1; i < n; i++) /* mostly it was one */
         asked += s->u.iov[i].len;
     GY_ASSERT(res < 0 || (uint64_t)res <= asked);
     s->sending = 0;
@@ -325,7 +335,8 @@ void gy__stream_out_done(struct gy_op *op, const struct gy_completion *completio
         break;
     case GY_OP_SEND_CLOSE:
         err = sent(shard, s, completion->res);
-        gy__stream_drop(s, 0);
+        if (s->queue != NULL)
+            gy__stream_drop(s, 0);
         if (s->why == 0 && !op->canceled)
             s->why = err;
         finish(shard, s);

@@ -35,6 +35,18 @@ static void dry_retry(struct gy__timer *timer)
 
 static void refuse_done(struct gy_op *op, const struct gy_completion *completion);
 
+/* Datagrams wait for a buffer, or it was of one. -> true: it was */
+static __attribute__((noinline)) bool datagrams_returned(struct gy_shard *shard, uint32_t index,
+                                                         uint32_t generation)
+{
+    if (shard->datagrams->starved)
+        gy__datagrams_feed(shard);
+    if (!(index & GY__HELD_BY_DATAGRAM))
+        return false;
+    gy__datagram_returned(shard, index, generation);
+    return true;
+}
+
 static void buffer_returned(struct gy_shard *shard, uint32_t index, uint32_t generation)
 {
     struct gy__streams *streams = shard->streams;
@@ -42,12 +54,9 @@ static void buffer_returned(struct gy_shard *shard, uint32_t index, uint32_t gen
 
     streams->returned = true;
     streams->dry = false;
-    if (shard->datagrams->starved)
-        gy__datagrams_feed(shard);
-    if (index & GY__HELD_BY_DATAGRAM) {
-        gy__datagram_returned(shard, index, generation);
+    if ((shard->datagrams->starved || index & GY__HELD_BY_DATAGRAM) &&
+        datagrams_returned(shard, index, generation))
         return;
-    }
     s = gy__stream_at(streams, index);
     if (s->generation != generation)
         return;
@@ -88,6 +97,23 @@ int gy__streams_open(struct gy_shard *shard)
     return 0;
 }
 
+static inline void count_open(struct gy_shard *shard, uint32_t open)
+{
+    shard->streams->open = open;
+    if (shard->streams->watched)
+        gy__handover_open(shard, open);
+}
+
+/* What belongs to a kind of operation is set with the kind, the driver's words by the driver. */
+static inline void op_init(struct gy_op *op,
+                           void (*done)(struct gy_op *op, const struct gy_completion *completion))
+{
+    op->done = done;
+    op->kind = GY_OP_NONE;
+    op->in_flight = op->canceled = op->gy__driver8 = 0;
+    op->handle = 0;
+}
+
 struct gy_stream *gy__stream_take(struct gy_shard *shard)
 {
     struct gy__streams *streams = shard->streams;
@@ -105,12 +131,13 @@ struct gy_stream *gy__stream_take(struct gy_shard *shard)
         streams->pool_used = gy__stream_index(streams, s) + 1;
     GY_ASSERT(s->state == GY__STREAM_FREE);
     generation = s->generation;
-    memset(s, 0, offsetof(struct gy_stream, u));
+    /* In two halves, which become a few stores each; all at once would be a loop. */
+    memset(s, 0, offsetof(struct gy_stream, in) / 2);
+    memset((char *)s + offsetof(struct gy_stream, in) / 2, 0, offsetof(struct gy_stream, in) / 2);
     s->generation = generation + 1;
-    s->in.done = gy__stream_in_done;
-    s->out.done = gy__stream_out_done;
-    streams->open++;
-    gy__handover_open(shard, streams->open);
+    op_init(&s->in, gy__stream_in_done);
+    op_init(&s->out, gy__stream_out_done);
+    count_open(shard, streams->open + 1);
     return s;
 }
 
@@ -119,6 +146,13 @@ static void listeners_each(struct gy_shard *shard,
 {
     for (uint32_t i = 0; i < shard->streams->listeners_used; i++)
         each(shard, &shard->streams->listeners[i]);
+}
+
+/* Those that are still full say so again. */
+static GY__COLD void accept_again(struct gy_shard *shard)
+{
+    shard->streams->accept_paused = false;
+    listeners_each(shard, gy__listener_step);
 }
 
 /* A stream that is gone and in no list. */
@@ -133,19 +167,17 @@ static void give(struct gy_shard *shard, struct gy_stream *s)
     s->generation++;
     s->context = streams->slabs.free;
     streams->slabs.free = s;
-    streams->open--;
-    gy__handover_open(shard, streams->open);
+    count_open(shard, streams->open - 1);
     gy__trim_soon(shard);
     if (listener != NULL) {
         listener->streams--;
-        gy__handover_ended(shard, listener);
-        gy__listener_step(shard, listener);
+        if (!gy__listener_accepts(shard, listener)) {
+            gy__handover_ended(shard, listener);
+            gy__listener_step(shard, listener);
+        }
     }
-    if (streams->accept_paused) {
-        /* Those that are still full say so again. */
-        streams->accept_paused = false;
-        listeners_each(shard, gy__listener_step);
-    }
+    if (streams->accept_paused)
+        accept_again(shard);
     if (s->holds)
         gy__drain_release(shard);
 }
@@ -199,11 +231,6 @@ void gy__stream_discard(struct gy_shard *shard, struct gy_stream *s)
     gy__stream_move(shard, s, GY__STREAM_CLOSED);
     gy__stream_move(shard, s, GY__STREAM_GONE);
     gy__stream_dirty(shard, s);
-}
-
-bool gy__streams_full(const struct gy_shard *shard)
-{
-    return shard->streams->open >= shard->runtime->config.streams_max;
 }
 
 /* ---- handles without a stream ---- */
@@ -261,12 +288,10 @@ void gy__streams_refuse(struct gy_shard *shard, int32_t handle)
 
 /* ---- lists of the end of the turn ---- */
 
-void gy__stream_dirty(struct gy_shard *shard, struct gy_stream *s)
+void gy__stream_enlist(struct gy_shard *shard, struct gy_stream *s)
 {
     struct gy__streams *streams = shard->streams;
 
-    if (s->dirty)
-        return;
     s->dirty = true;
     s->dirty_next = 0;
     if (streams->dirty_first == 0)
@@ -336,11 +361,12 @@ static void next_turn_soon(struct gy_shard *shard)
 }
 
 /* A stream that is marked again after its function has run waits for the next turn. */
-static void flush_marked(struct gy_shard *shard)
+static __attribute__((noinline)) void flush_marked(struct gy_shard *shard)
 {
     struct gy__streams *streams = shard->streams;
     uint32_t index, again_first = 0, again_last = 0;
 
+    streams->turn++;
     while ((index = streams->marked_first) != 0) {
         struct gy_stream *s = gy__stream_at(streams, index);
         streams->marked_first = s->marked_next;
@@ -364,7 +390,7 @@ static void flush_marked(struct gy_shard *shard)
     }
 }
 
-static void feed_starved(struct gy_shard *shard)
+static __attribute__((noinline)) void feed_starved(struct gy_shard *shard)
 {
     struct gy__streams *streams = shard->streams;
     uint32_t available = gy__bufs_receive_free(shard->bufs);
@@ -382,7 +408,7 @@ static void feed_starved(struct gy_shard *shard)
         gy__timer_arm(&shard->wheel, &streams->dry_retry, shard->now_ns + DRY_RETRY_NS);
 }
 
-static void step_dirty(struct gy_shard *shard)
+static __attribute__((noinline)) void step_dirty(struct gy_shard *shard)
 {
     struct gy__streams *streams = shard->streams;
     uint32_t index;
@@ -402,7 +428,6 @@ void gy__streams_flush(struct gy_shard *shard)
 {
     struct gy__streams *streams = shard->streams;
 
-    streams->turn++;
     if (streams->marked_first != 0)
         flush_marked(shard);
     if (streams->starved > 0)

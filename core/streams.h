@@ -18,6 +18,8 @@
 #include "core/kernel.h"
 #include "gyre/stream.h"
 
+#include <stdalign.h>
+
 #define GY__STREAM_IOV 16
 
 enum gy__stream_state {
@@ -120,25 +122,26 @@ enum gy__listener_state {
 };
 
 struct gy__listener {
-    struct gy_actor *owner;
+    /* What each connection needs, on the first two lines. */
+    alignas(64) struct gy_actor *owner;
     const struct gy_stream_events *events;
+    uint32_t streams; /* open now */
+    uint8_t state;    /* enum gy__listener_state */
+    uint8_t group;    /* of handover.c, + 1; 0: it accepts for itself */
+    bool waits_room;  /* all who could be handed a connection are full; `retry` looks again */
+    bool holds;       /* holds the drain until its socket has closed and its owner knows of it */
     struct gy_listen_options options;
-    struct gy_op op;     /* LISTEN, UNLISTEN, CLOSE */
     struct gy_op accept; /* ACCEPT */
+    struct gy_op op;     /* LISTEN, UNLISTEN, CLOSE */
     struct gy__timer retry;
     int32_t handle;
-    uint32_t streams; /* open now */
     uint16_t port;
-    uint8_t state; /* enum gy__listener_state */
-    bool holds;    /* holds the drain until its socket has closed and its owner knows of it */
-    bool told;     /* the owner's drain() has run */
-    uint8_t group;   /* of handover.c, + 1; 0: it accepts for itself */
-    bool leaves;     /* accepts, but not for its owner any more: until another has taken over */
-    bool joined;     /* it is, or was, a member of the group, not only to become one */
-    bool asked;      /* it has asked to be handed no more, and is answered (LEFT) */
-    bool waits_room; /* all who could be handed a connection are full; `retry` looks again */
+    bool told;         /* the owner's drain() has run */
+    bool leaves;       /* accepts, but not for its owner any more: until another has taken over */
+    bool joined;       /* it is, or was, a member of the group, not only to become one */
+    bool asked;        /* it has asked to be handed no more, and is answered (LEFT) */
     uint16_t succeeds; /* it takes over from that shard + 1, which is to hear when it has */
-    uint16_t chosen; /* who got the last connection */
+    uint16_t chosen;   /* who got the last connection */
     char
         addr[GY__ADDRESS_TEXT_MAX]; /* for the LISTEN operation, which outlives an owner that dies */
 };
@@ -175,9 +178,9 @@ enum gy__stream_counter {
 #define GY__HANDOVER_DUE 6
 
 struct gy__streams {
+    /* What each connection needs comes first, on few lines. */
     struct gy_stream *pool; /* [0] is never used */
     uint32_t pool_count, pool_used; /* used: those behind have never been */
-    struct gy__slabs slabs; /* of the pool; free ones are linked through `context` */
     uint32_t open;
     uint32_t turn;
     uint32_t dirty_first, dirty_last;
@@ -187,6 +190,9 @@ struct gy__streams {
     bool returned; /* a buffer has come back since the last end of turn */
     bool started;
     bool accept_paused;   /* some listener waits for a stream to end */
+    bool watched;         /* other shards look at how many are open (handover.c) */
+    gy__counter counters[GY__STREAM_COUNTERS];
+    struct gy__slabs slabs; /* of the pool; free ones are linked through `context` */
     struct gy__timer soon; /* keeps the shard awake for what is left for the next turn */
     struct gy__timer dry_retry;
     struct gy__listener listeners[GY__LISTENERS_MAX];
@@ -204,7 +210,6 @@ struct gy__streams {
         const struct gy_passed *passed;
         uint32_t next;
     } passing;
-    gy__counter counters[GY__STREAM_COUNTERS];
 };
 
 /* Is its handle still to come? */
@@ -232,7 +237,12 @@ void gy__stream_limits(uint32_t high_water, uint32_t *low_water, uint32_t *held_
 /* It has no handle, and nobody is to hear of it: as if it had not been taken. */
 void gy__stream_discard(struct gy_shard *shard, struct gy_stream *s);
 /* To be stepped at the end of the turn. */
-void gy__stream_dirty(struct gy_shard *shard, struct gy_stream *s);
+void gy__stream_enlist(struct gy_shard *shard, struct gy_stream *s);
+static inline void gy__stream_dirty(struct gy_shard *shard, struct gy_stream *s)
+{
+    if (!s->dirty)
+        gy__stream_enlist(shard, s);
+}
 void gy__stream_mark(struct gy_shard *shard, struct gy_stream *s);
 /* Its receive found no buffer: it waits until one has come back. */
 void gy__stream_starve(struct gy_shard *shard, struct gy_stream *s);
@@ -243,14 +253,40 @@ void gy__streams_shut(struct gy_shard *shard, int32_t handle);
 /* Close a descriptor of the program's, which others may share. */
 void gy__streams_shut_fd(struct gy_shard *shard, int32_t fd);
 void gy__streams_refuse(struct gy_shard *shard, int32_t handle);
-/* May another connection be accepted? */
-bool gy__streams_full(const struct gy_shard *shard);
+/* May no more connections be accepted? */
+static inline bool gy__streams_full(const struct gy_shard *shard)
+{
+    return shard->streams->open >= shard->runtime->config.streams_max;
+}
 struct gy__stat;
 void gy__streams_stats(const struct gy_shard *shard,
                        void (*each)(void *arg, const struct gy__stat *stat), void *arg);
 
 /* ---- stream.c ---- */
-void gy__stream_move(struct gy_shard *shard, struct gy_stream *s, enum gy__stream_state to);
+/* It waits no more for a connection to be made, or for the end of one: the timer of that. */
+void gy__stream_waited(struct gy_shard *shard, struct gy_stream *s);
+/* Mostly `to` is known where this is called, and little is left of it. */
+static inline void gy__stream_move(struct gy_shard *shard, struct gy_stream *s,
+                                   enum gy__stream_state to)
+{
+    const unsigned waits = 1u << GY__STREAM_CONNECTING | 1u << GY__STREAM_CONNECT_LAST |
+                           1u << GY__STREAM_LINGER_READ;
+    /* What follows those, but for CONNECT_LAST, which waits on. */
+    const unsigned after_wait = 1u << GY__STREAM_OPEN | 1u << GY__STREAM_CLOSING |
+                                1u << GY__STREAM_ABORTING | 1u << GY__STREAM_CLOSE;
+    const unsigned last_words =
+        1u << GY__STREAM_CONNECT_LAST | 1u << GY__STREAM_CLOSING | 1u << GY__STREAM_LINGER_SEND;
+
+    GY_ASSERT(gy__stream_rules[s->state].next >> to & 1u);
+    if (after_wait >> to & 1u && waits >> s->state & 1u)
+        gy__stream_waited(shard, s);
+    /* What its owner has said last is still to leave. */
+    if (last_words >> to & 1u && !s->holds) {
+        s->holds = true;
+        gy__drain_hold(shard);
+    }
+    s->state = (uint8_t)to;
+}
 /* Submit and cancel what its state and what happened call for. Runs no code of the owner's. */
 void gy__stream_step(struct gy_shard *shard, struct gy_stream *s);
 /* End it when the queue is sent; end it at once. why: told unless there is an earlier reason. */
@@ -320,7 +356,7 @@ void gy__handover_accepted(struct gy_shard *shard, struct gy__listener *listener
 void gy__handover_ended(struct gy_shard *shard, const struct gy__listener *listener);
 /* Is there room for one more, anywhere? */
 bool gy__handover_has_room(struct gy_shard *shard, const struct gy__listener *listener);
-/* How many streams the shard has has changed. */
+/* How many streams the shard has has changed: told once `watched` is set. */
 void gy__handover_open(struct gy_shard *shard, uint32_t open);
 /* Who accepts wants to stop. -> true: it goes on for the others until one of them has taken over. */
 bool gy__handover_succeed(struct gy_shard *shard, struct gy__listener *listener);
@@ -346,6 +382,17 @@ void gy__listener_step(struct gy_shard *shard, struct gy__listener *listener);
 void gy__listener_unlisten(struct gy_shard *shard, struct gy__listener *listener);
 void gy__listener_close(struct gy_shard *shard, struct gy__listener *listener);
 void gy__listener_drain(struct gy_shard *shard, struct gy__listener *listener);
+
+/* Does it accept for itself, as it shall? Most steps find it so, and have nothing to do. */
+static inline bool gy__listener_accepts(const struct gy_shard *shard,
+                                        const struct gy__listener *listener)
+{
+    uint32_t max = listener->options.streams_max;
+
+    return listener->state == GY__LISTENER_OPEN && listener->group == 0 &&
+           listener->accept.in_flight && !listener->waits_room &&
+           (max == 0 || listener->streams < max) && !gy__streams_full(shard);
+}
 
 /* Is it to close, or to be handed nothing more, and has not yet? */
 static inline bool gy__listener_ends(const struct gy__listener *listener)
