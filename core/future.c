@@ -382,9 +382,10 @@ int gy_then_raw(struct gy_actor *self, gy_fut fut,
                 void (*run)(struct gy_actor *self, const struct gy_done *done), uint64_t ctx)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    struct gy__future *future = gy__future_at(shard, fut.bits);
-    if (__builtin_expect(future == NULL || future->state != GY__FUTURE_PENDING ||
-                             future->run != NULL || future->owner != gy__actor_slot(self),
+    /* Mostly the call that the actor has just made, which is the first in its list. */
+    struct gy__future *future = &shard->futures[self->gy__futures];
+    if (__builtin_expect(future->bits != fut.bits || future->state != GY__FUTURE_PENDING ||
+                             future->run != NULL,
                          0))
         return then_slow(self, fut, run, ctx);
     future->run = run;

@@ -50,7 +50,8 @@ static inline struct gy__future *gy__future_find(const struct gy_shard *shard, g
 static inline struct gy_actor *gy__future_owner(struct gy_shard *shard,
                                                 const struct gy__future *future)
 {
-    return future->owner == 0 ? &shard->nobody : gy__actor_at(shard, future->owner);
+    return __builtin_expect(future->owner == 0, 0) ? &shard->nobody :
+                                                     gy__actor_at(shard, future->owner);
 }
 
 /* A cell came for the future. (In a ring the bits that name the shard are the lap mark.) */

@@ -120,6 +120,36 @@ static inline bool gy__gate_leads(struct gy__gate gate, uint64_t pid)
     return (uint32_t)pid == 2 * (uint64_t)gate.life - 1;
 }
 
+/* One cell by the gate, if one is left. -> false: none is. In one instruction, whose carry tells that
+ * there was none; then it is put right again. */
+static inline bool gy__gate_take(struct gy__gate *gate)
+{
+    bool none;
+#if defined(__x86_64__)
+    __asm__("subb $1, %0" : "+m"(gate->left), "=@ccc"(none));
+#else
+    none = gate->left == 0;
+    gate->left--;
+#endif
+    if (__builtin_expect(none, 0))
+        gate->left = 0;
+    return !none;
+}
+/* It comes back. -> false: no more go in. */
+static inline bool gy__gate_give(struct gy__gate *gate)
+{
+    bool full;
+#if defined(__x86_64__)
+    __asm__("addb $1, %0" : "+m"(gate->left), "=@ccc"(full));
+#else
+    full = gate->left == UINT8_MAX;
+    gate->left++;
+#endif
+    if (__builtin_expect(full, 0))
+        gate->left = UINT8_MAX;
+    return !full;
+}
+
 /* What an actor has besides, and most have not: in an array apart, so that an actor's first cache line
  * has room for what is its own. gy__more() leads there, and notes that it has been there: an actor that
  * has not is ended without a look. All zero when the slot is free. */
@@ -545,17 +575,20 @@ static inline struct gy__future *gy__future_take_free(struct gy_shard *shard,
     future->owner = (uint32_t)(owner->pid.bits >> 32) & 0x3FFFFF;
     future->all = gy__future_all(GY__FUTURE_PENDING, GY__PIN_ANSWER_DUE);
     future->run = NULL;
-    future->callee = callee;
+    uint32_t next = owner->gy__futures;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    future->links = owner->gy__futures; /* one store: there is nothing before it */
+    future->links = next; /* one store: there is nothing before it */
 #else
     future->prev = 0;
-    future->next = owner->gy__futures;
+    future->next = next;
 #endif
-    if (future->next != 0)
-        shard->futures[future->next].prev = slot;
+    /* What is in registers by now is loaded again instead of saving others. */
+    __asm__ volatile("" ::: "memory");
+    if (next != 0)
+        shard->futures[next].prev = slot;
     owner->gy__futures = slot;
     shard->futures_live++;
+    future->callee = callee; /* apart from links: as one with it, it would go through a vector register */
     return future;
 }
 

@@ -245,9 +245,9 @@ int gy_resolve_words(gy_promise promise, size_t size, uint64_t w0, uint64_t w1, 
 {
     struct gy_shard *shard = gy__here_hot(__func__);
     struct gy_cell *cell = NULL;
-    if (__builtin_expect(promise.bits == shard->context.promise && promise.bits != 0 &&
-                             size <= GY_MSG_INLINE,
-                         1))
+    if (__builtin_expect(promise.bits != 0, 1) &&
+        __builtin_expect(promise.bits == shard->context.promise, 1) &&
+        __builtin_expect(size <= GY_MSG_INLINE, 1))
         cell = answer_local(shard, promise.bits);
     if (__builtin_expect(cell == NULL, 0))
         return resolve_slow(promise, size, w0, w1, w2, w3);
@@ -260,9 +260,9 @@ int gy_resolve_short(gy_promise promise, size_t size, uint64_t w0, uint64_t w1)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
     struct gy_cell *cell = NULL;
-    if (__builtin_expect(promise.bits == shard->context.promise && promise.bits != 0 &&
-                             size <= GY_MSG_SHORT,
-                         1))
+    if (__builtin_expect(promise.bits != 0, 1) &&
+        __builtin_expect(promise.bits == shard->context.promise, 1) &&
+        __builtin_expect(size <= GY_MSG_SHORT, 1))
         cell = answer_local(shard, promise.bits);
     if (__builtin_expect(cell == NULL, 0))
         return resolve_slow(promise, size, w0, w1, 0, 0);

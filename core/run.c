@@ -62,6 +62,21 @@ static __attribute__((noinline)) void run_stashed(struct gy_shard *shard, struct
     gy__cell_drop(shard, cell, -EAGAIN);
 }
 
+/* An actor that holds or drops what arrives, or at whose messages filters look. -> true: the cell has been
+ * dealt with; false: it runs, and its room has been given back. */
+static __attribute__((noinline)) bool run_odd(struct gy_shard *shard, struct gy_cell *cell,
+                                              struct gy_actor *actor, bool from_ring)
+{
+    bool filtered = actor->gy__flags & GY__ACTOR_FILTERED && !gy__filter(shard, cell);
+    if (!filtered && actor->gy__flags & (GY__ACTOR_STASHES | GY__ACTOR_DROPS)) {
+        run_stashed(shard, cell, actor, from_ring);
+        return true;
+    }
+    if (!from_ring)
+        gy__mailbox_give(shard, gy__pid_slot(cell->target));
+    return filtered;
+}
+
 __attribute__((noinline)) void gy__abandon(struct gy_shard *shard)
 {
     uint64_t promise = shard->context.promise;
@@ -94,20 +109,9 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
     struct gy_actor *actor = gy__actor_at(shard, slot);
     if (__builtin_expect(actor->gy__flags & (GY__ACTOR_STASHES | GY__ACTOR_DROPS |
                                              GY__ACTOR_FILTERED), 0)) {
-        if (actor->gy__flags & GY__ACTOR_FILTERED && !gy__filter(shard, cell)) {
-            if (!from_ring)
-                gy__mailbox_give(shard, slot);
+        if (run_odd(shard, cell, actor, from_ring))
             return;
-        }
-        if (actor->gy__flags & (GY__ACTOR_STASHES | GY__ACTOR_DROPS)) {
-            run_stashed(shard, cell, actor, from_ring);
-            return;
-        }
-    }
-    if (!from_ring && __builtin_expect(gated && gate->left != UINT8_MAX, 1)) {
-        GY__UNKNOWN(gate->left);
-        gate->left++;
-    } else if (!from_ring) {
+    } else if (!from_ring && !(__builtin_expect(gated, 1) && gy__gate_give(gate))) {
         shard->slots[slot].room++;
     }
     uint64_t promise = cell->fut;

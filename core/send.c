@@ -43,31 +43,24 @@ static __attribute__((noinline)) int local_refusal(struct gy_shard *shard)
 /* The common case of a send to an actor of this shard, in steps; each takes what it asks for, and few
  * registers, so that a send need not save any. */
 
-/* The target is of this shard, and the queue's tail a place for its cell. */
-static inline bool local_place(const struct gy_shard *shard, uint64_t to)
+/* Of a pid of this shard its slot; of others more than GY__SLOT_MASK. */
+static inline uint64_t local_slot(const struct gy_shard *shard, uint64_t to)
 {
-    return __builtin_expect((to ^ shard->self_bits) >> GY__SHARD_SHIFT == 0 &&
-                                shard->fifo.chain.tail != shard->fifo.stop,
-                            1);
+    return (to ^ shard->self_bits) >> 32;
 }
 /* If not, credit_back() must follow. */
-static inline bool credit_take(struct gy_shard *shard)
+static inline bool credit_take(struct gy_actor *self)
 {
-    return __builtin_expect(--shard->context.actor->gy__credit >= 0, 1);
+    return __builtin_expect(--self->gy__credit >= 0, 1);
 }
 static inline void credit_back(struct gy_shard *shard)
 {
     shard->context.actor->gy__credit++;
 }
-static inline bool gate_take(struct gy_shard *shard, uint64_t to)
+static inline bool gate_take(struct gy__gate *gate, uint64_t to)
 {
-    struct gy__gate *gate = &shard->gates[gy__pid_slot(to)];
     /* As gy__gate_leads(), but with one register fewer: a gate without a life has nothing left. */
-    if (__builtin_expect(2 * (uint32_t)gate->life - (uint32_t)to != 1 || gate->left == 0, 0))
-        return false;
-    GY__UNKNOWN(gate->left);
-    gate->left--;
-    return true;
+    return __builtin_expect(2 * (uint32_t)gate->life - (uint32_t)to == 1, 1) && gy__gate_take(gate);
 }
 static inline bool slot_take(struct gy_shard *shard, uint64_t to)
 {
@@ -77,33 +70,24 @@ static inline bool slot_take(struct gy_shard *shard, uint64_t to)
     dense->room--;
     return true;
 }
-static inline struct gy_cell *local_cell(struct gy_shard *shard, uint64_t to,
-                                         const struct gy_verb *verb, uint64_t fut)
+/* A message of two words leaves what was in the others. */
+static inline void fill_short(struct gy_cell *cell, uint64_t to, const struct gy_verb *verb,
+                              uint64_t sender, uint64_t fut, uint64_t w0, uint64_t w1)
 {
-    struct gy_cell *cell = shard->fifo.chain.tail;
     cell->target = to;
     cell->verb = verb;
-    cell->from.sender = shard->context.actor->pid.bits;
+    cell->from.sender = sender;
     cell->fut = fut;
-    return cell;
+    cell->payload.word[0] = w0;
+    cell->payload.word[1] = w1;
 }
 static inline void local_push(struct gy_shard *shard, uint64_t to, const struct gy_verb *verb,
                               uint64_t fut, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3)
 {
-    struct gy_cell *cell = local_cell(shard, to, verb, fut);
-    cell->payload.word[0] = w0;
-    cell->payload.word[1] = w1;
+    struct gy_cell *cell = shard->fifo.chain.tail;
+    fill_short(cell, to, verb, shard->context.actor->pid.bits, fut, w0, w1);
     cell->payload.word[2] = w2;
     cell->payload.word[3] = w3;
-    shard->fifo.chain.tail = cell + 1;
-}
-/* A message of two words leaves what was in the others. */
-static inline void local_push_short(struct gy_shard *shard, uint64_t to, const struct gy_verb *verb,
-                                    uint64_t fut, uint64_t w0, uint64_t w1)
-{
-    struct gy_cell *cell = local_cell(shard, to, verb, fut);
-    cell->payload.word[0] = w0;
-    cell->payload.word[1] = w1;
     shard->fifo.chain.tail = cell + 1;
 }
 
@@ -209,9 +193,10 @@ int gy_cast_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w
                   uint64_t w3)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    if (!local_place(shard, to.bits))
+    uint64_t slot = local_slot(shard, to.bits);
+    if (__builtin_expect(slot > GY__SLOT_MASK || shard->fifo.chain.tail == shard->fifo.stop, 0))
         return cast_slow(to, verb, w0, w1, w2, w3);
-    if (!credit_take(shard) || !gate_take(shard, to.bits))
+    if (!credit_take(shard->context.actor) || !gate_take(&shard->gates[slot], to.bits))
         return cast_by_slot(to, verb, w0, w1, w2, w3);
     local_push(shard, to.bits, verb, 0, w0, w1, w2, w3);
     return 0;
@@ -220,11 +205,15 @@ int gy_cast_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w
 int gy_cast_short(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    if (!local_place(shard, to.bits))
+    uint64_t slot = local_slot(shard, to.bits);
+    struct gy_cell *cell = shard->fifo.chain.tail;
+    if (__builtin_expect(slot > GY__SLOT_MASK || cell == shard->fifo.stop, 0))
         return cast_slow(to, verb, w0, w1, 0, 0);
-    if (!credit_take(shard) || !gate_take(shard, to.bits))
+    struct gy_actor *self = shard->context.actor;
+    if (!credit_take(self) || !gate_take(&shard->gates[slot], to.bits))
         return cast_by_slot(to, verb, w0, w1, 0, 0);
-    local_push_short(shard, to.bits, verb, 0, w0, w1);
+    fill_short(cell, to.bits, verb, self->pid.bits, 0, w0, w1);
+    shard->fifo.chain.tail = cell + 1;
     return 0;
 }
 
@@ -299,25 +288,34 @@ gy_fut gy_call_words(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_
                      uint64_t w3)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    if (__builtin_expect(shard->futures_free == 0, 0) || !local_place(shard, to.bits))
+    uint64_t slot = local_slot(shard, to.bits);
+    if (__builtin_expect(shard->futures_free == 0 || slot > GY__SLOT_MASK ||
+                             shard->fifo.chain.tail == shard->fifo.stop, 0))
         return call_slow(to, verb, w0, w1, w2, w3);
-    if (!credit_take(shard) || !gate_take(shard, to.bits))
+    if (!credit_take(shard->context.actor) || !gate_take(&shard->gates[slot], to.bits))
         return call_by_slot(to, verb, w0, w1, w2, w3);
-    local_push(shard, to.bits, verb, shard->futures[shard->futures_free].bits, w0, w1, w2, w3);
-    /* Nothing of that is kept in registers, of which there would be too few. */
-    __asm__ volatile("" ::: "memory");
-    return (gy_fut){ gy__future_take_free(shard, shard->context.actor, to.bits)->bits };
+    uint64_t bits = gy__future_take_free(shard, shard->context.actor, to.bits)->bits;
+    local_push(shard, to.bits, verb, bits, w0, w1, w2, w3);
+    return (gy_fut){ bits };
 }
 
 gy_fut gy_call_short(gy_pid to, const struct gy_verb *verb, uint64_t w0, uint64_t w1)
 {
     struct gy_shard *shard = gy__here_hot(__func__);
-    if (__builtin_expect(shard->futures_free == 0, 0) || !local_place(shard, to.bits))
+    uint64_t slot = local_slot(shard, to.bits);
+    if (__builtin_expect(shard->futures_free == 0 || slot > GY__SLOT_MASK ||
+                             shard->fifo.chain.tail == shard->fifo.stop, 0))
         return call_slow(to, verb, w0, w1, 0, 0);
-    if (!credit_take(shard) || !gate_take(shard, to.bits))
+    struct gy_actor *self = shard->context.actor;
+    if (!credit_take(self) || !gate_take(&shard->gates[slot], to.bits))
         return call_by_slot(to, verb, w0, w1, 0, 0);
-    local_push_short(shard, to.bits, verb, shard->futures[shard->futures_free].bits, w0, w1);
-    return (gy_fut){ gy__future_take_free(shard, shard->context.actor, to.bits)->bits };
+    uint64_t bits = gy__future_take_free(shard, self, to.bits)->bits;
+    /* What of the shard is in registers is loaded again instead of saving others. */
+    __asm__ volatile("" ::: "memory");
+    struct gy_cell *cell = shard->fifo.chain.tail;
+    fill_short(cell, to.bits, verb, self->pid.bits, bits, w0, w1);
+    shard->fifo.chain.tail = cell + 1;
+    return (gy_fut){ bits };
 }
 
 /* The message in memory as four words. */
