@@ -1,6 +1,6 @@
 /* core/future.c - the caller's side of a call: the table of awaited answers.
  *
- * A slot belongs to the actor that called and is in its list until it is GONE. It ends once: by its
+ * A slot belongs to the actor that called and is in its list until its consumer runs or it is GONE. It ends once: by its
  * answer, its deadline, a discard, or its owner's death. When it ended before its answer came, the slot stays (GONE,
  * answer_due) until that one answer arrives, so that an answer can never meet a later call; the callee is told, and a
  * promise that it keeps is answered at once.
@@ -51,7 +51,7 @@ void gy__future_try_free(struct gy_shard *shard, struct gy__future *future)
 
 void gy__future_untake(struct gy_shard *shard, struct gy__future *future)
 {
-    gy__future_unlink(shard, future);
+    gy__future_unlink(shard, future, gy__future_owner(shard, future));
     future->pins &= (uint8_t)~GY__PIN_ANSWER_DUE;
     gy__future_free(shard, future);
 }
@@ -74,8 +74,8 @@ static void let_go(struct gy_shard *shard, struct gy__future *future, bool later
     future->has_buf = false;
     /* Forgotten, while its promise is out: it stays in the list, or nobody would know of that promise
      * when the actor ends. */
-    if (!(future->pins & GY__PIN_OPEN))
-        gy__future_unlink(shard, future);
+    if (!(future->pins & (GY__PIN_OPEN | GY__PIN_RUNS)))
+        gy__future_unlink(shard, future, gy__future_owner(shard, future));
     future->state = GY__FUTURE_GONE;
     if (is_group && later)
         gy__future_queue(shard, future);
@@ -95,6 +95,14 @@ void gy__future_gone(struct gy_shard *shard, struct gy__future *future)
 void gy__future_gone_later(struct gy_shard *shard, struct gy__future *future)
 {
     let_go(shard, future, true);
+}
+
+void gy__future_ran(struct gy_shard *shard, struct gy__future *future)
+{
+    if (future->state == GY__FUTURE_DONE)
+        gy__future_gone(shard, future);
+    future->pins &= (uint8_t)~GY__PIN_RUNS;
+    gy__future_try_free(shard, future);
 }
 
 void gy__future_tell(struct gy_shard *shard, struct gy__future *future)

@@ -60,12 +60,14 @@ static inline bool gy__future_meant(const struct gy__future *future, const struc
     return (future->bits ^ cell->target) << (64 - GY__SHARD_SHIFT) == 0;
 }
 
-static inline void gy__future_unlink(struct gy_shard *shard, struct gy__future *future)
+/* Out of the list of its owner. */
+static inline void gy__future_unlink(struct gy_shard *shard, struct gy__future *future,
+                                     struct gy_actor *owner)
 {
-    if (future->prev != 0)
+    if (__builtin_expect(future->prev != 0, 0))
         shard->futures[future->prev].next = future->next;
     else
-        gy__future_owner(shard, future)->gy__futures = future->next;
+        owner->gy__futures = future->next;
     if (future->next != 0)
         shard->futures[future->next].prev = future->prev;
 }
@@ -98,6 +100,8 @@ void gy__future_gone_later(struct gy_shard *shard, struct gy__future *future);
 /* of_chain: it is what a chain waited for, whose consumer need not run any more. */
 void gy__future_discard_up(struct gy_shard *shard, uint64_t bits, bool of_chain);
 void gy__future_try_free(struct gy_shard *shard, struct gy__future *future);
+/* Its consumer has run from the loop, and it is not as it was before that. */
+void gy__future_ran(struct gy_shard *shard, struct gy__future *future);
 /* A pending one ends with -ETIMEDOUT then, unless it has an earlier deadline. */
 void gy__future_end_by(struct gy_shard *shard, struct gy__future *future, uint64_t deadline_ns);
 
@@ -160,7 +164,10 @@ static inline bool gy__future_answer_plain(struct gy_shard *shard, struct gy_cel
     uint32_t size = (uint32_t)cell->fut;
     struct gy_done done = { future->ctx, res, size,
                             res < 0 || size == 0 ? NULL : cell->payload.word, NULL };
-    future->all = gy__future_all(GY__FUTURE_DONE, 0);
+    /* Out of the list before it runs: then it is mostly the first, and no call that the function makes has to
+     * be linked with it. Until it has returned the slot stays. */
+    future->all = gy__future_all(GY__FUTURE_DONE, GY__PIN_RUNS);
+    gy__future_unlink(shard, future, owner);
     shard->context.actor = owner;
     gy__count(&shard->core_counters[GY__COUNT_ANSWERS], 1);
     future->run(owner, &done);
@@ -168,13 +175,12 @@ static inline bool gy__future_answer_plain(struct gy_shard *shard, struct gy_cel
     if (__builtin_expect(owner->gy__flags & (GY__ACTOR_STOPS | GY__ACTOR_FAILED), 0) &&
         owner->gy__state == GY__ACTOR_LIVE)
         gy__actor_finish(shard, owner, owner->gy__why);
-    /* Its end, or the function, may have let the slot go already. */
-    bool is = from_ring ? gy__future_meant(future, cell) : future->bits == cell->target;
-    if (__builtin_expect(is && future->all == gy__future_all(GY__FUTURE_DONE, 0), 1)) {
-        gy__future_unlink(shard, future);
+    /* The function may have let it go already. */
+    if (__builtin_expect(future->all == gy__future_all(GY__FUTURE_DONE, GY__PIN_RUNS), 1)) {
+        future->all = gy__future_all(GY__FUTURE_FREE, 0);
         gy__future_free(shard, future);
-    } else if (is && future->state == GY__FUTURE_DONE) {
-        gy__future_gone(shard, future);
+    } else {
+        gy__future_ran(shard, future);
     }
     return true;
 }

@@ -240,6 +240,7 @@ enum gy__future_pins {
     GY__PIN_CANCELS = 16,      /* of a combinator: a cell that discards its inputs is queued */
     GY__PIN_DISCARD_WAITS = 4, /* listed at the mesh until the ring to the callee has room */
     GY__PIN_OPEN = 32,         /* of a pair: its promise is out, and no record keeps it */
+    GY__PIN_RUNS = 64,         /* its consumer runs from the loop; it is in its owner's list no more */
 };
 struct gy__future {
     /* Its handle: shard, slot, and a generation of 34 bits that is never 0. 0 until it is first used. */

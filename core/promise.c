@@ -104,7 +104,7 @@ static inline void pair_close(struct gy_shard *shard, struct gy__future *future)
 {
     future->pins &= (uint8_t)~GY__PIN_OPEN;
     if (__builtin_expect(future->state == GY__FUTURE_GONE, 0))
-        gy__future_unlink(shard, future);
+        gy__future_unlink(shard, future, gy__future_owner(shard, future));
 }
 
 /* Something is to be tied to a promise: its record, which a pair gets only now.

@@ -209,6 +209,56 @@ static void second_consumer_is_busy(void **state)
     assert_int_equal(seen.times, 1);
 }
 
+/* While the function that waits for an answer runs, its future is still there, though it may be let go. */
+struct own {
+    gy_fut fut, first, second;
+    void (*let_go)(gy_fut fut);
+    int again;
+    unsigned times;
+};
+static void on_own(struct gy_actor *self, const struct gy_done *done)
+{
+    struct own *own = (struct own *)(uintptr_t)done->ctx;
+    own->times++;
+    own->again = gy_then_raw(self, own->fut, on_seen, 0);
+    call(here, 0, &own->first);
+    if (own->let_go != NULL)
+        own->let_go(own->fut);
+    call(there, 0, &own->second);
+}
+static void own_future_stays_while_its_consumer_runs(void **state)
+{
+    (void)state;
+    counter_pid to[] = { here, there };
+    void (*const let_go[])(gy_fut) = { NULL, gy_forget, gy_discard };
+    for (unsigned t = 0; t < 6; t++) {
+        struct gy_shard *shard = fake.shard[0].shard;
+        struct own own = { .let_go = let_go[t / 2] };
+        fake_enter(&fake, 0);
+        call(to[t % 2], 0, &own.fut);
+        assert_int_equal(gy_then_raw(nobody(0), own.fut, on_own, (uint64_t)(uintptr_t)&own), 0);
+        fake_leave();
+        fake_settle(&fake);
+        assert_int_equal(own.times, 1);
+        assert_int_equal(own.again, -EBUSY);
+        assert_int_equal(gy_refused(own.first) | gy_refused(own.second), 0);
+        /* Both calls took other slots, and only these two are in the list now. */
+        uint32_t slot = gy__fut_slot(own.fut.bits), first = gy__fut_slot(own.first.bits),
+                 second = gy__fut_slot(own.second.bits);
+        assert_true(first != slot && second != slot);
+        assert_int_equal(nobody(0)->gy__futures, second);
+        assert_int_equal(shard->futures[second].prev, 0);
+        assert_int_equal(shard->futures[second].next, first);
+        assert_int_equal(shard->futures[first].prev, second);
+        assert_int_equal(shard->futures[first].next, 0);
+        assert_int_equal(shard->futures_live, 2);
+        assert_int_equal(outcome(0, own.first), 0);
+        assert_int_equal(outcome(0, own.second), 0);
+        /* The handle leads nowhere any more. */
+        assert_int_equal(outcome(0, own.fut), -EINVAL);
+    }
+}
+
 static void kept_promise_is_answered_later(void **state)
 {
     (void)state;
@@ -819,6 +869,7 @@ int main(void)
         TEST(a_reject_without_an_error_is_refused),
         TEST(a_value_of_another_size_is_none),
         TEST(second_consumer_is_busy),
+        TEST(own_future_stays_while_its_consumer_runs),
         TEST(kept_promise_is_answered_later),
         TEST(deadline_ends_a_call),
         TEST(a_deadline_ends_with_its_call),
