@@ -26,13 +26,15 @@ int gy_http_status(int err)
         return 409;
     case -EMSGSIZE:
         return 413;
+    case -ENOBUFS:
+    case -ENAMETOOLONG:
+        return 414;
     case -ERANGE:
         return 416;
     case -ENOTSUP:
         return 501;
     case -EAGAIN:
     case -EBUSY:
-    case -ENOBUFS:
     case -ENOMEM:
     case -ENOSPC:
     case -ECANCELED:

@@ -177,7 +177,7 @@ GY_API const struct gy_slice *gy_http_header(const struct gy_http_req *req, cons
  * known when the request was judged: it never stands for a header (RFC 9110 6.5.1). */
 GY_API struct gy_slice gy_http_trailer(struct gy_slice trailers, const char *name);
 /* The last query parameter of that name, percent-decoded into out[size], ended by 0.
- * -> its length; -ENOENT; -ENOBUFS longer than size - 1 (see gy_http_param); -EINVAL broken escape. */
+ * -> its length; -ENOENT; -ENOBUFS longer than size - 1; -EINVAL broken escape. */
 GY_API int gy_http_query(const struct gy_http_req *req, const char *name, char *out, size_t size);
 /* The same as a number, decimal digits only. *out is untouched on error. -> 0; -ENOENT; -EINVAL no
  * number; -ERANGE it does not fit. */
@@ -187,8 +187,8 @@ GY_API int gy_http_query_i64(const struct gy_http_req *req, const char *name, in
 GY_API int gy_http_query_bool(const struct gy_http_req *req, const char *name, int *out);
 /* A parameter of the route, ":name" or "*name", percent-decoded into out[size], ended by 0. "*name"
  * is what stands behind the slash, in which %2F stays as it is: no slash comes of decoding.
- * -> its length; -ENOENT the route has none such; -ENOBUFS longer than size - 1, of which gy_http_fail makes
- * 503, "try again", which the client would in vain: answer 400 or 404; -EINVAL broken escape, or %00. */
+ * -> its length; -ENOENT the route has none such; -ENOBUFS longer than size - 1, of which gy_http_fail makes 414;
+ * -EINVAL broken escape, or %00. */
 GY_API int gy_http_param(const struct gy_http_req *req, const char *name, char *out, size_t size);
 /* The same as a number. -> as gy_http_query_u64. */
 GY_API int gy_http_param_u64(const struct gy_http_req *req, const char *name, uint64_t *out);
@@ -214,7 +214,8 @@ GY_API GY_MUST_CHECK int gy_http_keep(gy_http_promise reply);
  * caches would remember that, and no alarm would ring.
  *
  * The status for a negative errno that the request itself has caused: of its parameters, its body, what it names. -EINVAL 400, -EACCES and -EPERM 403,
- * -ENOENT 404, -EEXIST 409, -EMSGSIZE 413, -ERANGE 416, -ENOTSUP 501, -EAGAIN, -EBUSY, -ENOBUFS, -ENOMEM,
+ * -ENOENT 404, -EEXIST 409, -EMSGSIZE 413, -ENOBUFS (of gy_http_param and gy_http_query: the target is longer than
+ * what is served, RFC 9110 15.5.15) and -ENAMETOOLONG 414, -ERANGE 416, -ENOTSUP 501, -EAGAIN, -EBUSY, -ENOMEM,
  * -ENOSPC and -ECANCELED 503, -ETIMEDOUT 504, and 500 for all others, -EOWNERDEAD among them. */
 GY_API int gy_http_status(int err);
 /* Answer with gy_http_status(err) and its name as text. -> as gy_http_reply. */

@@ -172,7 +172,7 @@ static void test_long_path(void **state)
     sprintf(text, "GET /app/users/%%41/%s/y/z HTTP/1.1\r\nHost: h\r\n\r\n", tail);
     ask(c, text, 404);
     sprintf(text, "GET /app/tree/%%41/%s HTTP/1.1\r\nHost: h\r\n\r\n", tail);
-    ask(c, text, 503); /* the handler's buffer is too small */
+    ask(c, text, 414); /* the handler's buffer is too small */
     sprintf(text, "GET /app/where/%%41/%s HTTP/1.1\r\nHost: h\r\n\r\n", tail);
     ask(c, text, 200);
 }
@@ -213,6 +213,13 @@ static void test_short_answers(void **state)
     world_expect(&world, c, 504, "Gateway Timeout\n");
     world_expect(&world, c, 500, NULL);
     world_expect(&world, c, 404, NULL);
+    /* More of the target than the handler's memory takes; a name that no file can have. */
+    world_text(&world, c, GET("/app/users/0123456789012345678901234567890123456789012345678901234567890123")
+                              GET("/app/users/012345678901234567890123456789012345678901234567890123456789012")
+                                  GET("/app/fail?n=36"));
+    world_expect(&world, c, 414, "URI Too Long\n");
+    world_expect(&world, c, 200, NULL);
+    world_expect(&world, c, 414, NULL);
     /* Of what came from elsewhere the client is not told that it was its own fault. */
     world_text(&world, c, GET("/app/fail?upstream&n=2") GET("/app/fail?upstream&n=110") GET("/app/fail?upstream&n=11")
                               GET("/app/fail?upstream&n=22") GET("/app/fail?upstream&n=111"));
@@ -229,6 +236,9 @@ static void test_short_answers(void **state)
     world_expect(&world, c, 503, NULL);
     world_expect(&world, c, 503, "Service Unavailable\n");
     world_expect(&world, c, 500, NULL);
+    assert_int_equal(gy_http_status(-ENOBUFS), 414);
+    assert_int_equal(gy_http_status_internal(-ENOBUFS), 503);
+    assert_int_equal(gy_http_status_upstream(-ENOBUFS), 503);
     assert_int_equal(gy_http_status_internal(0), 500);
     assert_int_equal(gy_http_status_upstream(-EPROTO), 502);
     assert_int_equal(gy_http_status_upstream(-ECONNRESET), 502);

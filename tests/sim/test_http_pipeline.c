@@ -265,6 +265,46 @@ static void a_body_that_must_not_come(void **state)
             }
 }
 
+/* The same when nobody waits for the next answer: what comes then, whatever it looks like, ends its connection, and
+ * who asks next has one of its own. Also where nothing was announced, and where it comes a byte at a time. */
+static void what_comes_while_nobody_waits_ends_the_connection(void **state)
+{
+    static const struct {
+        const char *method, *head, *behind;
+        uint64_t every_ns;
+    } cases[] = {
+        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n", EVIL, 50 * GY_MS},
+        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n", EVIL, GY_US},
+        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", EVIL, 50 * GY_MS},
+        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", "H", 50 * GY_MS},
+        {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 42\r\n\r\n", EVIL, 50 * GY_MS},
+        {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", EVIL, 50 * GY_MS},
+    };
+    static char text[256];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        setup(NULL);
+        snprintf(text, sizeof(text), "%s%s", cases[i].head, cases[i].behind);
+        scripted.lines[0] = (struct scripted_line){
+            .answer = text, .piece = strlen(cases[i].head), .every_ns = cases[i].every_ns};
+        scripted.line_count = 1;
+        script_echo(1);
+        open_world(2000 + i);
+        order.method = cases[i].method;
+        ask();
+        gy_sim_advance(sim, GY_S);
+        assert_in_range(asker_calls[0].res, 200, 304);
+        assert_int_equal(scripted.open, 0);
+        order.method = "GET";
+        ask();
+        gy_sim_advance(sim, GY_S);
+        expect_own(1);
+        assert_int_equal(scripted.connections, 2);
+        close_world();
+    }
+}
+
 /* Not on a connection that has not shown that it stays, nor to HTTP/1.0, nor behind one that ends.
  */
 static void only_where_it_is_understood(void **state)
@@ -533,6 +573,7 @@ int main(void)
         cmocka_unit_test_setup(only_what_is_safe, setup),
         cmocka_unit_test_setup(only_where_it_is_understood, setup),
         cmocka_unit_test_setup(a_body_that_must_not_come, setup),
+        cmocka_unit_test_setup(what_comes_while_nobody_waits_ends_the_connection, setup),
         cmocka_unit_test_setup(when_the_server_ends_it, setup),
         cmocka_unit_test_setup(when_one_is_given_up, setup),
         cmocka_unit_test_setup(each_has_its_time_from_its_turn, setup),
