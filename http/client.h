@@ -3,7 +3,8 @@
  * client.c    the actor, and what programs call
  * exchange.c  exchanges: a request and the answer it is owed
  * client_response.c, client_config.c   answers as askers see them; configuration and figures
- * pool.c      connections: by the address they lead to, idle ones, requests that wait for one
+ * pool.c      who gets which connection: by the address they lead to, requests that wait for one
+ * pool_conn.c connections: idle ones, pipelining, what their streams tell
  * transfer.c  requests and answers in pieces
  * tunnel.c    connections through a proxy
  * outbound.c, inbound.c, url.c   requests to bytes, bytes to answers; pure
@@ -191,7 +192,7 @@ void gy__client_exchange_phase(struct gy__client_exchange *exchange, uint64_t af
 void gy__client_exchange_give_head(struct gy__client_exchange *exchange,
                                    struct gy__http_inbound *inbound);
 
-/* ---- exchange.c, for pool.c ---- */
+/* ---- exchange.c, for pool.c and pool_conn.c ---- */
 
 /* Its connection is there: send the request. */
 void gy__client_exchange_send(struct gy__client_exchange *exchange);
