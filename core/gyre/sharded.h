@@ -7,7 +7,8 @@
  * then, in what runs when sum is ready, gy_value_raw(self->futs[i], &count, sizeof(count)) for each
  * i, to reduce what they answered.
  *
- * The handle is plain data: copy it to whom you like, with its array. Nothing here allocates. On
+ * The handle is plain data: copy it to whom you like, with its array. It names these lives: those that end are not
+ * started again. For one supervised actor per shard, found by name, see gyre/supervisor.h. Nothing here allocates. On
  * shards only. */
 #ifndef GYRE_SHARDED_H
 #define GYRE_SHARDED_H

@@ -22,6 +22,11 @@
  * the supervisor: one load before a send, on the same shard. Calls that were waiting at the old
  * one got -EOWNERDEAD. Names and HTTP routes end with the old one: the start function asks for them again.
  *
+ * One on each shard, with its children there, is one supervised actor per shard: each supervisor is spawned in boot,
+ * and each child asks in its start function for a name that says its shard, by which all shards find whoever lives
+ * there now (gyre/name.h). Between two lives the name is nobody's; a caller tries again, or says no. The new one asks
+ * again while it gets -EEXIST or -EAGAIN, since news of the end of the old may still be on the way.
+ *
  * Its children are those it was started with, in that order, and behind them those added while it
  * runs. When it is itself started again it has the former only.
  *
@@ -96,8 +101,7 @@ GY_INLINE GY_MUST_CHECK int gy_supervisor_spawn(gy_pid *out, const struct gy_sup
  * against the limit; a start that was asked for and fails is told to who asked, and not tried again. */
 
 /* Start one more child, last in order: a group that restarts starts it with its others. spec: borrowed
- * for the call, what it holds as said there. Ready: the child's pid (gy_pid), by gy_value_raw in a flow, or in
- * gy_done.value of a continuation given to gy_then_raw (GY_THEN_RES tells only res). -EEXIST there is one of
+ * for the call, what it holds as said there. Ready: the child's pid (gy_pid); GY_CHILD below has it typed. -EEXIST there is one of
  * that id, running or not; -EAGAIN also if there are GY_CHILDREN_MAX (counted with refused sends), or
  * no buffer; the error of its start: it is forgotten; -ECANCELED it was removed before it had started.
  * Cost: a call, a look at each id, a spawn; one buffer of this shard while the child is known. */
@@ -140,5 +144,33 @@ GY_API void gy_supervisor_each(gy_pid supervisor,
 GY_API void gy_supervisor_print(gy_pid supervisor);
 
 GY_END_DECLS
+
+/* In the .c that has children of actor A: GY_CHILD(A) makes A_child(id, args, restart, child), which is a spec
+ * whose args are A's; A_child_add(supervisor, id, args, restart, child) and A_child_restart(supervisor, id), whose
+ * answer is the pid as an A_pid, as that of A_spawn_on() is: for GY_THEN(C, F, A, spawn) and A_spawn_value(). */
+#define GY_CHILD(A)                                                                                \
+    GY_INLINE struct gy_child_spec A##_child(const char *id_, const struct A##_args *args_,        \
+                                             enum gy_restart restart_, struct gy_child *child_)    \
+    {                                                                                              \
+        struct gy_child_spec spec_ = { id_, &A##_type, args_, restart_, child_ };                  \
+        return spec_;                                                                              \
+    }                                                                                              \
+    GY_MUST_CHECK GY_INLINE A##_spawn_fut A##_child_add(gy_pid supervisor_, const char *id_,       \
+                                                        const struct A##_args *args_,              \
+                                                        enum gy_restart restart_,                  \
+                                                        struct gy_child *child_)                   \
+    {                                                                                              \
+        A##_spawn_fut f_;                                                                          \
+        struct gy_child_spec spec_ = A##_child(id_, args_, restart_, child_);                      \
+        f_.fut = gy_supervisor_add(supervisor_, &spec_);                                           \
+        return f_;                                                                                 \
+    }                                                                                              \
+    GY_MUST_CHECK GY_INLINE A##_spawn_fut A##_child_restart(gy_pid supervisor_, const char *id_)   \
+    {                                                                                              \
+        A##_spawn_fut f_;                                                                          \
+        f_.fut = gy_supervisor_restart(supervisor_, id_);                                          \
+        return f_;                                                                                 \
+    }                                                                                              \
+    GY_EXTERN const struct gy_actor_type A##_type
 
 #endif

@@ -3,6 +3,7 @@
 /* The control: everything the other cases do wrongly, done rightly. */
 
 #include "counter_actor.h"
+#include "gyre/supervisor.h"
 
 struct asker {
     struct gy_actor actor;
@@ -25,6 +26,25 @@ int ask(struct asker *self, counter_pid to)
     if (counter_add(to, add) < 0)
         return -1;
     return gy_then(self, counter_get(to, get), asker_on_get, 1);
+}
+
+GY_CHILD(counter);
+GY_THEN(asker, asker_on_counter, counter, spawn);
+
+static void asker_on_counter(struct asker *self, uint64_t ctx, int res,
+                             const struct counter_spawn_reply *value)
+{
+    if (res >= 0)
+        self->seen = ask(self, value->pid) + (int64_t)ctx;
+}
+
+int hire(struct asker *self, gy_pid supervisor);
+int hire(struct asker *self, gy_pid supervisor)
+{
+    struct counter_args args = { 1 };
+    counter_spawn_fut fut = counter_child_add(supervisor, "one", &args, GY_RESTART_ALWAYS, NULL);
+
+    return gy_then(self, fut, asker_on_counter, 1);
 }
 
 int main(void)

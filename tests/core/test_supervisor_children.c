@@ -297,6 +297,45 @@ static void added_child_is_the_last(void **state)
     }
 }
 
+GY_CHILD(worker);
+static void typed_children_answer_with_their_pids(void **state)
+{
+    struct worker_spawn_reply born, again;
+    (void)state;
+    spawn();
+    fake_enter(&fake, 0);
+    worker_spawn_fut fut = worker_child_add(sup, "c", &args[C], GY_RESTART_NEVER, &children[C]);
+    fake_leave();
+    fake_settle(&fake);
+    fake_enter(&fake, 0);
+    assert_int_equal(worker_spawn_value(fut, &born), 0);
+    gy_forget(fut.fut);
+    assert_true(gy_pid_equal(born.pid.pid, children[C].pid));
+    fut = worker_child_restart(sup, "c");
+    fake_leave();
+    fake_settle(&fake);
+    fake_enter(&fake, 0);
+    assert_int_equal(worker_spawn_value(fut, &again), 0);
+    gy_forget(fut.fut);
+    assert_true(gy_pid_equal(again.pid.pid, children[C].pid));
+    assert_false(gy_pid_equal(again.pid.pid, born.pid.pid));
+    fut = worker_child_restart(sup, "nobody");
+    fake_leave();
+    fake_settle(&fake);
+    fake_enter(&fake, 0);
+    assert_int_equal(worker_spawn_value(fut, &again), -ENOENT);
+    gy_forget(fut.fut);
+    struct gy_child_spec spec = worker_child("d", &args[D], GY_RESTART_ON_FAILURE, &children[D]);
+    fake_leave();
+    assert_string_equal(spec.id, "d");
+    assert_ptr_equal(spec.type, &worker_type);
+    assert_ptr_equal(spec.args, &args[D]);
+    assert_int_equal(spec.restart, GY_RESTART_ON_FAILURE);
+    assert_ptr_equal(spec.child, &children[D]);
+    expect("a+b+c+c-c+");
+    end();
+}
+
 static void ids_are_different(void **state)
 {
     (void)state;
@@ -759,6 +798,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(added_child_is_the_last),
+        TEST(typed_children_answer_with_their_pids),
         TEST(ids_are_different),
         TEST(bad_arguments),
         TEST(there_are_only_so_many),

@@ -38,9 +38,11 @@ for shards in --shards=1 "$two"; do
 done
 
 for shards in --shards=1 "$two"; do
-    run 0 'a second bob: error -17|ada failed, and is started again|ada works|2 of 2 run, 1 restarts|- ada (hand) runs, restarted 1' \
+    run 0 'bob works|a second bob: error -17|ada failed, and is started again|ada works|2 of 2 run, 1 restarts|- ada (hand) runs, restarted 1' \
         gyre-crew $shards
 done
+run 0 'round 0, till(0): 1 sold|till failed, and is started again|round 1, till(0): 1 sold' gyre-tills --shards=1
+run 0 'round 0, till(1): 1 sold|till failed, and is started again|round 1, till(0): 2 sold|round 1, till(1): 1 sold' gyre-tills $two
 run 0 "uname: $(uname -s -r)|/etc/passwd: root" gyre-facts --shards=1 /etc/passwd
 run 1 'open /no/such: No such file or directory' gyre-facts --shards=1 /no/such
 run 0 'shard 0 counted 100000' gyre-sharded --shards=1

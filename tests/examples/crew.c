@@ -3,7 +3,7 @@
  * A supervisor begins with one child, the clock. A boss hires two more while it runs, each with its own
  * arguments; one of them fails, and is started again by the supervisor; the other is let go. Then the
  * tree is printed. Shows: a child's stable address (struct gy_child), adding, removing and counting by
- * calls that a flow awaits, and what is refused.
+ * calls that a flow awaits, whose answer is a pid, and what is refused.
  *
  *     gyre-crew        logs what happens and ends with status 0 */
 #include "gyre/args.h"
@@ -31,6 +31,7 @@ struct hand {
 };
 GY_ACTOR_TYPE(hand, hand_start, hand_stop);
 GY_VERB(hand, work);
+GY_CHILD(hand);
 
 static int hand_start(struct hand *self, const struct hand_args *args)
 {
@@ -69,15 +70,14 @@ GY_ACTOR_TYPE(boss, boss_start, boss_stop);
 
 struct day {
     struct gy_flow flow;
+    hand_spawn_fut hired;
     gy_fut counted;
 };
 GY_FLOW(boss, day);
 
-static gy_fut hire(struct boss *self, const struct hand_args *args, struct gy_child *child)
+static hand_spawn_fut hire(struct boss *self, const struct hand_args *args, struct gy_child *child)
 {
-    const struct gy_child_spec spec = { .id = args->name, .type = &hand_type, .args = args,
-                                        .restart = GY_RESTART_ON_FAILURE, .child = child };
-    return gy_supervisor_add(self->crew, &spec);
+    return hand_child_add(self->crew, args->name, args, GY_RESTART_ON_FAILURE, child);
 }
 
 static int tell(const struct gy_child *child, uint32_t hard)
@@ -86,13 +86,18 @@ static int tell(const struct gy_child *child, uint32_t hard)
 }
 
 GY_FLOW_BEGIN(boss, self, day, f)
-    GY_AWAIT(f, hire(self, &(struct hand_args){ "ada" }, &ada));
+    GY_AWAIT(f, hire(self, &(struct hand_args){ "ada" }, &ada).fut);
     if (f->flow.res < 0)
         GY_LEAVE(f, f->flow.res);
-    GY_AWAIT(f, hire(self, &(struct hand_args){ "bob" }, &bob));
-    if (f->flow.res < 0)
-        GY_LEAVE(f, f->flow.res);
-    GY_AWAIT(f, hire(self, &(struct hand_args){ "bob" }, NULL));
+    f->hired = hire(self, &(struct hand_args){ "bob" }, &bob);
+    GY_AWAIT(f, f->hired.fut);
+    struct hand_spawn_reply hired; /* where bob is, in this life */
+    int began = hand_spawn_value(f->hired, &hired);
+    if (began == 0)
+        began = hand_work(hired.pid, (struct hand_work_msg){ 0 });
+    if (began < 0)
+        GY_LEAVE(f, began);
+    GY_AWAIT(f, hire(self, &(struct hand_args){ "bob" }, NULL).fut);
     gy_log("a second bob: error %d", f->flow.res);
 
     int failed = tell(&ada, 1);

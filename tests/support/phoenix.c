@@ -47,14 +47,15 @@ static void echo_stop(struct phoenix_echo *self, int why)
     (void)self, (void)why;
 }
 
+GY_CHILD(phoenix_echo);
+
 int phoenix_boot(unsigned shard, void *arg)
 {
     struct phoenix *phoenix = arg;
     struct phoenix_shard *mine = &phoenix->shards[shard];
     gy_pid pid;
     mine->echo = (struct phoenix_echo_args){phoenix};
-    mine->spec = (struct gy_child_spec){"echo", &phoenix_echo_type, &mine->echo, GY_RESTART_ALWAYS,
-                                        &mine->child};
+    mine->spec = phoenix_echo_child("echo", &mine->echo, GY_RESTART_ALWAYS, &mine->child);
     mine->args = (struct gy_supervisor_args){&mine->spec, 1, GY_ONE_FOR_ONE, GY_RESTARTS_MAX, GY_S};
     return gy_supervisor_spawn(&pid, &mine->args);
 }
