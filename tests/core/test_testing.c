@@ -106,6 +106,91 @@ static void filters_delay(void **state)
     gy_sim_unfilter(sim, 0, &late);
 }
 
+/* By who has sent it: posts have no sender, a test's code on a shard is nobody, actors are who they are. */
+struct teller_args {
+    counter_pid to;
+};
+GY_ACTOR(teller);
+struct teller_tell_msg {
+    int64_t delta;
+};
+GY_CAST(teller, tell);
+struct teller {
+    struct gy_actor actor;
+    counter_pid to;
+};
+GY_ACTOR_TYPE(teller, teller_start, teller_stop);
+GY_VERB(teller, tell);
+static int teller_start(struct teller *self, const struct teller_args *args)
+{
+    self->to = args->to;
+    return 0;
+}
+static void teller_stop(struct teller *self, int why)
+{
+    (void)self, (void)why;
+}
+void teller_on_tell(struct teller *self, const struct teller_tell_msg *msg)
+{
+    assert_int_equal(counter_add(self->to, (struct counter_add_msg){ msg->delta }), 0);
+}
+static teller_pid tellers[2];
+static int spawn_teller(unsigned shard, void *arg)
+{
+    (void)arg;
+    return teller_spawn(&tellers[shard], &(struct teller_args){ counters[0] });
+}
+static void tell(unsigned which, int64_t delta)
+{
+    assert_int_equal(teller_tell_post(gy_sim_runtime(sim, 0), tellers[which],
+                                      (struct teller_tell_msg){ delta }),
+                     0);
+}
+static void filters_by_sender(void **state)
+{
+    static struct gy_filter lost;
+    (void)state;
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(gy_sim_run_on(sim, i, spawn_teller, NULL), 0);
+    for (unsigned i = 0; i < 2; i++) { /* on the receiver's shard, and on the other */
+        int64_t before = total(0);
+        lost = (struct gy_filter){ .sender = tellers[i].pid, .receiver = counters[0].pid,
+                                   .action = GY_FILTER_DROP };
+        gy_sim_filter(sim, 0, &lost);
+        for (unsigned t = 0; t < 2; t++)
+            tell(t, 1 << t);
+        add(0, 4);
+        gy_sim_settle(sim);
+        assert_int_equal(lost.acted, 1);
+        gy_sim_unfilter(sim, 0, &lost);
+        assert_int_equal(total(0) - before, 4 + (1 << (1 - i)));
+    }
+}
+
+/* Waiting for a message: the world runs until it has come, and no longer. */
+static void add_later(void *arg)
+{
+    add(1, *(int64_t *)arg);
+}
+static void a_message_is_waited_for(void **state)
+{
+    static struct gy_filter seen;
+    static int64_t deltas[] = { 1, 2 };
+    (void)state;
+    seen = (struct gy_filter){ .verb = &counter_add_verb, .receiver = counters[1].pid, .skip = 1 };
+    gy_sim_filter(sim, 0, &seen);
+    gy_sim_at(sim, 10 * GY_MS, add_later, &deltas[0]);
+    gy_sim_at(sim, 50 * GY_MS, add_later, &deltas[1]);
+    uint64_t begun = gy_sim_now(sim);
+    assert_false(gy_sim_until(sim, gy_filter_acted, &seen, 40 * GY_MS));
+    assert_int_equal(seen.matched, 1);
+    gy_assert_until(sim, gy_filter_acted, &seen, GY_S);
+    assert_in_range(gy_sim_now(sim) - begun, 50 * GY_MS, 51 * GY_MS);
+    assert_int_equal(seen.acted, 1);
+    gy_sim_unfilter(sim, 0, &seen);
+    assert_int_equal(total(1), 3); /* it passed */
+}
+
 static void filters_give_back_what_they_hold(void **state)
 {
     static struct gy_filter late;
@@ -256,6 +341,8 @@ int main(void)
         TEST(filters_drop_some),
         TEST(filters_answer_dropped_calls),
         TEST(filters_delay),
+        TEST(filters_by_sender),
+        TEST(a_message_is_waited_for),
         TEST(filters_give_back_what_they_hold),
         TEST(filters_duplicate),
         TEST(filters_hold_at_the_end),
