@@ -41,6 +41,7 @@ for shards in --shards=1 "$two"; do
     run 0 'bob works|a second bob: error -17|ada failed, and is started again|ada works|2 of 2 run, 1 restarts|- ada (hand) runs, restarted 1' \
         gyre-crew $shards
 done
+run 0 'fetched 2 times, 3 read at a time, 3 changes, 3 in the book' gyre-library --shards=1
 run 0 'round 0, till(0): 1 sold|till failed, and is started again|round 1, till(0): 1 sold' gyre-tills --shards=1
 run 0 'round 0, till(1): 1 sold|till failed, and is started again|round 1, till(0): 2 sold|round 1, till(1): 1 sold' gyre-tills $two
 run 0 "uname: $(uname -s -r)|/etc/passwd: root" gyre-facts --shards=1 /etc/passwd
