@@ -1,11 +1,11 @@
 /* gyre/sharded.h - one service spread over all shards: an actor of one type on each.
  *
  *     self->store.pids = self->pids;           gy_pid pids[GY_SHARDS_MAX] of the actor
- *     all = gy_spawn_all(&self->actor, &self->store, &store_type, &args);    ready: all run
- *     store_get((store_pid){ gy_sharded_of(&self->store, key) }, msg);       the one for a key
- *     sum = gy_call_all(&self->store, &store_count_verb, words, self->futs); and all of them:
- * then, in what runs when sum is ready, gy_value_raw(self->futs[i], &count, sizeof(count)) for each
- * i, to reduce what they answered.
+ *     all = store_spawn_all(&self->actor, &self->store, &args);              ready: all run
+ *     store_get(store_sharded_of(&self->store, key), msg);                   the one for a key
+ *     sum = store_count_all(&self->store, msg, self->futs);                  and all of them:
+ * then, in what runs when sum is ready, store_count_value(self->futs[i], &reply) for each i, to reduce
+ * what they answered. The types come from GY_SHARDED(store) and GY_SHARDED_CALL(store, count), below.
  *
  * The handle is plain data: copy it to whom you like, with its array. It names these lives: those that end are not
  * started again. For one supervised actor per shard, found by name, see gyre/supervisor.h. Nothing here allocates. On
@@ -66,5 +66,41 @@ GY_API GY_MUST_CHECK int gy_cast_all(const struct gy_sharded *service, const str
 GY_API GY_MUST_CHECK int gy_stop_all(const struct gy_sharded *service, int why);
 
 GY_END_DECLS
+
+/* The same with types, in the .c that uses a service of actors A, behind gyre/typed.h. GY_SHARDED(A) makes
+ * A_spawn_all(self, service, args) and A_sharded_of(service, key); GY_SHARDED_CAST(A, V) and GY_SHARDED_CALL(A, V),
+ * for verbs without a buffer, make A_V_all(service, msg) and A_V_all(service, msg, futs), of which each is read
+ * by A_V_value(futs[i], &reply). */
+#define GY_SHARDED(A)                                                                              \
+    GY_MUST_CHECK GY_INLINE gy_fut A##_spawn_all(struct gy_actor *self_,                           \
+                                                 struct gy_sharded *service_,                      \
+                                                 const struct A##_args *args_)                     \
+    {                                                                                              \
+        return gy_spawn_all(self_, service_, &A##_type, args_);                                    \
+    }                                                                                              \
+    GY_INLINE A##_pid A##_sharded_of(const struct gy_sharded *service_, uint64_t key_)             \
+    {                                                                                              \
+        A##_pid to_;                                                                               \
+        to_.pid = gy_sharded_of(service_, key_);                                                   \
+        return to_;                                                                                \
+    }                                                                                              \
+    GY_EXTERN const struct gy_actor_type A##_type
+#define GY_SHARDED_CAST(A, V)                                                                      \
+    GY_MUST_CHECK GY_INLINE int A##_##V##_all(const struct gy_sharded *service_,                   \
+                                              struct A##_##V##_msg msg_)                           \
+    {                                                                                              \
+        GY_WORDS(words_, msg_);                                                                    \
+        return gy_cast_all(service_, &A##_##V##_verb, words_);                                     \
+    }                                                                                              \
+    GY_EXTERN const struct gy_verb A##_##V##_verb
+#define GY_SHARDED_CALL(A, V)                                                                      \
+    GY_STATIC_ASSERT(sizeof(A##_##V##_fut) == sizeof(gy_fut), "futures of " #A "." #V " are futures"); \
+    GY_MUST_CHECK GY_INLINE gy_fut A##_##V##_all(const struct gy_sharded *service_,                \
+                                                 struct A##_##V##_msg msg_, A##_##V##_fut *futs_)  \
+    {                                                                                              \
+        GY_WORDS(words_, msg_);                                                                    \
+        return gy_call_all(service_, &A##_##V##_verb, words_, &futs_->fut);                        \
+    }                                                                                              \
+    GY_EXTERN const struct gy_verb A##_##V##_verb
 
 #endif

@@ -3,6 +3,7 @@
 /* The control: everything the other cases do wrongly, done rightly. */
 
 #include "counter_actor.h"
+#include "gyre/sharded.h"
 #include "gyre/supervisor.h"
 
 struct asker {
@@ -26,6 +27,22 @@ int ask(struct asker *self, counter_pid to)
     if (counter_add(to, add) < 0)
         return -1;
     return gy_then(self, counter_get(to, get), asker_on_get, 1);
+}
+
+GY_SHARDED(counter);
+GY_SHARDED_CAST(counter, add);
+GY_SHARDED_CALL(counter, get);
+
+gy_fut ask_all(const struct gy_sharded *service, counter_get_fut *futs);
+gy_fut ask_all(const struct gy_sharded *service, counter_get_fut *futs)
+{
+    struct counter_add_msg add = { 5 };
+    struct counter_get_msg get = { 0 };
+
+    (void)counter_sharded_of(service, 7);
+    if (counter_add_all(service, add) < 0)
+        return gy_after(0);
+    return counter_get_all(service, get, futs);
 }
 
 GY_CHILD(counter);

@@ -165,6 +165,36 @@ static void calls_reach_all_and_are_reduced(void **state)
     assert_int_equal(gy_cast_all(&service, &counter_add_verb, words), -ESRCH);
 }
 
+GY_SHARDED(counter);
+GY_SHARDED_CAST(counter, add);
+GY_SHARDED_CALL(counter, get);
+static counter_get_fut typed_futs[SHARDS];
+static void on_typed_sum(struct gy_actor *self, const struct gy_done *done)
+{
+    on_end(self, done);
+    for (unsigned i = 0; i < SHARDS && done->res >= 0; i++) {
+        struct counter_get_reply reply;
+        assert_int_equal(counter_get_value(typed_futs[i], &reply), 0);
+        sum += reply.value;
+    }
+}
+static void typed_ones_do_the_same(void **state)
+{
+    (void)state;
+    memset(pids, 0xff, sizeof(pids));
+    service.pids = pids;
+    assert_int_equal(ended(counter_spawn_all(me(), &service, &(struct counter_args){ 100 }), on_end), 0);
+    assert_int_equal(counter_add_all(&service, (struct counter_add_msg){ 5 }), 0);
+    for (uint64_t key = 0; key < 10; key++)
+        assert_int_equal(counter_add(counter_sharded_of(&service, key), (struct counter_add_msg){ 1 }), 0);
+    settle();
+    gy_fut all = counter_get_all(&service, (struct counter_get_msg){ 0 }, typed_futs);
+    assert_int_equal(ended(all, on_typed_sum), 0);
+    assert_int_equal(sum, 3 * 105 + 10);
+    assert_int_equal(gy_stop_all(&service, 0), 0);
+    settle();
+}
+
 static void all_or_none(void **state)
 {
     (void)state;
@@ -212,6 +242,7 @@ int main(void)
         TEST(one_runs_on_each_shard),
         TEST(keys_find_one_and_spread),
         TEST(calls_reach_all_and_are_reduced),
+        TEST(typed_ones_do_the_same),
         TEST(all_or_none),
         TEST(without_slots_nothing_starts),
     };
