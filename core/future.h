@@ -6,6 +6,9 @@
 #include "core/bugs.h"
 #include "core/kernel.h"
 
+#include <stddef.h>
+#include <string.h>
+
 /* What a slot waits for, in place of a callee's pid (whose slot is never 0). */
 enum gy__future_kind {
     GY__FUTURE_TIMER, /* ready in time */
@@ -162,8 +165,19 @@ static inline bool gy__future_answer_plain(struct gy_shard *shard, struct gy_cel
     struct gy_actor *owner = gy__future_owner(shard, future);
     int res = (int)cell->from.res;
     uint32_t size = (uint32_t)cell->fut;
-    struct gy_done done = { future->ctx, res, size,
-                            res < 0 || size == 0 ? NULL : cell->payload.word, NULL };
+    struct gy_done done;
+    done.ctx = future->ctx;
+    done.value = res < 0 || size == 0 ? NULL : cell->payload.word;
+    done.buf = NULL;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    /* Both by one store: an answer, and the call that mostly follows, are bound by their stores. */
+    uint64_t both = (uint32_t)res | (uint64_t)size << 32;
+    _Static_assert(offsetof(struct gy_done, size) == offsetof(struct gy_done, res) + 4, "side by side");
+    memcpy((char *)&done + offsetof(struct gy_done, res), &both, sizeof(both));
+#else
+    done.res = res;
+    done.size = size;
+#endif
     /* Out of the list before it runs: then it is mostly the first, and no call that the function makes has to
      * be linked with it. Until it has returned the slot stays. */
     future->all = gy__future_all(GY__FUTURE_DONE, GY__PIN_RUNS);

@@ -91,7 +91,8 @@ static inline void cell_run(struct gy_shard *shard, struct gy_cell *cell, bool f
     const struct gy_verb *verb = cell->verb;
     GY_ASSERT_SLOW(shard->context.promise == 0);
     if (verb->flags & GY_VERB_CONTROL) {
-        if (verb == &gy__verb_answer && gy__future_answer_plain(shard, cell, from_ring))
+        if (__builtin_expect(verb == &gy__verb_answer, 1) &&
+            __builtin_expect(gy__future_answer_plain(shard, cell, from_ring), 1))
             return;
         shard->context.actor = &shard->nobody;
         gy__control_run(shard, cell);
