@@ -81,6 +81,19 @@ static struct gy_buf *pool_more(struct gy_shard *shard, struct gy__pool *pool)
     return buf;
 }
 
+/* A free one of the pool, which has left its list. */
+static inline struct gy_buf *pool_taken(struct gy__pool *pool, struct gy_buf *buf)
+{
+    GY_ASSERT(buf->gy__kind == GY__BUF_FREE);
+    gy__count(&pool->taken, 1);
+    gy__count(&pool->in_use, 1);
+    buf->gy__kind = GY__BUF_POOL;
+    buf->data = buf->base;
+    buf->len = 0;
+    buf->next = NULL;
+    return buf;
+}
+
 static struct gy_buf *pool_take(struct gy_shard *shard, unsigned class)
 {
     struct gy__pool *pool = &shard->bufs->pools[class];
@@ -90,14 +103,7 @@ static struct gy_buf *pool_take(struct gy_shard *shard, unsigned class)
         pool->slabs.free = buf->next;
     else if ((buf = pool_more(shard, pool)) == NULL)
         return NULL;
-    GY_ASSERT(buf->gy__kind == GY__BUF_FREE);
-    gy__count(&pool->taken, 1);
-    gy__count(&pool->in_use, 1);
-    buf->gy__kind = GY__BUF_POOL;
-    buf->data = buf->base;
-    buf->len = 0;
-    buf->next = NULL;
-    return buf;
+    return pool_taken(pool, buf);
 }
 
 static void pool_give(struct gy_shard *shard, struct gy_buf *buf)
@@ -212,12 +218,10 @@ static struct gy_buf *large_take(struct gy_shard *shard, size_t size)
     return buf;
 }
 
-struct gy_buf *gy_buf_take(size_t size)
+/* A pool that is used up is helped out by the next, so that whoever empties one stops nobody
+ * who wants a buffer of that size. */
+static __attribute__((noinline)) struct gy_buf *take_elsewhere(struct gy_shard *shard, size_t size)
 {
-    struct gy_shard *shard = gy__here(__func__);
-
-    /* A pool that is used up is helped out by the next, so that whoever empties one stops nobody
-     * who wants a buffer of that size. */
     for (unsigned class = 0; class < GY__BUF_CLASSES; class++) {
         struct gy_buf *buf = size <= classes[class].size ? pool_take(shard, class) : NULL;
 
@@ -225,6 +229,22 @@ struct gy_buf *gy_buf_take(size_t size)
             return buf;
     }
     return large_take(shard, size);
+}
+
+struct gy_buf *gy_buf_take(size_t size)
+{
+    struct gy_shard *shard = gy__here(__func__);
+    unsigned class = 0;
+
+    while (class < GY__BUF_CLASSES && size > classes[class].size)
+        class++;
+    struct gy__pool *pool = &shard->bufs->pools[class];
+    struct gy_buf *buf = pool->slabs.free;
+    /* The last class is of headers without bytes. */
+    if (class == GY__BUF_BARE || buf == NULL)
+        return take_elsewhere(shard, size);
+    pool->slabs.free = buf->next;
+    return pool_taken(pool, buf);
 }
 
 struct gy_buf *gy_buf_wrap(const void *data, size_t len,
@@ -269,20 +289,6 @@ struct gy_buf *gy__bufs_received(struct gy_shard *shard, const struct gy_complet
 
 /* ---- releasing ---- */
 
-void gy_buf_release(struct gy_buf *buf)
-{
-    struct gy_shard *shard;
-
-    if (buf == NULL)
-        return;
-    shard = gy__here(__func__);
-    GY_ASSERT(buf->gy__kind != GY__BUF_FREE);
-    if (buf->gy__home == shard->index)
-        gy__bufs_home(shard, buf);
-    else
-        gy__mesh_return_buf(shard, buf);
-}
-
 /* Of the rarer kinds: there is more to it than its memory. */
 static __attribute__((noinline)) void other_home(struct gy_shard *shard, struct gy_buf *buf)
 {
@@ -316,20 +322,43 @@ static __attribute__((noinline)) void other_home(struct gy_shard *shard, struct 
     }
 }
 
+static __attribute__((noinline)) void receive_home(struct gy_shard *shard, struct gy_buf *buf)
+{
+    struct gy__bufs *bufs = shard->bufs;
+    const struct gy__header *header = gy__header_of(buf);
+
+    buf->gy__kind = GY__BUF_FREE;
+    gy__count(&bufs->receive_out, UINT64_MAX);
+    shard->driver->give_back(shard->ctx, buf->gy__id);
+    bufs->returned(shard, header->stream, header->generation);
+}
+
+static inline void home(struct gy_shard *shard, struct gy_buf *buf)
+{
+    if (buf->gy__kind == GY__BUF_POOL)
+        pool_give(shard, buf);
+    else if (buf->gy__kind == GY__BUF_RECEIVE)
+        receive_home(shard, buf);
+    else
+        other_home(shard, buf);
+}
+
+void gy_buf_release(struct gy_buf *buf)
+{
+    struct gy_shard *shard;
+
+    if (buf == NULL)
+        return;
+    shard = gy__here(__func__);
+    GY_ASSERT(buf->gy__kind != GY__BUF_FREE);
+    if (buf->gy__home == shard->index)
+        home(shard, buf);
+    else
+        gy__mesh_return_buf(shard, buf);
+}
+
 void gy__bufs_home(struct gy_shard *shard, struct gy_buf *buf)
 {
     GY_ASSERT(buf->gy__home == shard->index);
-    if (buf->gy__kind == GY__BUF_POOL) {
-        pool_give(shard, buf);
-    } else if (buf->gy__kind == GY__BUF_RECEIVE) {
-        struct gy__bufs *bufs = shard->bufs;
-        const struct gy__header *header = gy__header_of(buf);
-
-        buf->gy__kind = GY__BUF_FREE;
-        gy__count(&bufs->receive_out, UINT64_MAX);
-        shard->driver->give_back(shard->ctx, buf->gy__id);
-        bufs->returned(shard, header->stream, header->generation);
-    } else {
-        other_home(shard, buf);
-    }
+    home(shard, buf);
 }

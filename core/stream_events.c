@@ -270,14 +270,12 @@ static void drained(struct gy_shard *shard, struct gy_stream *s)
     gy__actor_leave(shard, saved);
 }
 
-/* -> 0 or how the connection broke. A short count is no error: the rest follows, unless the handle
- * was closed behind it. */
-static int sent(struct gy_shard *shard, struct gy_stream *s, int32_t res)
+/* Some buffers, or a part of one, or an error. -> as sent() */
+static __attribute__((noinline)) int sent_pieces(struct gy_shard *shard, struct gy_stream *s, int32_t res)
 {
-    uint32_t n = s->out.u.send.n;
-    uint64_t asked = n > 0 ? s->u.iov[0].len : 0;
+    uint64_t asked = 0;
 
-    for (uint32_t i = 1; i < n; i++) /* mostly it was one */
+    for (uint32_t i = 0; i < s->out.u.send.n; i++)
         asked += s->u.iov[i].len;
     GY_ASSERT(res < 0 || (uint64_t)res <= asked);
     s->sending = 0;
@@ -288,6 +286,26 @@ static int sent(struct gy_shard *shard, struct gy_stream *s, int32_t res)
     if (res > 0 && ((uint64_t)res == asked || s->out.kind != GY_OP_SEND_CLOSE))
         return 0;
     return res < 0 ? res : -EPIPE;
+}
+
+/* -> 0 or how the connection broke. A short count is no error: the rest follows, unless the handle
+ * was closed behind it. */
+static inline int sent(struct gy_shard *shard, struct gy_stream *s, int32_t res)
+{
+    struct gy_buf *buf = s->queue;
+
+    if (res <= 0 || s->out.u.send.n != 1 || s->u.iov[0].len != (size_t)res ||
+        buf->len != (uint32_t)res)
+        return sent_pieces(shard, s, res);
+    /* Mostly it was one buffer, and all of it. */
+    s->sending = 0;
+    s->queued -= (uint32_t)res;
+    s->queue = buf->next;
+    if (s->queue == NULL)
+        s->queue_last = NULL;
+    gy__stream_count(shard, GY__COUNT_BYTES_OUT, (uint64_t)res);
+    gy_buf_release(buf);
+    return 0;
 }
 
 /* The same of a part of a file. */

@@ -35,29 +35,10 @@ static void dry_retry(struct gy__timer *timer)
 
 static void refuse_done(struct gy_op *op, const struct gy_completion *completion);
 
-/* Datagrams wait for a buffer, or it was of one. -> true: it was */
-static __attribute__((noinline)) bool datagrams_returned(struct gy_shard *shard, uint32_t index,
-                                                         uint32_t generation)
+static inline void stream_returned(struct gy_shard *shard, uint32_t index, uint32_t generation)
 {
-    if (shard->datagrams->starved)
-        gy__datagrams_feed(shard);
-    if (!(index & GY__HELD_BY_DATAGRAM))
-        return false;
-    gy__datagram_returned(shard, index, generation);
-    return true;
-}
+    struct gy_stream *s = gy__stream_at(shard->streams, index);
 
-static void buffer_returned(struct gy_shard *shard, uint32_t index, uint32_t generation)
-{
-    struct gy__streams *streams = shard->streams;
-    struct gy_stream *s;
-
-    streams->returned = true;
-    streams->dry = false;
-    if ((shard->datagrams->starved || index & GY__HELD_BY_DATAGRAM) &&
-        datagrams_returned(shard, index, generation))
-        return;
-    s = gy__stream_at(streams, index);
     if (s->generation != generation)
         return;
     GY_ASSERT(s->held > 0);
@@ -66,6 +47,30 @@ static void buffer_returned(struct gy_shard *shard, uint32_t index, uint32_t gen
         s->full = false;
         gy__stream_dirty(shard, s);
     }
+}
+
+/* Datagrams wait for a buffer, or it was of one. */
+static __attribute__((noinline)) void datagrams_returned(struct gy_shard *shard, uint32_t index,
+                                                         uint32_t generation)
+{
+    if (shard->datagrams->starved)
+        gy__datagrams_feed(shard);
+    if (index & GY__HELD_BY_DATAGRAM)
+        gy__datagram_returned(shard, index, generation);
+    else
+        stream_returned(shard, index, generation);
+}
+
+static void buffer_returned(struct gy_shard *shard, uint32_t index, uint32_t generation)
+{
+    struct gy__streams *streams = shard->streams;
+
+    streams->returned = true;
+    streams->dry = false;
+    if (shard->datagrams->starved || index & GY__HELD_BY_DATAGRAM)
+        datagrams_returned(shard, index, generation);
+    else
+        stream_returned(shard, index, generation);
 }
 
 int gy__streams_open(struct gy_shard *shard)
