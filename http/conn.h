@@ -24,8 +24,8 @@ struct gy__http_calls {
     /* A complete request, to be answered some time. */
     void (*request)(struct gy__http_conn *conn, struct gy__http_slot *slot);
     /* The head of a request that waits for 100 Continue, or, if env->judged, of one with a body: 0,
-     * or the status to refuse it with. Sets slot->body_max, and GY__SLOT_STREAM if its handler reads
-     * the body. */
+     * or the status to refuse it with. Sets slot->body_max and decoded_max, and GY__SLOT_STREAM if its
+     * handler reads the body. */
     int (*admit)(struct gy__http_conn *conn, struct gy__http_slot *slot, const char **why);
     /* The answer is not wanted any more; the slot's ticket is still valid. */
     void (*discard)(struct gy__http_conn *conn, struct gy__http_slot *slot);

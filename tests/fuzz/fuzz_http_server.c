@@ -106,6 +106,7 @@ static int on_admit(struct gy__http_conn *conn, struct gy__http_slot *slot, cons
 {
     (void)why;
     slot->body_max = conn->env->config.body_max;
+    slot->decoded_max = 0;
     return 0;
 }
 
@@ -172,6 +173,7 @@ static void run_open(struct run *run, uint64_t seed)
     run->env.now_ns = 1000;
     gy__http_date_set(&run->env.date, 0, UINT64_C(784111777) * 1000000000);
     run->seed = seed | 1;
+    memset(&run->conn, 0xa5, sizeof(run->conn)); /* what was there before is never looked at */
     gy__http_conn_init(&run->conn, &run->env);
 }
 

@@ -66,6 +66,7 @@ static int on_admit(struct gy__http_conn *conn, struct gy__http_slot *slot, cons
 
     peer->admitted++;
     slot->body_max = peer->env.config.body_max;
+    slot->decoded_max = 0;
     if (peer->streams)
         slot->flags |= GY__SLOT_STREAM;
     *why = "not admitted";
@@ -105,6 +106,13 @@ static const struct gy__http_calls calls = { on_request, on_admit, on_discard, o
 
 /* ---- life ---- */
 
+/* What was there before is never looked at. */
+static void conn_open(struct peer *peer)
+{
+    memset(&peer->conn, 0xa5, sizeof(peer->conn));
+    gy__http_conn_init(&peer->conn, &peer->env);
+}
+
 void peer_open(struct peer *peer)
 {
     memset(peer, 0, sizeof(*peer));
@@ -119,7 +127,7 @@ void peer_open(struct peer *peer)
     peer->out = malloc(PEER_OUT_MAX);
     assert_non_null(peer->out);
     guard_open(&peer->guard, 1 << 20);
-    gy__http_conn_init(&peer->conn, &peer->env);
+    conn_open(peer);
 }
 
 void peer_remember(struct peer *peer)
@@ -140,7 +148,7 @@ void peer_reopen(struct peer *peer)
 {
     gy__http_conn_fini(&peer->conn);
     assert_int_equal(peer->guards_out, 0);
-    gy__http_conn_init(&peer->conn, &peer->env);
+    conn_open(peer);
     forget(peer);
 }
 
