@@ -81,7 +81,8 @@ static void store(struct gy__http_memo_entry *entry, uint32_t hash,
     const struct gy_http_req *req = &slot->req;
 
     entry->hash = hash;
-    entry->taken++;
+    if (++entry->taken == 0)
+        entry->taken = 1; /* 0 is of a place where nothing stands, which no mark may lead to */
     entry->found.target = NULL;
     entry->len = (uint16_t)(slot->stop - slot->start);
     entry->flags = slot->flags & GY__SLOT_DOTS;

@@ -257,6 +257,35 @@ static void test_places(void **state)
     assert_true(known > 20 && known <= GY__HTTP_MEMO_ENTRIES);
 }
 
+/* However often a place was taken: a mark of it is not one of a place that is empty again. */
+static void test_a_place_taken_often(void **state)
+{
+    struct gy__http_slot *slots_of[2];
+    unsigned place;
+    char text[100];
+
+    (void)state;
+    slots_of[0] = read_and_note("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    place = mark.entry;
+    for (unsigned i = 0; mark.entry = 0, i < 10000; i++) {
+        sprintf(text, "GET /%u HTTP/1.1\r\nHost: h\r\n\r\n", i);
+        slots_of[1] = read_and_note(text);
+        if (mark.entry == place)
+            break;
+        gy__http_slot_give(&slots, slots_of[1]);
+    }
+    assert_int_equal(mark.entry, place);
+    for (unsigned i = 0; i < 70000; i++) {
+        gy__http_memo_note(&memo, &mark, slots_of[i % 2]);
+        assert_int_equal(mark.entry, place);
+        assert_int_not_equal(mark.taken, 0);
+    }
+    gy__http_slot_give(&slots, slots_of[0]);
+    gy__http_slot_give(&slots, slots_of[1]);
+    memset(memo.entries, 0, GY__HTTP_MEMO_ENTRIES * sizeof(memo.entries[0]));
+    assert_null(find(text, strlen(text)));
+}
+
 static void test_forgotten(void **state)
 {
     static const char head[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -275,7 +304,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_known), T(test_not_remembered), T(test_interval), T(test_first), T(test_first_without_credentials),
         T(test_place_taken_by_credentials),
-        T(test_places), T(test_forgotten),
+        T(test_places), T(test_a_place_taken_often), T(test_forgotten),
 #undef T
     };
 
