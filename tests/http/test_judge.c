@@ -21,11 +21,14 @@ static const struct gy_http_realm nobody = { .name = "open", .challenge = "Basic
 #define ANN "Authorization: Basic YW5uOnNlY3JldA==\r\n"
 #define BOB "Authorization: Basic Ym9iOndvcmQ=\r\n"
 
+static int mood; /* what is said of who is moody */
 static int odd(const struct gy_http_realm *r, const struct gy_http_req *req, struct gy_http_identity *out)
 {
     const struct gy_slice *how = gy_http_header(req, "X-How");
 
     (void)r, (void)out;
+    if (how != NULL && gy_slice_equal(*how, "moody"))
+        return mood;
     return how == NULL ? -EACCES : gy_slice_equal(*how, "forbidden") ? -EPERM : -ETIMEDOUT;
 }
 static const struct gy_http_realm strange = { .name = "strange", .challenge = "Bearer", .authenticate = odd, .arg = NULL };
@@ -308,6 +311,59 @@ static void test_realms(void **state)
         assert_int_equal(entered, 4);
     }
     assert_false(c->closed);
+}
+
+/* So often that the head is known, and so where it leads. */
+static void ask_again(struct peer_conn *c, const char *path, const char *headers, int status)
+{
+    for (unsigned i = 0; i < 20; i++)
+        ask(c, "GET", path, headers, status, NULL);
+}
+
+/* That a head is known, to its connection or to all, does not mean that who sends it may ask again. */
+static void test_known_heads_are_judged_each_time(void **state)
+{
+    static const int moods[] = { 0, -EPERM, 0, -EACCES, 0 };
+    struct peer_conn *c;
+    guarded_pid pid;
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        mood = moods[i];
+        ask_again(c, "/near/odd", "X-How: moody\r\n", mood == 0 ? 200 : mood == -EPERM ? 403 : 401);
+        ask_again(world_connect(&world, 1), "/near/odd", "X-How: moody\r\n",
+                  mood == 0 ? 200 : mood == -EPERM ? 403 : 401);
+    }
+    mood = 0;
+    assert_int_equal(entered, 3 * 40);
+    ask_again(c, "/near/realm", ANN, 200);
+    ask_again(c, "/near/realm", BOB, 200);
+    ask_again(c, "/near/ann", BOB, 403);
+    ask_again(c, "/near/ann", ANN, 200);
+    ask_again(c, "/near/realm", "", 401);
+    /* What was open is now another's, and ann's only. */
+    ask_again(c, "/far/open", "", 200);
+    entered = 0;
+    fake_enter(&world.fake, 1);
+    assert_int_equal(guarded_spawn(&pid, &(struct guarded_args){ "/far", 1 }), 0);
+    fake_leave();
+    world_settle(&world);
+    ask_again(c, "/far/open", "", 401);
+    ask_again(world_connect(&world, 1), "/far/open", "", 401);
+    assert_int_equal(entered, 0);
+    /* Who must be asked is asked each time. */
+    for (unsigned i = 0; i < HELD_MAX; i++) {
+        world_text(&world, c, "GET /near/asks HTTP/1.1\r\nHost: h\r\nX-Who: ann\r\n\r\n");
+        assert_int_equal(held.count, i + 1);
+        world_expect_nothing(c);
+        fake_enter(&world.fake, 0);
+        assert_int_equal(oracle_say(oracle_at, (struct oracle_say_msg){ i, i % 2 == 0 ? 0 : -EPERM, 0 }), 0);
+        fake_leave();
+        world_settle(&world);
+        world_expect(&world, c, i % 2 == 0 ? 200 : 403, NULL);
+    }
 }
 
 /* In order with others, and before a body is read. */
@@ -644,6 +700,25 @@ static void test_rate(void **state)
     fake_leave();
 }
 
+/* What is known costs its token, too. */
+static void test_rate_of_known(void **state)
+{
+    static struct gy_http_access access = GY_HTTP_ACCESS_INIT;
+    struct peer_conn *c;
+
+    (void)state;
+    access.peer_requests_per_s = 10;
+    access.peer_burst = 30;
+    world.http.access = &access;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    for (unsigned i = 0; i < 40; i++)
+        ask(c, "GET", "/near/open", "", i < 30 ? 200 : 429, NULL);
+    world_advance(&world, 150 * GY_MS);
+    ask(c, "GET", "/near/open", "", 200, NULL);
+    ask(c, "GET", "/near/open", "", 429, NULL);
+}
+
 /* Who guesses passwords with a body, and on a new connection each time, is not spared. */
 static void test_rate_of_refused(void **state)
 {
@@ -717,9 +792,9 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_realms), T(test_order_and_bodies), T(test_the_route_changes), T(test_asked_elsewhere),
+        T(test_realms), T(test_known_heads_are_judged_each_time), T(test_order_and_bodies), T(test_the_route_changes), T(test_asked_elsewhere),
         T(test_asked_in_vain), T(test_asked_too_long), T(test_asked_behind_a_body), T(test_the_route_reads_otherwise), T(test_the_route_takes_less), T(test_realms_that_make_no_sense), T(test_firewall),
-        T(test_rate), T(test_rate_of_refused), T(test_networks),         T(test_cors),
+        T(test_rate), T(test_rate_of_known), T(test_rate_of_refused), T(test_networks),         T(test_cors),
 #undef T
     };
 
