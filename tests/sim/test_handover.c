@@ -334,8 +334,14 @@ static void load_says_nothing_of_the_table(void **state)
     }
     gy_sim_settle(sim);
     (void)conns;
-    for (unsigned i = 0; i < SHARDS; i++)
+    for (unsigned i = 0; i < SHARDS; i++) {
+        const struct gy_shard *shard = sim->hosts[0]->places[i].shard;
+        const _Atomic uint32_t *opens =
+            &shard->runtime->accept_loads[GY__ACCEPT_GROUPS * shard->runtime->shard_count];
         assert_int_equal(counted(i, GY__COUNT_OPEN), i == full ? 0 : 4);
+        /* What the others go by is kept by each shard that has joined. */
+        assert_int_equal(atomic_load_explicit(&opens[i], memory_order_relaxed), i == full ? 8 : 4);
+    }
     sim->hosts[0]->places[full].shard->streams->open -= 8;
     assert_int_equal(gy_sim_close(sim), 0);
 }
