@@ -177,6 +177,18 @@ static void test_long_path(void **state)
     ask(c, text, 200);
 }
 
+/* So often that the head is known, and so where it leads. */
+static void ask_again(struct peer_conn *c, const char *path, const char *body)
+{
+    char text[200];
+
+    sprintf(text, REQUEST("GET", "%s"), path);
+    for (unsigned i = 0; i < 20; i++) {
+        world_text(&world, c, text);
+        world_expect(&world, c, body != NULL ? 200 : 404, body);
+    }
+}
+
 static void test_delegate(void **state)
 {
     struct peer_conn *c;
@@ -195,6 +207,10 @@ static void test_delegate(void **state)
             world_expect(&world, c, 404, NULL);
         world_expect(&world, c, 200, "0 /z?");
         world_expect(&world, c, 405, NULL);
+        ask_again(c, "/where/x?y", "0 /x?y");
+        ask_again(c, "/users/7", "0 /users/:id 7");
+        ask_again(c, "/%77here/%20", "0 /%20?");
+        ask_again(c, "/only/where/z", "0 /z?");
     }
 }
 
@@ -337,18 +353,6 @@ static void test_actor_died_unseen(void **state)
     ask(far, GET("/only/hello"), 500);
     world_settle(&world);
     ask(far, GET("/only/hello"), 404);
-}
-
-/* So often that the head is known, and so where it leads. */
-static void ask_again(struct peer_conn *c, const char *path, const char *body)
-{
-    char text[200];
-
-    sprintf(text, REQUEST("GET", "%s"), path);
-    for (unsigned i = 0; i < 20; i++) {
-        world_text(&world, c, text);
-        world_expect(&world, c, body != NULL ? 200 : 404, body);
-    }
 }
 
 /* Where a known head led to is not where it leads when the table of routes is another. */

@@ -366,6 +366,32 @@ static void test_known_heads_are_judged_each_time(void **state)
     }
 }
 
+/* While somebody is asked whom it is from, other heads take the place of this one. */
+static void test_a_known_head_waits(void **state)
+{
+    static const char head[] = "GET /near/asks HTTP/1.1\r\nHost: h\r\nX-Who: ann\r\n\r\n";
+    struct peer_conn *c, *other;
+    char path[32];
+
+    (void)state;
+    world_open(&world, 2, boot);
+    c = world_connect(&world, 1);
+    other = world_connect(&world, 1);
+    for (unsigned i = 0; i < 12; i++) {
+        world_text(&world, c, head);
+        if (i == 11)
+            for (unsigned k = 0; k < 500; k++) {
+                snprintf(path, sizeof(path), "/near/open/%u", k);
+                ask_again(other, path, "", 200);
+            }
+        fake_enter(&world.fake, 0);
+        assert_int_equal(oracle_say(oracle_at, (struct oracle_say_msg){ i, 0, 0 }), 0);
+        fake_leave();
+        world_settle(&world);
+        world_expect(&world, c, 200, "1 ann");
+    }
+}
+
 /* In order with others, and before a body is read. */
 static void test_order_and_bodies(void **state)
 {
@@ -716,7 +742,10 @@ static void test_rate_of_known(void **state)
         ask(c, "GET", "/near/open", "", i < 30 ? 200 : 429, NULL);
     world_advance(&world, 150 * GY_MS);
     ask(c, "GET", "/near/open", "", 200, NULL);
-    ask(c, "GET", "/near/open", "", 429, NULL);
+    assert_non_null(strstr(ask(c, "GET", "/near/open", "", 429, NULL), "\r\nRetry-After: 1\r\n"));
+    /* What comes in its place leads elsewhere, and is told nothing of that. */
+    world_advance(&world, 150 * GY_MS);
+    assert_null(strstr(ask(c, "GET", "/nothing", "", 404, NULL), "Retry-After"));
 }
 
 /* Who guesses passwords with a body, and on a new connection each time, is not spared. */
@@ -792,7 +821,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_realms), T(test_known_heads_are_judged_each_time), T(test_order_and_bodies), T(test_the_route_changes), T(test_asked_elsewhere),
+        T(test_realms), T(test_known_heads_are_judged_each_time), T(test_a_known_head_waits), T(test_order_and_bodies), T(test_the_route_changes), T(test_asked_elsewhere),
         T(test_asked_in_vain), T(test_asked_too_long), T(test_asked_behind_a_body), T(test_the_route_reads_otherwise), T(test_the_route_takes_less), T(test_realms_that_make_no_sense), T(test_firewall),
         T(test_rate), T(test_rate_of_known), T(test_rate_of_refused), T(test_networks),         T(test_cors),
 #undef T

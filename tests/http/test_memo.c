@@ -257,33 +257,64 @@ static void test_places(void **state)
     assert_true(known > 20 && known <= GY__HTTP_MEMO_ENTRIES);
 }
 
+/* Remembers a head that takes the place of the one that mark names: "GET /NUMBER", with one header line. */
+static struct gy__http_slot *take_its_place(char text[100])
+{
+    unsigned place = mark.entry;
+
+    for (unsigned i = 0; i < 10000; i++) {
+        struct gy__http_slot *slot;
+
+        sprintf(text, "GET /%u HTTP/1.1\r\nHost: h\r\n\r\n", i);
+        slot = read_and_note(text);
+        if (mark.entry == place)
+            return slot;
+        gy__http_slot_give(&slots, slot);
+    }
+    fail();
+    return NULL;
+}
+
 /* However often a place was taken: a mark of it is not one of a place that is empty again. */
 static void test_a_place_taken_often(void **state)
 {
-    struct gy__http_slot *slots_of[2];
-    unsigned place;
+    struct gy__http_slot *a = read_and_note("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), *b;
+    unsigned place = mark.entry;
     char text[100];
 
     (void)state;
-    slots_of[0] = read_and_note("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    place = mark.entry;
-    for (unsigned i = 0; mark.entry = 0, i < 10000; i++) {
-        sprintf(text, "GET /%u HTTP/1.1\r\nHost: h\r\n\r\n", i);
-        slots_of[1] = read_and_note(text);
-        if (mark.entry == place)
-            break;
-        gy__http_slot_give(&slots, slots_of[1]);
-    }
-    assert_int_equal(mark.entry, place);
+    b = take_its_place(text);
     for (unsigned i = 0; i < 70000; i++) {
-        gy__http_memo_note(&memo, &mark, slots_of[i % 2]);
+        gy__http_memo_note(&memo, &mark, i % 2 == 0 ? a : b);
         assert_int_equal(mark.entry, place);
         assert_int_not_equal(mark.taken, 0);
     }
-    gy__http_slot_give(&slots, slots_of[0]);
-    gy__http_slot_give(&slots, slots_of[1]);
+    gy__http_slot_give(&slots, a);
+    gy__http_slot_give(&slots, b);
     memset(memo.entries, 0, GY__HTTP_MEMO_ENTRIES * sizeof(memo.entries[0]));
     assert_null(find(text, strlen(text)));
+}
+
+/* Of a head with more lines that stood there before nothing is told. */
+static void test_a_place_taken_by_fewer_lines(void **state)
+{
+    char text[100], many[500] = "GET / HTTP/1.1\r\nHost: h\r\n";
+    struct gy__http_slot *slot;
+
+    (void)state;
+    while (strlen(many) < 15 * 6 + 25)
+        strcat(many, "X: 1\r\n");
+    strcat(many, "\r\n");
+    gy__http_slot_give(&slots, read_and_note(many));
+    assert_non_null(find(many, strlen(many)));
+    gy__http_slot_give(&slots, take_its_place(text));
+    slot = gy__http_slot_take(&slots);
+    memset(slot->inline_headers, 0, sizeof(slot->inline_headers));
+    gy__http_memo_fill(find(text, strlen(text)), slot, guard.pages + guard.size - strlen(text));
+    assert_int_equal(slot->req.header_count, 1);
+    assert_non_null(slot->inline_headers[0].name.ptr);
+    assert_null(slot->inline_headers[1].name.ptr);
+    gy__http_slot_give(&slots, slot);
 }
 
 static void test_forgotten(void **state)
@@ -304,7 +335,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_known), T(test_not_remembered), T(test_interval), T(test_first), T(test_first_without_credentials),
         T(test_place_taken_by_credentials),
-        T(test_places), T(test_a_place_taken_often), T(test_forgotten),
+        T(test_places), T(test_a_place_taken_often), T(test_a_place_taken_by_fewer_lines),
+        T(test_forgotten),
 #undef T
     };
 
