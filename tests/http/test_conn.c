@@ -742,6 +742,34 @@ static void test_client_leaves(void **state)
     gy__http_conn_init(&peer.conn, &peer.env);
 }
 
+/* With more than its hands hold, or while that is being read. */
+static void test_client_leaves_with_bytes_unread(void **state)
+{
+    (void)state;
+    peer.at_once = false;
+    peer.env.config.pipeline_max = 2;
+    for (unsigned i = 0; i < 2; i++) {
+        if (i == 0)
+            peer_send(&peer, GET("/1") GET("/2") GET("/3"));
+        else
+            peer_give(&peer, GET("/1") GET("/2") GET("/3"), 3 * strlen(GET("/1")));
+        assert_non_null(peer.conn.unread);
+        peer_reopen(&peer);
+        assert_int_equal(fake_bufs.out, 0);
+    }
+}
+
+/* Of some requests one buffer only is kept. */
+static void test_trailers_are_all_that_is_kept(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        peer_send(&peer, POST_HEAD("/") "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n");
+        expect_reply(200, "/ ");
+        assert_int_equal(fake_bufs.out, 0);
+    }
+}
+
 /* ---- deadlines ---- */
 
 static void advance(uint64_t ns)
@@ -1004,6 +1032,8 @@ int main(void)
         T(test_entered),
         T(test_peer_ends),
         T(test_client_leaves),
+        T(test_client_leaves_with_bytes_unread),
+        T(test_trailers_are_all_that_is_kept),
         T(test_head_deadline),
         T(test_body_deadline),
         T(test_idle_deadline),

@@ -259,6 +259,21 @@ static void test_busy_is_not_idle(void **state)
     assert_true(c->half_closed);
 }
 
+/* Also where that comes before all other deadlines. */
+static void test_idle_for_a_short_time(void **state)
+{
+    struct peer_conn *c;
+
+    (void)state;
+    world.http.idle_timeout_ns = GY_S;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    world_advance(&world, GY_S - 100 * GY_MS);
+    assert_false(c->half_closed);
+    world_advance(&world, 150 * GY_MS);
+    assert_true(c->half_closed);
+}
+
 static void test_stuck_reader(void **state)
 {
     struct peer_conn *c;
@@ -542,6 +557,7 @@ int main(void)
         T(test_large_answers_linger),
         T(test_deadlines),
         T(test_busy_is_not_idle),
+        T(test_idle_for_a_short_time),
         T(test_stuck_reader),
         T(test_stuck_with_much),
         T(test_slow_reader_is_not_read),

@@ -112,6 +112,25 @@ static void test_secure(void **state)
     }
 }
 
+/* Whichever of its buffers is the only one that it holds: it is released, and not looked at again. */
+static void test_each_buffer_is_released(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 7; i++) {
+        struct gy__http_slot *slot = gy__http_slot_take(&slots);
+        struct gy_buf **bufs[7] = { &slot->bytes,    &slot->body,   &slot->more,  &slot->trailers,
+                                    &slot->identity, &slot->claims, &slot->answer };
+
+        for (unsigned k = 0; k < 7; k++)
+            assert_null(*bufs[k]);
+        *bufs[i] = gy_buf_take(1);
+        assert_int_equal(fake_bufs.out, 1);
+        gy__http_slot_give(&slots, slot);
+        assert_int_equal(fake_bufs.out, 0);
+        assert_null(*bufs[i]);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -119,6 +138,7 @@ int main(void)
         T(test_tickets),
         T(test_all_slots),
         T(test_secure),
+        T(test_each_buffer_is_released),
 #undef T
     };
 
