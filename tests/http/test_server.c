@@ -516,6 +516,35 @@ static void test_idle_size(void **state)
     assert_int_equal(world.fake.shard[0].buffers_out, 0);
 }
 
+/* Who listens once more with other limits means all, what was read before under wider ones, too. */
+static void test_other_limits(void **state)
+{
+    struct gy_http_config config;
+    struct peer_conn *c;
+    char text[400];
+
+    (void)state;
+    world_open(&world, 1, boot);
+    c = world_connect(&world, 0);
+    sprintf(text, "GET /app/hello HTTP/1.1\r\nHost: h\r\nX: %0200d\r\n\r\n", 0);
+    for (unsigned i = 0; i < 20; i++) {
+        world_text(&world, c, text);
+        world_expect(&world, c, 200, NULL);
+    }
+    config = world.http;
+    config.listen = "127.0.0.1:1";
+    config.head_max = 100;
+    fake_enter(&world.fake, 0);
+    assert_int_equal(gy_http_listen(&config), 0);
+    fake_leave();
+    world_settle(&world);
+    world_text(&world, c, text);
+    world_expect(&world, c, 431, NULL);
+    c = world_connect(&world, 0);
+    world_text(&world, c, text);
+    world_expect(&world, c, 431, NULL);
+}
+
 static void test_config(void **state)
 {
     struct gy_http_config config = GY_HTTP_CONFIG_INIT("127.0.0.1:1");
@@ -568,6 +597,7 @@ int main(void)
         T(test_stop),
         T(test_no_memory_is_taken),
         T(test_idle_size),
+        T(test_other_limits),
         T(test_config),
 #undef T
     };
