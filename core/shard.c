@@ -274,7 +274,7 @@ static void gauges_set(struct gy_shard *shard)
         atomic_store_explicit(&shard->core_gauges[i], values[i], memory_order_relaxed);
 }
 
-void gy__shard_woken(struct gy_shard *shard, uint64_t now_ns)
+static inline void begin(struct gy_shard *shard, uint64_t now_ns)
 {
     gy__shard_enter(shard);
     shard->now_ns = now_ns;
@@ -282,10 +282,17 @@ void gy__shard_woken(struct gy_shard *shard, uint64_t now_ns)
     shard->context = (struct gy__context){ &shard->nobody, 0 };
 }
 
+void gy__shard_woken(struct gy_shard *shard, uint64_t now_ns)
+{
+    begin(shard, now_ns);
+    /* A timer that a completion arms for this moment is due in the turn that follows. */
+    gy__wheel_look(&shard->wheel, now_ns);
+}
+
 /* The first step of a turn: the time, and what other shards sent. -> when the turn's time is up. */
 static inline uint64_t rings_run(struct gy_shard *shard, uint64_t now_ns)
 {
-    gy__shard_woken(shard, now_ns);
+    begin(shard, now_ns);
     uint64_t stop_ns = now_ns + shard->runtime->config.turn_ns;
     gy__mesh_drain(shard, stop_ns);
     /* Peers do not wait for their answers until the rest of this turn is done. */

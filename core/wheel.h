@@ -42,7 +42,7 @@ struct gy__timer_list {
     struct gy__timer *first, **last; /* last: where the next one is linked */
 };
 struct gy__wheel {
-    uint64_t now_ns; /* of the last advance; a deadline up to here is in the past */
+    uint64_t now_ns; /* of the last advance or look; a deadline up to here is in the past */
     uint64_t tick;   /* ticks before it have fired; it has too, but for what max left in its slot */
     uint64_t next_tick; /* nothing is to be done before it; 0: at once. Early after a cancel, never late */
     uint64_t past_tick; /* when the timers of the list of past deadlines that fires next were armed */
@@ -61,11 +61,19 @@ static inline bool gy__wheel_pass(struct gy__wheel *wheel, uint64_t now_ns)
     uint64_t tick = now_ns >> GY__WHEEL_TICK_SHIFT;
     if (tick >= wheel->next_tick)
         return false;
-    if (wheel->now_ns < now_ns) {
+    if (wheel->now_ns <= now_ns) {
         wheel->now_ns = now_ns;
         wheel->tick = tick;
     }
     return true;
+}
+
+/* It is so late, and the advance to it comes soon: what is armed from here on with a deadline up to now_ns is
+ * in the past. */
+static inline void gy__wheel_look(struct gy__wheel *wheel, uint64_t now_ns)
+{
+    if (!gy__wheel_pass(wheel, now_ns) && wheel->now_ns < now_ns)
+        wheel->now_ns = now_ns;
 }
 
 #endif

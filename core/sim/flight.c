@@ -462,21 +462,26 @@ static void give(struct gy__place *place)
 
 bool gy__flight_pending(const struct gy__place *place)
 {
-    return head_visible(place) || place->submitted != NULL ||
-           (place->starved != NULL && place->buffers_free_count + place->buffers_back_count > 0);
+    return head_visible(place) || place->submitted != NULL || place->buffers_back_count > 0 ||
+           (place->starved != NULL && place->buffers_free_count > 0);
 }
 
-bool gy__flight_poll(struct gy__place *place)
+uint32_t gy__flight_reap(struct gy__place *place)
 {
     uint32_t max = 1 + (uint32_t)gy__random_spread(gy__rng(place->sim, GY__RANDOM_REAP), REAP_MAX);
     uint32_t told = 0;
 
+    for (; told < max && head_visible(place); told++)
+        give(place);
+    return told;
+}
+
+bool gy__flight_poll(struct gy__place *place)
+{
     feed_starved(place);
     if (place->submitted != NULL)
         start_submitted(place);
-    for (; told < max && head_visible(place); told++)
-        give(place);
-    return told > 0 || gy__flight_pending(place);
+    return gy__flight_reap(place) > 0 || gy__flight_pending(place);
 }
 
 /* ---- cancel ---- */

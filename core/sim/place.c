@@ -2,7 +2,7 @@
  *
  * A shard takes the steps of its turn (core/shard.h) in their order, as a ring's loop does: run,
  * publish, poll; then, if nothing was found, a few looks, which run what they hear, announce sleep,
- * look again, sleep. Each step happens at one moment, and the next can be taken only when the time
+ * look again, sleep, tell what the wait has brought. No turn follows what leaves nothing to do in one. Each step happens at one moment, and the next can be taken only when the time
  * that it took has passed; how long that is the seed says, mostly hundreds of ns, now and then as
  * long as a kernel may take the CPU away. So any step of any other shard may fall between any two.
  *
@@ -16,6 +16,7 @@
 #define PREEMPTED_PPM 20000
 #define WAKE_NS 20000        /* from the call of wake to the shard's first instruction */
 #define SPINS_MAX 6
+#define TOLD_IN_NO_TIME 4    /* completions, as under uring/ */
 
 /* ---- planning ---- */
 
@@ -109,13 +110,25 @@ static uint64_t state_of(const struct gy_shard *shard)
     return (state ^ gy__fifo_count(&shard->fifo)) >> 8;
 }
 
+/* -> true: another turn. Completions that leave nothing to run need none. */
+static bool driven(struct gy__place *place)
+{
+    if (!gy__flight_poll(place))
+        return false;
+    if (gy__flight_pending(place) || !gy__shard_is_quiet(place->shard))
+        return true;
+    gy__shard_publish(place->shard);
+    gy__check_sleepers(place->host);
+    return false;
+}
+
 static enum gy__sim_step step_poll(struct gy__place *place)
 {
     struct gy_sim *sim = place->sim;
     enum gy__phase phase;
 
     place->woken = false;
-    if (gy__flight_poll(place))
+    if (driven(place))
         place->more = true;
     phase = gy__shard_phase(place->host->runtime, place->index);
     if (phase != place->phase) {
@@ -149,6 +162,7 @@ static bool step_sleep(struct gy__place *place)
     struct gy_sim *sim = place->sim;
     uint64_t deadline_ns = gy__shard_deadline_ns(place->shard);
 
+    place->waited = true;
     if (place->woken || gy__flight_pending(place) ||
         deadline_ns <= gy__machine_mono(place->host, sim->now_ns))
         return true;
@@ -161,6 +175,17 @@ static bool step_sleep(struct gy__place *place)
     if (place->queue_count > 0)
         gy__event_plan(sim, &place->reap, place->queue[place->queue_first].at_ns, true);
     return false;
+}
+
+/* What the wait brought is told before a turn, at the time that the wait ended. */
+static void step_told(struct gy__place *place)
+{
+    uint64_t now_ns = place->sim->driver.now(place);
+
+    place->waited = place->woken = false;
+    gy__shard_woken(place->shard, now_ns);
+    if (gy__flight_reap(place) <= TOLD_IN_NO_TIME)
+        gy__shard_tell_time(place->shard, now_ns);
 }
 
 /* -> the next step; GY__STEPS: none. */
@@ -192,6 +217,9 @@ static enum gy__sim_step take(struct gy__place *place, enum gy__sim_step step)
     case GY__STEP_AWAKE:
         gy__shard_awake(place->shard);
         place->announced = false;
+        return place->waited ? GY__STEP_TOLD : GY__STEP_RUN;
+    case GY__STEP_TOLD:
+        step_told(place);
         return GY__STEP_RUN;
     default:
         return GY__STEPS;

@@ -101,6 +101,7 @@ enum gy__sim_step {
     GY__STEP_LOOK,
     GY__STEP_SLEEP,
     GY__STEP_AWAKE,
+    GY__STEP_TOLD,
     GY__STEP_ENDED,
     GY__STEPS
 };
@@ -125,6 +126,7 @@ struct gy__place {
     bool asleep;
     bool announced;         /* between announcing sleep and being awake */
     bool woken;             /* a wake has arrived and was not seen */
+    bool waited;            /* it has waited, or found when about to that it need not */
     bool more;              /* this turn found something */
     bool held;              /* paused by the test */
     uint8_t phase;          /* last seen */
@@ -493,6 +495,8 @@ void gy__flight_submit(struct gy__place *place, struct gy_op *op);
 void gy__flight_cancel(struct gy__place *place, struct gy_op *op);
 /* Start what was submitted, feed what starved, tell what has completed. -> anything happened. */
 bool gy__flight_poll(struct gy__place *place);
+/* Tell what has completed, no more. -> how many. */
+uint32_t gy__flight_reap(struct gy__place *place);
 /* Must it not sleep? */
 bool gy__flight_pending(const struct gy__place *place);
 /* Queue a completion. more: it goes on. */

@@ -46,7 +46,7 @@ void gy__print(struct gy_sim *sim, const char *format, ...)
 
 static const char *const step_names[GY__STEPS] = {
     "start", "run", "publish", "poll", "spin", "announce sleep", "look again", "sleep", "awake",
-    "ended",
+    "told", "ended",
 };
 
 /* What the three numbers of a record mean: a letter each of a, b, c, in order. */

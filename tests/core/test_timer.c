@@ -127,6 +127,31 @@ static void fires_once_and_in_time(void **state)
     assert_int_equal(keeper->fired[0], 1);
 }
 
+/* What a wait has brought is told before a turn: what that arms for now is due in the turn, not a tick later. */
+static void armed_for_now_behind_a_wait_fires_in_the_turn(void **state)
+{
+    struct keeper *keeper = keeper_new();
+    struct gy_shard *shard = fake.shard[0].shard;
+    (void)state;
+    for (unsigned other = 0; other < 2; other++) {
+        advance(GY_MS);
+        /* And so it is if the wait ended for the sake of another timer. */
+        if (other)
+            arm(keeper, 1, GY_MS);
+        fake.now_ns += GY_S + 1;
+        gy__shard_woken(shard, fake.now_ns);
+        arm(keeper, 0, 0);
+        assert_true(gy__shard_deadline_ns(shard) <= fake.now_ns);
+        assert_int_equal(keeper->fired[0], other);
+        gy__shard_tell_time(shard, fake.now_ns);
+        (void)gy__shard_run(shard);
+        assert_int_equal(keeper->fired[0], other + 1);
+        assert_int_equal(keeper->fired[1], other);
+        if (other)
+            assert_int_equal(keeper->order[1], 1); /* which was due before */
+    }
+}
+
 static void fires_in_order_of_time(void **state)
 {
     struct keeper *keeper = keeper_new();
@@ -331,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(fires_once_and_in_time),
+        TEST(armed_for_now_behind_a_wait_fires_in_the_turn),
         TEST(fires_in_order_of_time),
         TEST(arming_again_moves_it),
         TEST(may_arm_itself_again),
