@@ -97,7 +97,7 @@ static void alarm_reaped(struct gy__uring *u, int32_t res)
 {
     u->in_kernel--;
     u->alarm_ns = UINT64_MAX;
-    u->no_alarm = res != -ETIME && res != -ECANCELED;
+    u->no_alarm = u->no_alarm || (res != -ETIME && res != -ECANCELED);
 }
 
 static void sooner_reaped(struct gy__uring *u, int32_t res)

@@ -188,6 +188,34 @@ static void without_an_alarm_each_wait_has_a_timer(void **state)
     fixture_close(f);
 }
 
+/* What a kernel refuses once is not asked for again, though an alarm that was set before still comes. */
+static void an_alarm_that_cannot_be_moved_is_the_last(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&roomy);
+    fixture_settle(f);
+    uint64_t now_ns = gy__uring_now();
+    f->u->in_kernel += 2;
+    gy__own_reaped(f->u, gy__own(GY__OWN_SOONER, 0), -EINVAL, 0);
+    assert_false(gy__alarm_covers(f->u, now_ns, now_ns + FAR));
+    gy__own_reaped(f->u, gy__own(GY__OWN_ALARM, 0), -ETIME, 0);
+    assert_false(gy__alarm_covers(f->u, now_ns, now_ns + FAR));
+    fixture_close(f);
+}
+
+/* The end does not wait for it. */
+static void an_alarm_ends_with_the_ring(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&roomy);
+    fixture_settle(f);
+    uint64_t now_ns = gy__uring_now();
+    assert_true(gy__alarm_covers(f->u, now_ns, now_ns + HOURS));
+    (void)gy__uring_poll(f->u);
+    assert_true(f->u->in_kernel > 0);
+    fixture_close(f); /* which says that nothing is in flight any more */
+}
+
 /* The kernel may set TASKRUN behind work that was done already, and takes it back with the next. */
 static void a_flag_that_stays_set_keeps_nobody_awake(void **state)
 {
@@ -320,6 +348,8 @@ int main(void)
         cmocka_unit_test(an_alarm_is_moved_to_what_is_sooner),
         cmocka_unit_test(an_alarm_that_has_come_is_not_counted_on),
         cmocka_unit_test(without_an_alarm_each_wait_has_a_timer),
+        cmocka_unit_test(an_alarm_that_cannot_be_moved_is_the_last),
+        cmocka_unit_test(an_alarm_ends_with_the_ring),
         cmocka_unit_test(a_flag_that_stays_set_keeps_nobody_awake),
         cmocka_unit_test(waiting_ends_at_the_deadline_and_not_before),
         cmocka_unit_test(a_completion_ends_the_wait),
