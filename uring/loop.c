@@ -14,8 +14,10 @@
 #define RINGS_PER_PAUSE 4
 /* Turns keep the gauges fresh. */
 #define HEARD_MAX 64
-/* Counts are handed over before sleeping, and once in so many turns. */
+/* Counts are handed over before sleeping, once in so many turns, and when so many looks in a row, a fraction of
+ * a millisecond, have found nothing: a shard may spin for ever. */
 #define COUNT_TURNS 16
+#define COUNT_LOOKS 64
 /* So many completions take less time than one would care for. */
 #define TOLD_IN_NO_TIME 4
 
@@ -70,7 +72,7 @@ static bool spin(struct gy__uring *u, uint64_t spin_ns)
     uint64_t deadline_ns = deadline_of(u);
     uint64_t begun_ns = gy__uring_now(), now_ns = begun_ns;
     bool more = true;
-    unsigned heard = 0;
+    unsigned heard = 0, in_vain = 0;
     while (now_ns < deadline_ns) {
         enum found found = look(u, now_ns);
         if (found == FOUND_OTHER)
@@ -81,8 +83,11 @@ static bool spin(struct gy__uring *u, uint64_t spin_ns)
                 return true;
             begun_ns = now_ns = gy__uring_now();
             deadline_ns = deadline_of(u);
+            in_vain = 0;
             continue;
         }
+        if (++in_vain == COUNT_LOOKS)
+            gy__uring_count(u);
         now_ns = gy__uring_now();
         if (now_ns - begun_ns >= spin_ns) {
             more = false;

@@ -108,6 +108,10 @@ static void who_always_polls_never_sleeps(void **state)
     assert_int_equal(driver_count(runtime, GY__COUNT_SLEEPS), 0);
     assert_true(driver_count(runtime, GY__COUNT_SPIN_NS) > 0);
     stop(runtime);
+    /* What it has counted is seen, although it neither sleeps nor turns. */
+    runtime = start(GY_POLL_ALWAYS, 0, 0);
+    hopper_await(&runtime->shards[0]->driver_counters[GY__COUNT_ENTERS], 1);
+    stop(runtime);
 }
 
 /* ---- what is heard while spinning ---- */
