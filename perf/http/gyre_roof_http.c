@@ -4,7 +4,7 @@
  * with a ring of provided buffers; all answers that one receive produced leave in one send; a
  * connection that closes after its first request never has a multishot armed, its SEND is
  * hard-linked to its CLOSE, and its bytes leave together with the FIN, or, asked for "apart", before it,
- * as the loop did that the goal of a connection per request was set by. No routing, no actors, no
+ * which is the plain way. No routing, no actors, no
  * limits, no deadlines, no metrics, no drain: whatever gyre adds to this is gyre's price. Not a server for anything else.
  *
  *   gyre-roof-http [CPU [PORT [apart]]]   listens on 127.0.0.1; port 0 (default) prints the chosen one
